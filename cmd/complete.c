@@ -1,6 +1,6 @@
 #include "cmd/command.h"
 
-int complete_main(char **words)
+int complete_main(const struct command *const *table, const struct command *command, char **words)
 {
-	return words ? MN_OK : MN_FAILED;
+	return table && words && !command ? MN_OK : MN_FAILED;
 }
