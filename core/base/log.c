@@ -7,12 +7,12 @@
 
 #include "base/io.h"
 
-static const char *log_prefix = "memnet";
+static char log_prefix[48] = "memnet";
 static enum log_level log_level = LOG_NORMAL;
 
 void log_setup(const char *prefix, enum log_level level)
 {
-	log_prefix = prefix;
+	snprintf(log_prefix, sizeof(log_prefix), "%s", prefix);
 	log_level = level;
 }
 

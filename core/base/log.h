@@ -9,7 +9,7 @@
 
 enum log_level { LOG_QUIET, LOG_NORMAL, LOG_VERBOSE };
 
-/* `prefix` ("memnet stream") must live as long as the program. */
+/* `prefix` ("memnet stream") is copied. */
 void log_setup(const char *prefix, enum log_level level);
 bool log_verbose(void);
 
