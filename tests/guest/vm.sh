@@ -22,6 +22,7 @@
 #   vm_add_program FILE         the same with the shared libraries it needs
 #   vm_add_modules NAME…        more kernel modules, loaded at boot
 #   vm_start NAME [QEMU-ARG…]   boot; returns at once
+#   vm_start_memnet NAME [QEMU-ARG…]  the same with what `memnet share qemu-args NAME` asks for
 #   vm_wait_boot NAME           until the guest runs commands
 #   vm_run NAME COMMAND         run it with the guest's sh: its output, its exit status; 124 on deadline, 125 no VM
 #   vm_put NAME FILE GUESTPATH  copy a small file into a running guest
@@ -222,7 +223,7 @@ vm_add() {
 	local file=$1 path=$VM_DIR/root/${2:-$1}
 
 	mkdir -p "$(dirname "$path")"
-	ln -f "$file" "$path" 2>/dev/null || cp -L "$file" "$path"
+	ln -fL "$file" "$path" 2>/dev/null || cp -fL "$file" "$path"
 }
 
 vm_add_program() {
@@ -307,6 +308,15 @@ vm_start() {
 		</dev/null >"$dir/qemu.log" 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- &
 	echo $! >"$dir/pid"
 	disown $!	# no "Killed" from the shell when it is
+}
+
+vm_start_memnet() {
+	local name=$1 words
+
+	shift
+	words=$(vm_host "$MEMNET" share qemu-args "$name" --machine "$VM_MACHINE") || return
+	# shellcheck disable=SC2086 # made to be split
+	vm_start "$name" $words "$@"
 }
 
 vm_pid() {
