@@ -90,19 +90,19 @@ static char *output_name(const struct compress *c, const char *name, struct mn_e
 	return result;
 }
 
-static int output_open(struct compress *c, struct output *o, const char *name, struct mn_error *e)
+static int target_open(struct compress *c, struct target *o, const char *name, struct mn_error *e)
 {
 	const struct compress_options *options = &c->options;
 
 	if (options->to)
-		return output_object(o, &c->job, name, options->replace, options->live, e);
-	return output_file(o, name, options->replace,
+		return target_object(o, &c->job, name, options->replace, options->live, e);
+	return target_file(o, name, options->replace,
 			   options->action == ACTION_DECOMPRESS && !options->no_sparse, e);
 }
 
 /* The output of this input: its own, or the one that all share. */
-static int output_choose(struct compress *c, const struct input *input, struct output *own,
-			 struct output **out, struct mn_error *e)
+static int target_choose(struct compress *c, const struct input *input, struct target *own,
+			 struct target **out, struct mn_error *e)
 {
 	const struct compress_options *options = &c->options;
 	cleanup_free char *name = NULL;
@@ -110,16 +110,16 @@ static int output_choose(struct compress *c, const struct input *input, struct o
 
 	*out = options->output ? &c->shared : own;
 	if (options->action == ACTION_TEST)
-		return output_null(*out = own);
+		return target_null(*out = own);
 	if (options->output && strcmp(options->output, "-") == 0 && !options->to)
-		return output_descriptor(*out, STDOUT_FILENO);
+		return target_descriptor(*out, STDOUT_FILENO);
 	if (options->output)
-		return c->shared.kind != OUTPUT_NONE ? 0 : output_open(c, *out, options->output, e);
+		return c->shared.kind != TARGET_NONE ? 0 : target_open(c, *out, options->output, e);
 	if (is_stdin(input) && !options->to)
-		return output_descriptor(*out, STDOUT_FILENO);
+		return target_descriptor(*out, STDOUT_FILENO);
 	err = mn_fail_errno(e, ENOMEM, "%s", input->path);
 	name = output_name(c, options->to ? input->name : input->path, e);
-	return name ? output_open(c, *out, name, e) : err;
+	return name ? target_open(c, *out, name, e) : err;
 }
 
 static int code_fail(const struct input *input, int err, struct mn_error *e)
@@ -155,7 +155,7 @@ static int watched_write(void *cookie, const void *data, size_t size)
 	return w->err;
 }
 
-static int code(struct compress *c, const struct input *input, int fd, struct output *o,
+static int code(struct compress *c, const struct input *input, int fd, struct target *o,
 		struct mn_error *e)
 {
 	struct watched watched = {.sink = o->sink, .c = c};
@@ -173,7 +173,7 @@ static int code(struct compress *c, const struct input *input, int fd, struct ou
 		return 0;
 	if (c->counts.out > 0 && o == &c->shared)
 		c->spoilt = true;
-	return watched.err || err == -EINTR ? output_fail(o, err, e) : code_fail(input, err, e);
+	return watched.err || err == -EINTR ? target_fail(o, err, e) : code_fail(input, err, e);
 }
 
 static void count(struct compress *c)
@@ -186,7 +186,7 @@ static void count(struct compress *c)
 
 static int one_input(struct compress *c, const struct input *input, struct mn_error *e)
 {
-	struct output own = {.kind = OUTPUT_NONE}, *o;
+	struct target own = {.kind = TARGET_NONE}, *o;
 	cleanup_fd int fd = -1;
 	struct stat st;
 	int err;
@@ -194,14 +194,14 @@ static int one_input(struct compress *c, const struct input *input, struct mn_er
 	fd = input_open(c, input, &st, e);
 	if (fd < 0)
 		return fd;
-	err = output_choose(c, input, &own, &o, e);
+	err = target_choose(c, input, &own, &o, e);
 	if (err)
 		return err;
 	err = code(c, input, fd, o, e);
 	if (o == &own && err)
-		output_abandon(o);
+		target_abandon(o);
 	else if (o == &own)
-		err = output_finish(o, is_stdin(input) ? NULL : &st, e);
+		err = target_finish(o, is_stdin(input) ? NULL : &st, e);
 	if (err)
 		return err;
 	count(c);
@@ -224,13 +224,13 @@ int compress_input(struct compress *c, const struct input *input, struct mn_erro
 
 static int close_shared(struct compress *c, struct mn_error *e)
 {
-	if (c->shared.kind == OUTPUT_NONE)
+	if (c->shared.kind == TARGET_NONE)
 		return 0;
 	if (c->spoilt || c->done == 0) {
-		output_abandon(&c->shared);
+		target_abandon(&c->shared);
 		return 0;
 	}
-	return output_finish(&c->shared, NULL, e);
+	return target_finish(&c->shared, NULL, e);
 }
 
 static void close_job(struct compress *c)

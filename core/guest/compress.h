@@ -14,7 +14,7 @@
 #include "guest/encode.h"
 #include "guest/inputs.h"
 #include "guest/job.h"
-#include "guest/output.h"
+#include "guest/target.h"
 
 enum compress_action { ACTION_COMPRESS, ACTION_DECOMPRESS, ACTION_TEST };
 
@@ -37,7 +37,7 @@ struct compress {
 	struct encoder *encoder;
 	struct job job;
 	bool has_job;
-	struct output shared;	     /* of all inputs, with `output` */
+	struct target shared;	     /* of all inputs, with `output` */
 	bool spoilt;		     /* half an input is in `shared` */
 	struct encode_counts counts; /* of the present input */
 	uint64_t input_size;	     /* of the present input, SOURCE_SIZE_UNKNOWN if so */

@@ -1,4 +1,4 @@
-#include "guest/output.h"
+#include "guest/target.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -9,15 +9,15 @@
 
 #include "base/cleanup.h"
 
-int output_null(struct output *o)
+int target_null(struct target *o)
 {
-	*o = (struct output){.kind = OUTPUT_NULL, .sink = null_sink};
+	*o = (struct target){.kind = TARGET_NULL, .sink = null_sink};
 	return 0;
 }
 
-int output_descriptor(struct output *o, int fd)
+int target_descriptor(struct target *o, int fd)
 {
-	*o = (struct output){.kind = OUTPUT_DESCRIPTOR, .file = {.fd = fd}};
+	*o = (struct target){.kind = TARGET_DESCRIPTOR, .file = {.fd = fd}};
 	o->sink = file_sink(&o->file);
 	return 0;
 }
@@ -39,42 +39,42 @@ static int file_open(const char *path, bool replace, bool *regular)
 	return fd < 0 ? -errno : fd;
 }
 
-int output_file(struct output *o, const char *path, bool replace, bool sparse, struct mn_error *e)
+int target_file(struct target *o, const char *path, bool replace, bool sparse, struct mn_error *e)
 {
 	bool regular;
 	int fd = file_open(path, replace, &regular);
 
-	*o = (struct output){.kind = OUTPUT_NONE};
+	*o = (struct target){.kind = TARGET_NONE};
 	if (fd == -EEXIST)
 		return mn_fail(e, MN_FAILED, EEXIST, "%s: already exists (-f overwrites)", path);
 	if (fd < 0)
 		return mn_fail_errno(e, -fd, "%s", path);
-	o->kind = regular ? OUTPUT_FILE : OUTPUT_DESCRIPTOR;
+	o->kind = regular ? TARGET_FILE : TARGET_DESCRIPTOR;
 	o->path = strdup(path);
 	o->file = (struct file_sink){.fd = fd, .sparse = sparse && regular};
 	o->sink = file_sink(&o->file);
 	return 0;
 }
 
-int output_object(struct output *o, struct job *job, const char *name, bool replace, bool live,
+int target_object(struct target *o, struct job *job, const char *name, bool replace, bool live,
 		  struct mn_error *e)
 {
 	int err;
 
-	*o = (struct output){.kind = OUTPUT_OBJECT};
+	*o = (struct target){.kind = TARGET_OBJECT};
 	if (asprintf(&o->path, "%s%s%s", job->below, *job->below ? "/" : "", name) < 0)
 		o->path = NULL;
 	err = o->path ? object_begin(&o->object, job, o->path, replace, live) : -ENOMEM;
 	o->sink = object_sink(&o->object);
 	if (!err)
 		return 0;
-	output_fail(o, err, e);
+	target_fail(o, err, e);
 	free(STEAL_PTR(o->path));
-	o->kind = OUTPUT_NONE;
+	o->kind = TARGET_NONE;
 	return err;
 }
 
-int output_fail(const struct output *o, int err, struct mn_error *e)
+int target_fail(const struct target *o, int err, struct mn_error *e)
 {
 	const char *path = o->path ? o->path : "standard output";
 
@@ -89,7 +89,7 @@ int output_fail(const struct output *o, int err, struct mn_error *e)
 		return mn_fail(e, MN_FAILED, EEXIST, "%s: already in the space (-f replaces it)",
 			       path);
 	case -EINVAL:
-		if (o->kind == OUTPUT_OBJECT)
+		if (o->kind == TARGET_OBJECT)
 			return mn_fail(e, MN_FAILED, EINVAL,
 				       "%s: no name for an object (-o gives another)", path);
 		break;
@@ -109,7 +109,7 @@ static void file_like(int fd, const struct stat *like)
 	futimens(fd, times);
 }
 
-static int file_finish(struct output *o, const struct stat *like)
+static int file_finish(struct target *o, const struct stat *like)
 {
 	int err = file_sink_end(&o->file);
 
@@ -121,32 +121,32 @@ static int file_finish(struct output *o, const struct stat *like)
 	return err;
 }
 
-int output_finish(struct output *o, const struct stat *like, struct mn_error *e)
+int target_finish(struct target *o, const struct stat *like, struct mn_error *e)
 {
 	int err = 0;
 
-	if (o->kind == OUTPUT_OBJECT)
+	if (o->kind == TARGET_OBJECT)
 		err = object_commit(&o->object);
-	else if (o->kind == OUTPUT_FILE)
+	else if (o->kind == TARGET_FILE)
 		err = file_finish(o, like);
 	if (err)
-		output_fail(o, err, e);
+		target_fail(o, err, e);
 	else
 		free(STEAL_PTR(o->path));
 	if (err)
-		output_abandon(o);
-	o->kind = OUTPUT_NONE;
+		target_abandon(o);
+	o->kind = TARGET_NONE;
 	return err;
 }
 
-void output_abandon(struct output *o)
+void target_abandon(struct target *o)
 {
-	if (o->kind == OUTPUT_OBJECT)
+	if (o->kind == TARGET_OBJECT)
 		object_abort(&o->object);
-	if (o->kind == OUTPUT_FILE) {
+	if (o->kind == TARGET_FILE) {
 		cleanup_close(&o->file.fd);
 		unlink(o->path);
 	}
 	free(STEAL_PTR(o->path));
-	o->kind = OUTPUT_NONE;
+	o->kind = TARGET_NONE;
 }

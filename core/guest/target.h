@@ -8,36 +8,36 @@
 #include "guest/object.h"
 #include "guest/stream.h"
 
-enum output_kind { OUTPUT_NONE, OUTPUT_NULL, OUTPUT_DESCRIPTOR, OUTPUT_FILE, OUTPUT_OBJECT };
+enum target_kind { TARGET_NONE, TARGET_NULL, TARGET_DESCRIPTOR, TARGET_FILE, TARGET_OBJECT };
 
-struct output {
-	enum output_kind kind;
+struct target {
+	enum target_kind kind;
 	struct sink sink;
 	struct file_sink file;
 	struct object object;
 	char *path; /* of the file, or the object's in its space; owned */
 };
 
-/* Each leaves an output to be ended by output_finish() or output_abandon(). 0, or -errno and `e`.
+/* Each leaves an output to be ended by target_finish() or target_abandon(). 0, or -errno and `e`.
  */
-int output_null(struct output *o);
-int output_descriptor(struct output *o, int fd);
+int target_null(struct target *o);
+int target_descriptor(struct target *o, int fd);
 
 /* An ordinary file; one that is there is overwritten with `replace`, else refused (-EEXIST). */
-int output_file(struct output *o, const char *path, bool replace, bool sparse, struct mn_error *e);
+int target_file(struct target *o, const char *path, bool replace, bool sparse, struct mn_error *e);
 
 /* The object `name`, relative to the job's folder in its space. */
-int output_object(struct output *o, struct job *job, const char *name, bool replace, bool live,
+int target_object(struct target *o, struct job *job, const char *name, bool replace, bool live,
 		  struct mn_error *e);
 
 /*
  * Makes the result durable and visible. `like`, if there is one, is the input whose mode, owner and
  * times an ordinary file takes on. On failure it has been abandoned.
  */
-int output_finish(struct output *o, const struct stat *like, struct mn_error *e);
+int target_finish(struct target *o, const struct stat *like, struct mn_error *e);
 
 /* Removes what there is of it. */
-void output_abandon(struct output *o);
+void target_abandon(struct target *o);
 
 /* Turns an -errno of the sink into words. */
-int output_fail(const struct output *o, int err, struct mn_error *e);
+int target_fail(const struct target *o, int err, struct mn_error *e);
