@@ -222,6 +222,8 @@ static void option_candidate(struct completion *c, const struct opt *o)
 {
 	char text[64];
 
+	if (o->key == OPT_NUMBER)
+		return;
 	if (o->name)
 		snprintf(text, sizeof(text), "--%s", o->name);
 	else
