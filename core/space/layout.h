@@ -31,7 +31,9 @@
  */
 #define SPACE_PIECE (1024 * 1024)
 
-/* Makes the reserved folders in the space whose root is open as `rootfd`, if need be. 0 or -errno.
+/*
+ * Makes the reserved folders in the space whose root is open as `rootfd`, if need be, and gives
+ * them to the root's owner. The host does this; the guest finds them. 0 or -errno.
  */
 int space_prepare(int rootfd);
 
