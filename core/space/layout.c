@@ -7,33 +7,43 @@
 #include "base/cleanup.h"
 #include "base/confine.h"
 
-/* To the owner of the space's root, who is the user that QEMU runs as. */
-static int make_folder(int rootfd, const struct stat *root, const char *path)
+/*
+ * Makes folder `name` in `dirfd`, opens what is there then and gives it to the owner of the space,
+ * the user that QEMU runs as. The descriptor goes to *out, or is closed for NULL.
+ */
+static int prepare_folder(int dirfd, const char *name, const struct stat *owner, int *out)
 {
 	cleanup_fd int fd = -1;
 
-	if (mkdirat(rootfd, path, 0700) < 0 && errno != EEXIST)
+	if (mkdirat(dirfd, name, 0700) < 0 && errno != EEXIST)
 		return -errno;
-	fd = confine_open(rootfd, path, O_RDONLY | O_DIRECTORY, 0);
+	fd = confine_open(dirfd, name, O_PATH | O_DIRECTORY, 0);
 	if (fd < 0)
 		return fd;
-	return fchown(fd, root->st_uid, root->st_gid) < 0 ? -errno : 0;
+	if (fchownat(fd, "", owner->st_uid, owner->st_gid, AT_EMPTY_PATH) < 0)
+		return -errno;
+	if (out)
+		*out = STEAL_FD(fd);
+	return 0;
 }
 
+/*
+ * Folder by folder: the guest may have put a symbolic link in the place of the reserved one, and
+ * mkdirat(2) would follow it wherever it leads on the host.
+ */
 int space_prepare(int rootfd)
 {
-	static const char *const folders[] = {SPACE_RESERVED, SPACE_PART, SPACE_LIVE, SPACE_JOBS};
+	static const char *const folders[] = {SPACE_PART, SPACE_LIVE, SPACE_JOBS};
+	cleanup_fd int reserved = -1;
 	struct stat root;
+	int err;
 
 	if (fstat(rootfd, &root) < 0)
 		return -errno;
-	for (unsigned i = 0; i < sizeof(folders) / sizeof(*folders); i++) {
-		int err = make_folder(rootfd, &root, folders[i]);
-
-		if (err)
-			return err;
-	}
-	return 0;
+	err = prepare_folder(rootfd, SPACE_RESERVED, &root, &reserved);
+	for (size_t i = 0; !err && i < sizeof(folders) / sizeof(*folders); i++)
+		err = prepare_folder(reserved, folders[i] + sizeof(SPACE_RESERVED), &root, NULL);
+	return err;
 }
 
 int space_probe(int rootfd)
