@@ -126,10 +126,14 @@ static void print_lines(const struct common *common, const struct column *column
 
 void output_object(const struct common *common, const struct column *columns, cJSON *object)
 {
+	cleanup_json cJSON *owned = object;
+
 	if (common->json) {
-		cJSON_AddNumberToObject(object, "schema", 1);
-		json_print_line(object);
+		cJSON_AddNumberToObject(owned, "schema", 1);
+		/* To the front: an item taken out keeps its name. */
+		cJSON_InsertItemInArray(owned, 0, cJSON_DetachItemFromObject(owned, "schema"));
+		json_print_line(owned);
 	} else {
-		print_lines(common, columns, object);
+		print_lines(common, columns, owned);
 	}
 }

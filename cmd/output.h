@@ -26,5 +26,7 @@ struct column {
 void output_rows(const struct common *common, const struct column *columns, const char *name,
 		 cJSON *rows);
 
-/* Prints one object: as JSON with "schema":1, or a line "TITLE  value" for each column. */
+/*
+ * Prints one object: as JSON with "schema":1, or a line "TITLE  value" for each column. Deletes it.
+ */
 void output_object(const struct common *common, const struct column *columns, cJSON *object);

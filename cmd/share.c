@@ -15,6 +15,8 @@ static const struct opt create_opts[] = {
 	{SHARE_MPOL, "mpol", "POLICY", "NUMA policy, as tmpfs(5) has it", false},
 	{SHARE_NOSWAP, "noswap", NULL, "never swap it out (Linux 6.4)", false},
 	{SHARE_OWNER, "owner", "USER[:GROUP]", "whom QEMU runs as", false},
+	{SHARE_MOUNT, "mount", "DIR", "have the guest agent mount the pool there", false},
+	SHARE_OPT_QGA,
 	{SHARE_NO_ATTACH, "no-attach", NULL, "do not talk to QEMU: for spaces at boot", false},
 	SHARE_OPT_QMP,
 	SHARE_OPT_WAIT,
@@ -44,6 +46,8 @@ static const struct opt attach_opts[] = {
 
 static const struct opt qmp_opts[] = {SHARE_OPT_QMP, SHARE_OPT_WAIT, OPT_END};
 
+static const struct opt check_opts[] = {SHARE_OPT_QMP, SHARE_OPT_QGA, SHARE_OPT_WAIT, OPT_END};
+
 static const struct opt mount_opts[] = {
 	{SHARE_CACHE, "cache", "none|mmap", "none, or mmap where MAP_SHARED is needed", false},
 	SHARE_OPT_WAIT,
@@ -53,10 +57,11 @@ static const struct opt mount_opts[] = {
 static const struct command verbs[] = {
 	{"qemu-args", "print what a VM must be started with", "VM", args_opts, "n", share_qemu_args,
 	 NULL},
-	{"create", "make a space in a running VM", "VM/SPACE", create_opts, "n", share_create,
+	{"check", "look at each requirement", "[VM]", check_opts, "jH", share_check, NULL},
+	{"create", "make a space in a running VM", "VM/SPACE", create_opts, "jn", share_create,
 	 NULL},
-	{"resize", "change a space's size while it is in use", "VM/SPACE S|+S|-S", resize_opts, "n",
-	 share_resize, NULL},
+	{"resize", "change a space's size while it is in use", "VM/SPACE S|+S|-S", resize_opts,
+	 "jn", share_resize, NULL},
 	{"list", "list spaces", "[VM]", qmp_opts, "jHp", share_list, NULL},
 	{"show", "show all about a space", "VM/SPACE", qmp_opts, "jHp", share_show, NULL},
 	{"destroy", "take a space away", "VM/SPACE", destroy_opts, "n", share_destroy, NULL},

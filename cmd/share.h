@@ -31,6 +31,10 @@ enum share_option {
 	{                                                                                          \
 		SHARE_QMP, "qmp", "ADDRESS", "QEMU's monitor: a socket, or exec:COMMAND", false    \
 	}
+#define SHARE_OPT_QGA                                                                              \
+	{                                                                                          \
+		SHARE_QGA, "qga", "ADDRESS", "the guest agent: a socket, or exec:COMMAND", false   \
+	}
 #define SHARE_OPT_WAIT                                                                             \
 	{                                                                                          \
 		SHARE_WAIT, "wait", "DURATION", "wait so long for others, QEMU and the guest",     \
@@ -82,11 +86,27 @@ int share_find_owner(struct share *s, const struct qmp *q, uid_t *uid, gid_t *gi
 /* Makes the pool and plugs its device. The pool's root, which the caller closes, or -errno. */
 int share_attach(struct share *s, struct qmp *q);
 
+/* Where the guest agent is: the option, the configuration, or NULL. */
+const char *share_agent_address(const struct share *s);
+
+/* How the guest has the pool mounted, by its own word. 1, 0 where it has not, or -errno. */
+struct guest_mount {
+	char dir[256], options[256];
+};
+int share_guest_mount(struct qmp *agent, struct guest_mount *m, struct mn_error *e);
+
+/* Waits for the guest's driver, and has the agent mount the pool on s->mount_dir. 0 or -errno. */
+int share_mount_through_agent(struct share *s, struct qmp *q);
+
+/* What list, show and -j say of a space, without what QEMU knows. The caller deletes it. */
+cJSON *share_row(const struct space_info *info);
+
 /* The process of QEMU, or 0 where it is not known. */
 pid_t share_qemu(const struct qmp *q);
 
 /* Each in the file of its group. */
 int share_qemu_args(struct invocation *inv);
+int share_check(struct invocation *inv);
 int share_create(struct invocation *inv);
 int share_resize(struct invocation *inv);
 int share_destroy(struct invocation *inv);

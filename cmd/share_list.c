@@ -131,7 +131,7 @@ static void add_settings(cJSON *row, const struct space_info *info)
 	cJSON_AddBoolToObject(row, "read_only", info->read_only);
 }
 
-static cJSON *make_row(const struct space_info *info)
+cJSON *share_row(const struct space_info *info)
 {
 	cJSON *row = cJSON_CreateObject();
 	char name[2 * NAME_PART_MAX + 2];
@@ -153,7 +153,7 @@ static int list_one(const struct space_info *info, void *context)
 		return 0;
 	if (strcmp(l->view.vm, info->name.vm) != 0)
 		look_at_vm(l->s, info->name.vm, &l->view);
-	row = make_row(info);
+	row = share_row(info);
 	add_vm(row, &l->view);
 	cJSON_AddItemToArray(l->rows, row);
 	return 0;
@@ -188,7 +188,7 @@ int share_show(struct invocation *inv)
 	struct share s;
 	struct space_info info;
 	struct vm_view view;
-	cleanup_json cJSON *row = NULL;
+	cJSON *row;
 	char holder[64];
 	int err;
 
@@ -199,7 +199,7 @@ int share_show(struct invocation *inv)
 		err = pool_find(inv->common.runtime_dir, &s.name, &info, &inv->error);
 	if (err)
 		return command_fail(inv);
-	row = make_row(&info);
+	row = share_row(&info);
 	space_holder(&info, holder, sizeof(holder));
 	if (*holder)
 		cJSON_AddStringToObject(row, "holder", holder);

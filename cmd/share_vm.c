@@ -11,7 +11,6 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "cmd/options.h"
 #include "qmp/device.h"
 
@@ -83,12 +82,7 @@ int share_options(struct share *s, struct invocation *inv)
 		if (take_option(s, key, inv->value))
 			return OPTS_BAD;
 	}
-	if (key == OPTS_BAD)
-		return OPTS_BAD;
-	log_setup(inv->name, inv->common.quiet	   ? LOG_QUIET
-			     : inv->common.verbose ? LOG_VERBOSE
-						   : LOG_NORMAL);
-	return 0;
+	return key == OPTS_BAD ? OPTS_BAD : 0;
 }
 
 static int begin(struct share *s)

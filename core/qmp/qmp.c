@@ -312,8 +312,11 @@ static int greet_agent(struct qmp *q, struct mn_error *e)
 			 "\xff{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":%" PRId64
 			 "}}\n",
 			 token);
-	int err = q->transport.ops->send(q->transport.cookie, line, (size_t)n, q->deadline_ns);
+	int err;
 
+	if (!q->transport.ops->stream)
+		return 0;
+	err = q->transport.ops->send(q->transport.cookie, line, (size_t)n, q->deadline_ns);
 	while (!err && got != token) {
 		cleanup_json cJSON *message = NULL;
 

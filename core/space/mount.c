@@ -147,18 +147,23 @@ static int fail_mount(const char *tag, const char *dir, int err, struct mn_error
 	}
 }
 
+void mount_options(const char *cache, char options[MOUNT_OPTIONS_MAX])
+{
+	snprintf(options, MOUNT_OPTIONS_MAX, "trans=virtio,version=9p2000.L,msize=%d,cache=%.8s",
+		 MOUNT_MSIZE, cache);
+}
+
 /*
  * Without /sys, as in a bare initramfs, only the mount itself can be tried: ENOENT while no device
  * has the tag.
  */
 static int try_mount(const char *tag, const char *dir, const char *cache)
 {
-	char options[128];
+	char options[MOUNT_OPTIONS_MAX];
 
 	if (exists("/sys/bus") && !find_device(tag))
 		return -ENOENT;
-	snprintf(options, sizeof(options), "trans=virtio,version=9p2000.L,msize=%d,cache=%s",
-		 MOUNT_MSIZE, cache);
+	mount_options(cache, options);
 	return mount(tag, dir, "9p", MS_NOSUID | MS_NODEV | MS_NOEXEC, options) < 0 ? -errno : 0;
 }
 

@@ -13,6 +13,10 @@
 
 #define MOUNT_MSIZE 512000
 
+/* The options of the mount, in `options`; `cache` is "none" or "mmap". */
+#define MOUNT_OPTIONS_MAX 96
+void mount_options(const char *cache, char options[MOUNT_OPTIONS_MAX]);
+
 /*
  * Mounts the 9p device with the tag `tag` on `dir` (made if need be), waiting for the device until
  * deadline_ns; `cache` is "none" or "mmap". 0, also where it is mounted there already; -ETIMEDOUT

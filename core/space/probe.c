@@ -30,6 +30,13 @@ bool probe_noswap(void)
 	return try_tmpfs(&o) == 0;
 }
 
+bool probe_huge(void)
+{
+	const struct tmpfs_options o = {.size_bytes = 65536, .mode = 0700, .huge = "within_size"};
+
+	return try_tmpfs(&o) == 0;
+}
+
 int probe_mount_api(void)
 {
 	const struct tmpfs_options o = {.size_bytes = 65536, .mode = 0700};

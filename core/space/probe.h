@@ -12,5 +12,8 @@ bool probe_user_xattr(void);
 /* Whether a tmpfs can be told not to swap (Linux 6.4). */
 bool probe_noswap(void);
 
+/* Whether a tmpfs takes huge=within_size: not where the kernel has no huge pages. */
+bool probe_huge(void);
+
 /* Whether the mount API of descriptors is there, and may be used. 0 or -errno. */
 int probe_mount_api(void);
