@@ -211,8 +211,7 @@ demo)
 	sources
 	guest
 	compile
-	export MEMNET="$top/build/memnet" MEMNET_GUEST="$top/build/guest"
-	become tests/demo/demo.sh "$@"
+	become tests/run -- tests/demo/demo.sh "$@"
 	;;
 bench)
 	packages build demo
