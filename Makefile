@@ -222,7 +222,7 @@ rows      = $(foreach f,$(2),$(1):$f:$(3)/$(notdir $f))
 files := 755:build/memnet:bin/memnet \
 	$(foreach f,$(wildcard man/*.[1-8]),$(call rows,644,$f,share/man/man$(lastword $(subst ., ,$f)))) \
 	$(foreach f,$(wildcard completions/*.bash),644:$f:share/bash-completion/completions/memnet) \
-	$(foreach f,$(wildcard completions/*.zsh),644:$f:share/zsh/site-functions/_memnet) \
+	$(call rows,644,$(wildcard completions/_*),share/zsh/site-functions) \
 	$(call rows,644,$(wildcard completions/*.fish),share/fish/vendor_completions.d) \
 	$(call rows,644,$(filter $(units_of),$(shared)),lib/systemd/system) \
 	$(call rows,644,$(filter share/tmpfiles.d/%,$(shared)),lib/tmpfiles.d) \
