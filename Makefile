@@ -68,15 +68,17 @@ cflags = -std=gnu11 -pthread -D_GNU_SOURCE -DMEMNET_VERSION='"$(VERSION)"' \
 
 # Sources ----------------------------------------------------------------------------------------
 
-core  := $(wildcard core/*/*.c)
-cmd   := $(filter-out cmd/main.c,$(wildcard cmd/*.c))
-units := $(wildcard tests/*/*_test.c)
-fuzz  := $(wildcard tests/fuzz/*_fuzz.c)
+core    := $(wildcard core/*/*.c)
+cmd     := $(filter-out cmd/main.c,$(wildcard cmd/*.c))
+units   := $(wildcard tests/*/*_test.c)
+fuzz    := $(wildcard tests/fuzz/*_fuzz.c)
+benches := $(wildcard tests/bench/*_bench.c)
 
 cjson := $(src)/cjson/cJSON.c
 zstd  := $(wildcard $(addprefix $(src)/libzstd/lib/,common/*.c compress/*.c decompress/*.[cS]))
 nl    := $(wildcard $(addprefix $(src)/libnl3/lib/,*.c genl/*.c))
 
+all_c   := $(core) $(cmd) cmd/main.c $(units) $(fuzz) $(benches)
 own   = $(patsubst %.c,$O/obj/%.o,$(1))
 third = $(patsubst $(src)/%,$D/obj/%.o,$(basename $(1)))
 libs := $O/libcmd.a $O/libcore.a $D/libcjson.a $D/libzstd.a $D/libnl.a
@@ -85,7 +87,7 @@ all: $O/memnet
 deps: $D/libcjson.a $D/libzstd.a $D/libnl.a
 units: $(units:%.c=$O/%)
 fuzzers: $(fuzz:%.c=$O/%)
-objects: $(call own,$(core) $(cmd) cmd/main.c $(units) $(fuzz))
+objects: $(call own,$(all_c))
 
 # Rules ------------------------------------------------------------------------------------------
 
@@ -114,9 +116,12 @@ $(eval $(call note,$D/flags,$(CC) $(theirs)))
 $O/memnet: $O/obj/cmd/main.o $(libs)
 	$(call say,LINK) $(CC) $(link) -pthread -o $@.debug $^ && strip -o $@ $@.debug
 
-$(units:%.c=$O/%) $(fuzz:%.c=$O/%): $O/%: $O/obj/%.o $(libs)
+$(patsubst %.c,$O/%,$(units) $(fuzz) $(benches)): $O/%: $O/obj/%.o $(libs)
 	@mkdir -p $(@D)
 	$(call say,LINK) $(CC) $(link) -pthread -o $@ $^
+
+# Conversions matter where a peer's bytes are read.
+$O/obj/tests/%.o: strict := -Werror
 
 $O/obj/%.o: %.c $O/flags | $(src) $(prepared)
 	@mkdir -p $(@D)
@@ -154,7 +159,7 @@ build/deps/static-pie.specs: $(musl)/musl-gcc.specs | $(src)
 $(src) $(musl)/musl-gcc.specs:
 	@echo 'make: $@ is missing: run ./build.sh, which fetches it' >&2 && exit 1
 
--include $(patsubst %.o,%.d,$(call own,$(core) $(cmd) cmd/main.c $(units) $(fuzz)))
+-include $(patsubst %.o,%.d,$(call own,$(all_c)))
 
 # Tests ------------------------------------------------------------------------------------------
 
@@ -173,8 +178,8 @@ fuzz:
 	@$(MAKE) FLAVOUR=fuzz fuzzers
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run fuzz
 
-bench: all
-	@for each in tests/bench/*.sh; do echo "== $$each" && MEMNET=$(CURDIR)/build/memnet "$$each"; done
+bench: all $(benches:%.c=$O/%)
+	@$(foreach script,$(wildcard tests/bench/*.sh),echo '== $(script)' && tests/run -- $(script) &&) :
 
 # Lint -------------------------------------------------------------------------------------------
 
@@ -217,7 +222,7 @@ rows      = $(foreach f,$(2),$(1):$f:$(3)/$(notdir $f))
 files := 755:build/memnet:bin/memnet \
 	$(foreach f,$(wildcard man/*.[1-8]),$(call rows,644,$f,share/man/man$(lastword $(subst ., ,$f)))) \
 	$(foreach f,$(wildcard completions/*.bash),644:$f:share/bash-completion/completions/memnet) \
-	$(foreach f,$(wildcard completions/*.zsh),644:$f:share/zsh/site-functions/_memnet) \
+	$(call rows,644,$(wildcard completions/_*),share/zsh/site-functions) \
 	$(call rows,644,$(wildcard completions/*.fish),share/fish/vendor_completions.d) \
 	$(call rows,644,$(filter $(units_of),$(shared)),lib/systemd/system) \
 	$(call rows,644,$(filter share/tmpfiles.d/%,$(shared)),lib/tmpfiles.d) \

@@ -31,7 +31,7 @@ fakes() {
 	# shellcheck disable=SC2086 # a command, or none
 	run -0 fakes $offline "$top/build.sh"
 	echo "# ${offline:-with a network}: $((($(date +%s%N) - start) / 1000000)) ms" >&3
-	run ! grep -v -e CC -e AR -e LINK <<<"$output"
+	run ! grep -v -e CC -e AR -e LINK -e "^$" <<<"$output"
 }
 
 @test "without root or sudo it names what is missing, in one command to type" {
