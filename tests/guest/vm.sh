@@ -125,7 +125,7 @@ vm_root_build() {
 	local root=$VM_DIR/root busybox program
 
 	busybox=$(command -v busybox) || { vm_die "no busybox (Debian package busybox-static)"; return; }
-	mkdir -p "$root"/bin "$root"/dev "$root"/proc "$root"/sys "$root"/run "$root"/tmp "$root"/etc "$root"/lib/modules
+	mkdir -p "$root"/bin "$root"/dev "$root"/proc "$root"/sys "$root"/run "$root"/tmp "$root"/etc "$root"/mnt "$root"/srv "$root"/lib/modules
 	cp "$busybox" "$root/bin/busybox"
 	ln -sf busybox "$root/bin/sh"
 	cp "$MEMNET" "$root/bin/memnet"
@@ -323,13 +323,15 @@ vm_pid() {
 	cat "$VM_DIR/vm/$1/pid" 2>/dev/null
 }
 
-# A zombie that its parent has not collected yet is gone for us.
+# A zombie that its parent has not collected yet is gone for us, once its other threads are too.
 vm_pid_alive() {
-	local stat
+	local stat tasks
 
 	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
 	stat=${stat##*) }
-	[ "${stat%% *}" != Z ]
+	[ "${stat%% *}" = Z ] || return 0
+	tasks=(/proc/"$1"/task/*)
+	[ "${#tasks[@]}" -gt 1 ]
 }
 
 vm_alive() {
