@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { OPT_HELP = 1000, OPT_CONFIG, OPT_RUNTIME_DIR };
+#include "base/log.h"
+
+enum { OPT_CONFIG = 1000, OPT_RUNTIME_DIR };
 
 const struct opt common_opts[] = {
 	{'j', "json", NULL, "print JSON", false},
@@ -16,15 +18,50 @@ const struct opt common_opts[] = {
 	{'n', "dry-run", NULL, "say what would be done and change nothing", false},
 	{OPT_CONFIG, "config", "FILE", "configuration (/etc/memnet/memnet.conf)", false},
 	{OPT_RUNTIME_DIR, "runtime-dir", "DIR", "run-time folder (/run/memnet)", false},
-	{OPT_HELP, "help", NULL, "print this help", false},
+	{'h', "help", NULL, "print this help", false},
 	OPT_END,
 };
 
-/* A switch such as --json is known only where it does something. */
-static bool taken_by(const struct command *command, const struct opt *o)
+const struct command *command_find(const struct command *const *table, const char *name)
 {
-	return o->key > 255 || o->key == 'q' || o->key == 'v' ||
+	for (; *table; table++) {
+		if (strcmp((*table)->name, name) == 0)
+			return *table;
+	}
+	return NULL;
+}
+
+const struct command *command_verb(const struct command *command, const char *name)
+{
+	for (const struct command *v = command->verbs; v && v->name; v++) {
+		if (strcmp(v->name, name) == 0)
+			return v;
+	}
+	return NULL;
+}
+
+bool command_takes(const struct command *command, const struct opt *o)
+{
+	return o->key > 255 || strchr("qvh", o->key) ||
 	       (command->common && strchr(command->common, o->key));
+}
+
+static const char *setting(const char *variable, const char *fallback)
+{
+	const char *value = getenv(variable);
+
+	return value && *value ? value : fallback;
+}
+
+struct common common_defaults(void)
+{
+	const char *config = setting("MEMNET_CONF", NULL);
+
+	return (struct common){
+		.config = config ? config : "/etc/memnet/memnet.conf",
+		.config_given = config != NULL,
+		.runtime_dir = setting("MEMNET_RUNTIME_DIR", "/run/memnet"),
+	};
 }
 
 static bool opt_matches(const struct opt *o, char letter, const char *name, size_t len)
@@ -34,16 +71,15 @@ static bool opt_matches(const struct opt *o, char letter, const char *name, size
 	return o->name && strlen(o->name) == len && memcmp(o->name, name, len) == 0;
 }
 
-/* By letter, or where that is 0 by name. The command's own come first. */
-static const struct opt *find_opt(const struct command *command, char letter, const char *name,
-				  size_t len)
+const struct opt *command_opt(const struct command *command, char letter, const char *name,
+			      size_t len)
 {
 	for (const struct opt *o = command->opts; o && o->key; o++) {
 		if (opt_matches(o, letter, name, len))
 			return o;
 	}
 	for (const struct opt *o = common_opts; o->key; o++) {
-		if (taken_by(command, o) && opt_matches(o, letter, name, len))
+		if (command_takes(command, o) && opt_matches(o, letter, name, len))
 			return o;
 	}
 	return NULL;
@@ -70,9 +106,7 @@ static void take_common(struct invocation *inv, int key)
 		c->config_given = true;
 		break;
 	case OPT_RUNTIME_DIR: c->runtime_dir = inv->value; break;
-	case OPT_HELP:
-		usage_print(inv->command, inv->name);
-		exit(fflush(stdout) ? MN_FAILED : MN_OK);
+	case 'h': usage_print(inv->command, inv->name, stdout); exit(output_finish(MN_OK));
 	default: break;
 	}
 }
@@ -89,7 +123,7 @@ static int take_long(struct invocation *inv, const struct opt **out)
 	char *word = *inv->argv++;
 	const char *equals = strchr(word, '=');
 	size_t len = equals ? (size_t)(equals - word) : strlen(word);
-	const struct opt *o = find_opt(inv->command, 0, word + 2, len - 2);
+	const struct opt *o = command_opt(inv->command, 0, word + 2, len - 2);
 
 	if (!o)
 		return opts_bad(inv, "unknown option", word, (int)len);
@@ -109,7 +143,7 @@ static int take_long(struct invocation *inv, const struct opt **out)
 static int take_letter(struct invocation *inv, const struct opt **out)
 {
 	char letter[3] = {'-', *inv->cluster++, '\0'};
-	const struct opt *o = find_opt(inv->command, letter[1], NULL, 0);
+	const struct opt *o = command_opt(inv->command, letter[1], NULL, 0);
 
 	if (*inv->cluster == '\0')
 		inv->cluster = NULL;
@@ -126,14 +160,25 @@ static int take_letter(struct invocation *inv, const struct opt **out)
 	return 0;
 }
 
-static int take_rest(struct invocation *inv)
+static void take_rest(struct invocation *inv)
 {
 	inv->argv++; /* the "--" */
 	inv->rest = inv->operands + inv->operand_count;
 	while (*inv->argv)
 		inv->operands[inv->operand_count++] = *inv->argv++;
+}
+
+/* All words are taken: what the common options and the environment said holds from here. */
+static int opts_end(struct invocation *inv)
+{
+	const struct common *c = &inv->common;
+
 	inv->operands[inv->operand_count] = NULL;
-	return OPTS_END;
+	log_setup(inv->name, c->quiet ? LOG_QUIET : c->verbose ? LOG_VERBOSE : LOG_NORMAL);
+	if (!c->runtime_dir || c->runtime_dir[0] == '/') /* QEMU's working directory is not ours */
+		return OPTS_END;
+	return opts_bad(inv, "an absolute path is wanted for the run-time folder, not",
+			c->runtime_dir, (int)strlen(c->runtime_dir));
 }
 
 int opts_next(struct invocation *inv)
@@ -146,10 +191,10 @@ int opts_next(struct invocation *inv)
 			if (take_letter(inv, &o))
 				return OPTS_BAD;
 		} else if (!word) {
-			inv->operands[inv->operand_count] = NULL;
-			return OPTS_END;
+			return opts_end(inv);
 		} else if (strcmp(word, "--") == 0) {
-			return take_rest(inv);
+			take_rest(inv);
+			continue;
 		} else if (strncmp(word, "--", 2) == 0) {
 			if (take_long(inv, &o))
 				return OPTS_BAD;
@@ -186,13 +231,25 @@ int command_fail(const struct invocation *inv)
 	bool usage = e->status == MN_USAGE && !strchr(e->text, ':');
 
 	if (usage)
-		fprintf(stderr, "%s: %s (see %s --help)\n", inv->name, e->text, inv->name);
+		log_error("%s (see %s --help)", e->text, inv->name);
 	else
-		fprintf(stderr, "%s: %s\n", inv->name, e->text);
+		log_error("%s", e->text);
 	return e->status ? (int)e->status : MN_FAILED;
 }
 
-static void usage_option(const struct opt *o)
+int output_finish(int status)
+{
+	bool lost = ferror(stdout);
+
+	errno = 0;
+	if (fflush(stdout) == 0 && !lost)
+		return status;
+	log_error("standard output: %s",
+		  errno ? strerror(errno) : "some of it could not be written");
+	return status == MN_OK ? MN_FAILED : status;
+}
+
+static void usage_option(const struct opt *o, FILE *out)
 {
 	char left[64], letter[8] = "";
 
@@ -201,34 +258,34 @@ static void usage_option(const struct opt *o)
 	snprintf(left, sizeof(left), "%4s%s%s%s%s%s", letter, o->name ? "--" : "",
 		 o->name ? o->name : "", o->value ? (o->optional ? "[=" : " ") : "",
 		 o->value ? o->value : "", o->optional ? "]" : "");
-	printf("  %-28s %s\n", left, o->help);
+	fprintf(out, "  %-28s %s\n", left, o->help);
 }
 
-static void usage_verbs(const struct command *command, const char *name)
+static void usage_verbs(const struct command *command, const char *name, FILE *out)
 {
-	printf("usage: %s VERB [OPTION…]\n\n%s\n\nVerbs:\n", name, command->summary);
+	fprintf(out, "usage: %s VERB [OPTION…]\n\n%s\n\nVerbs:\n", name, command->summary);
 	for (const struct command *v = command->verbs; v->name; v++) {
 		char left[64];
 
 		snprintf(left, sizeof(left), "%s %s", v->name, v->operands ? v->operands : "");
-		printf("  %-28s %s\n", left, v->summary);
+		fprintf(out, "  %-28s %s\n", left, v->summary);
 	}
-	printf("\nEach verb takes --help.\n");
+	fprintf(out, "\nEach verb takes --help.\n");
 }
 
-void usage_print(const struct command *command, const char *name)
+void usage_print(const struct command *command, const char *name, FILE *out)
 {
 	if (command->verbs) {
-		usage_verbs(command, name);
+		usage_verbs(command, name, out);
 		return;
 	}
-	printf("usage: %s [OPTION…]%s%s\n\n%s\n", name, command->operands ? " " : "",
-	       command->operands ? command->operands : "", command->summary);
-	printf("\nOptions:\n");
+	fprintf(out, "usage: %s [OPTION…]%s%s\n\n%s\n", name, command->operands ? " " : "",
+		command->operands ? command->operands : "", command->summary);
+	fprintf(out, "\nOptions:\n");
 	for (const struct opt *o = command->opts; o && o->key; o++)
-		usage_option(o);
+		usage_option(o, out);
 	for (const struct opt *o = common_opts; o->key; o++) {
-		if (taken_by(command, o))
-			usage_option(o);
+		if (command_takes(command, o))
+			usage_option(o, out);
 	}
 }

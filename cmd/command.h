@@ -5,6 +5,8 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
 
 #include "base/error.h"
 
@@ -35,8 +37,12 @@ struct common {
 	bool dry_run;		 /* -n: say what would be done */
 	const char *config;	 /* --config, MEMNET_CONF, /etc/memnet/memnet.conf */
 	bool config_given;	 /* by the option or the variable: it must then exist */
-	const char *runtime_dir; /* --runtime-dir, MEMNET_RUNTIME_DIR, /run/memnet; absolute */
+	const char *runtime_dir; /* --runtime-dir, MEMNET_RUNTIME_DIR, /run/memnet; absolute after
+				    OPTS_END */
 };
+
+/* What they are before any option: the environment's, or the defaults. */
+struct common common_defaults(void);
 
 struct invocation;
 
@@ -46,7 +52,8 @@ struct command {
 	const char *summary;  /* one line, no full stop */
 	const char *operands; /* as usage prints them: "VM/SPACE", "[TAG] [DIR]"; NULL: none */
 	const struct opt *opts;
-	const char *common; /* which of j H p n it takes; -q, -v and the long ones are for all */
+	const char
+		*common; /* which of j H p n it takes; -q, -v, -h and the long ones are for all */
 	int (*run)(struct invocation *inv); /* the exit status */
 	const struct command *verbs;	    /* ends with a name of NULL; run is NULL then */
 };
@@ -68,7 +75,8 @@ struct invocation {
 
 /*
  * The next option's key, OPTS_END when all are taken, or OPTS_BAD with inv->error set. Options and
- * operands may be mixed; "--" ends the options. Common options are taken on the way.
+ * operands may be mixed; "--" ends the options. Common options are taken on the way; the log has
+ * its level, and the run-time folder is checked, when all are.
  */
 #define OPTS_END (-1)
 #define OPTS_BAD (-2)
@@ -77,17 +85,41 @@ int opts_next(struct invocation *inv);
 /* OPTS_BAD with MN_USAGE unless min <= operands <= max (max < 0: any number), else 0. */
 int opts_operands(struct invocation *inv, int min, int max);
 
-/* Prints inv->error, with the usage's address for MN_USAGE. The exit status to return. */
+/* Prints inv->error, naming --help for MN_USAGE. The exit status to return. */
 int command_fail(const struct invocation *inv);
+
+/*
+ * Ends the output: `status`, or where that is MN_OK and not all of stdout could be written,
+ * MN_FAILED and a message.
+ */
+int output_finish(int status);
 
 /* The tables; each in the file of its name. */
 extern const struct command command_share, command_stream, command_compress, command_transcode_hook,
 	command_tune;
 extern const struct command *const commands[]; /* NULL-terminated, in main.c's order */
 
-/* Prints the usage of `command`, called `name`, on stdout. */
-void usage_print(const struct command *command, const char *name);
-extern const struct opt common_opts[];
+/* The row called `name` of a NULL-terminated table, or NULL. */
+const struct command *command_find(const struct command *const *table, const char *name);
 
-/* `memnet --complete WORD…`: candidates for the last word, one per line, a tab and help behind. */
-int complete_main(char **words);
+/* The verb of `command` called `name`, or NULL. */
+const struct command *command_verb(const struct command *command, const char *name);
+
+/* The option `letter`, or where that is 0 the one called `name`; the command's own before common
+ * ones. */
+const struct opt *command_opt(const struct command *command, char letter, const char *name,
+			      size_t len);
+
+/* Those for all commands; a switch such as --json is known only where it does something. */
+extern const struct opt common_opts[];
+bool command_takes(const struct command *command, const struct opt *common);
+
+/* Prints the usage of `command`, called `name`. */
+void usage_print(const struct command *command, const char *name, FILE *out);
+
+/*
+ * `memnet --complete WORD…`: on stdout, candidates for the last word, one a line, perhaps a tab and
+ * help behind; or, for what a shell completes better, the one line ":file", ":dir" or ":command".
+ * `command` is the one whose words these are; NULL: memnet itself. Silent whatever is wrong.
+ */
+int complete_main(const struct command *const *table, const struct command *command, char **words);

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,47 +24,18 @@ static void print_version(void)
 	       cJSON_Version(), LIBNL_STRING);
 }
 
-static void print_help(void)
+static void print_help(FILE *out)
 {
-	printf("usage: memnet [--version|--help|--list-commands] COMMAND [OPTION…]\n\n"
-	       "Takes network transmission out of virtual machines.\n\nCommands:\n");
+	fprintf(out, "usage: memnet [--version|--help|--list-commands] COMMAND [OPTION…]\n\n"
+		     "Takes network transmission out of virtual machines.\n\nCommands:\n");
 	for (const struct command *const *c = commands; *c; c++)
-		printf("  %-16s %s\n", (*c)->name, (*c)->summary);
-	printf("\nEach command takes --help and has a manual page: man memnet-COMMAND.\n");
+		fprintf(out, "  %-16s %s\n", (*c)->name, (*c)->summary);
+	fprintf(out, "\nEach command takes --help and has a manual page: man memnet-COMMAND.\n");
 }
 
-static const struct command *find_command(const char *name)
+static bool is_help(const char *word)
 {
-	for (const struct command *const *c = commands; *c; c++) {
-		if (strcmp((*c)->name, name) == 0)
-			return *c;
-	}
-	return NULL;
-}
-
-static const struct command *find_verb(const struct command *command, const char *name)
-{
-	for (const struct command *v = command->verbs; v->name; v++) {
-		if (strcmp(v->name, name) == 0)
-			return v;
-	}
-	return NULL;
-}
-
-static const char *setting(const char *variable, const char *fallback)
-{
-	const char *value = getenv(variable);
-
-	return value && *value ? value : fallback;
-}
-
-static struct common common_defaults(void)
-{
-	return (struct common){
-		.config = setting("MEMNET_CONF", "/etc/memnet/memnet.conf"),
-		.config_given = getenv("MEMNET_CONF") != NULL,
-		.runtime_dir = setting("MEMNET_RUNTIME_DIR", "/run/memnet"),
-	};
+	return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
 }
 
 /* `words` are those behind the command's name. */
@@ -72,14 +44,15 @@ static int run(const struct command *command, char **words)
 	struct invocation inv = {.command = command, .common = common_defaults()};
 
 	snprintf(inv.name, sizeof(inv.name), "memnet %s", command->name);
+	log_setup(inv.name, LOG_NORMAL);
 	if (command->verbs) {
 		const char *verb = words[0];
 
-		if (!verb || strcmp(verb, "--help") == 0) {
-			usage_print(command, inv.name);
+		if (!verb || is_help(verb)) {
+			usage_print(command, inv.name, verb ? stdout : stderr);
 			return verb ? MN_OK : MN_USAGE;
 		}
-		inv.command = find_verb(command, verb);
+		inv.command = command_verb(command, verb);
 		if (!inv.command) {
 			mn_fail(&inv.error, MN_USAGE, EINVAL, "unknown verb \"%.32s\"", verb);
 			return command_fail(&inv);
@@ -88,7 +61,6 @@ static int run(const struct command *command, char **words)
 		words++;
 	}
 	inv.argv = inv.operands = words;
-	log_setup(inv.name, LOG_NORMAL);
 	return inv.command->run(&inv);
 }
 
@@ -97,8 +69,8 @@ static int run_main(char **words)
 	const char *word = words[0];
 	const struct command *command;
 
-	if (!word || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
-		print_help();
+	if (!word || is_help(word)) {
+		print_help(word ? stdout : stderr);
 		return word ? MN_OK : MN_USAGE;
 	}
 	if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
@@ -110,11 +82,9 @@ static int run_main(char **words)
 			puts((*c)->name);
 		return MN_OK;
 	}
-	if (strcmp(word, "--complete") == 0)
-		return complete_main(words + 1);
-	command = find_command(word);
+	command = command_find(commands, word);
 	if (!command) {
-		fprintf(stderr, "memnet: unknown command \"%.32s\" (see memnet --help)\n", word);
+		log_error("unknown command \"%.32s\" (see memnet --help)", word);
 		return MN_USAGE;
 	}
 	return run(command, words + 1);
@@ -126,20 +96,31 @@ static const struct command *command_by_link(const char *argv0)
 	const char *slash = argv0 ? strrchr(argv0, '/') : NULL;
 	const char *name = slash ? slash + 1 : argv0;
 
-	return name && strncmp(name, "memnet-", 7) == 0 ? find_command(name + 7) : NULL;
+	return name && strncmp(name, "memnet-", 7) == 0 ? command_find(commands, name + 7) : NULL;
+}
+
+/*
+ * Without this, in a process started with one of the three closed, the next file opened would take
+ * its number and the next message would land in that file. Opened the wrong way round, so that
+ * writing to the lost ones still fails.
+ */
+static void occupy_standard_fds(void)
+{
+	for (int fd = 0; fd < 3; fd++) {
+		if (fcntl(fd, F_GETFD) < 0)
+			(void)!open("/dev/null", fd == 0 ? O_WRONLY : O_RDONLY);
+	}
 }
 
 int main(int argc, char **argv)
 {
 	const struct command *command = argc > 0 ? command_by_link(argv[0]) : NULL;
-	int status;
 
+	occupy_standard_fds();
 	/* A reader that went away is an error of write(2), which says so, not a silent death. */
 	signal(SIGPIPE, SIG_IGN);
-	status = command ? run(command, argv + 1) : run_main(argc > 0 ? argv + 1 : argv);
-	if (fflush(stdout) != 0 && status == MN_OK) {
-		fprintf(stderr, "memnet: standard output: %s\n", strerror(errno));
-		status = MN_FAILED;
-	}
-	return status;
+	if (argc > 1 && strcmp(argv[1], "--complete") == 0)
+		return complete_main(commands, command, argv + 2);
+	return output_finish(command ? run(command, argv + 1)
+				     : run_main(argc > 0 ? argv + 1 : argv));
 }

@@ -8,18 +8,20 @@
 #include <string.h>
 #include <strings.h>
 
+#define DIGITS "0123456789"
+
 /*
- * A plain decimal number, no sign, no exponent, no hexadecimal, which strtod() would all take. NULL
- * if there is none.
+ * A plain decimal number, digits on both sides of its point if it has one: no sign, no exponent, no
+ * hexadecimal, which strtod() would all take. NULL if there is none.
  */
 static const char *parse_decimal(const char *text, double *value)
 {
-	size_t len = strspn(text, "0123456789");
+	size_t whole = strspn(text, DIGITS), len = whole;
 	char digits[40];
 
-	if (text[len] == '.')
-		len += 1 + strspn(text + len + 1, "0123456789");
-	if (len == 0 || len >= sizeof(digits) || !isdigit((unsigned char)text[0]))
+	if (text[whole] == '.')
+		len += 1 + strspn(text + whole + 1, DIGITS);
+	if (whole == 0 || text[len - 1] == '.' || len >= sizeof(digits))
 		return NULL;
 	memcpy(digits, text, len);
 	digits[len] = '\0';
@@ -57,7 +59,9 @@ int parse_size(const char *text, uint64_t *bytes, struct mn_error *e)
 			unit += 2;
 		else if (strcasecmp(unit, "B") == 0)
 			unit += 1;
-		if (*unit == '\0' && to_u64(ldexp(value, 10 * power), bytes) == 0)
+		/* Half a byte is a forgotten unit. */
+		if (*unit == '\0' && (power > 0 || floor(value) == value) &&
+		    to_u64(ldexp(value, 10 * power), bytes) == 0)
 			return 0;
 	}
 	return mn_fail(e, MN_USAGE, EINVAL, "bad size \"%.64s\": want a number with K, M, G or T",
@@ -78,7 +82,7 @@ int parse_rate(const char *text, uint64_t *bytes_per_s, struct mn_error *e)
 		if (strncasecmp(unit, "bit", 3) == 0) {
 			bits = 1;
 			unit += 3;
-		} else if (toupper((unsigned char)*unit) == 'B') {
+		} else if (*unit == 'B') { /* "Mb" means bits to some and bytes to others */
 			bits = 8;
 			unit += 1;
 		}
@@ -123,8 +127,8 @@ int parse_number(const char *text, const char *what, int64_t min, int64_t max, i
 
 	errno = 0;
 	n = strtoll(text, &end, 10);
-	if (errno == 0 && end != text && *end == '\0' && !isspace((unsigned char)*text) &&
-	    n >= min && n <= max) {
+	/* strtoll() would also take white space and a plus in front. */
+	if (errno == 0 && strspn(text, DIGITS "-") > 0 && *end == '\0' && n >= min && n <= max) {
 		*value = n;
 		return 0;
 	}
@@ -140,11 +144,11 @@ int parse_address(const char *text, struct listen_address *a, struct mn_error *e
 	size_t len = colon ? (size_t)(colon - text) : 0;
 	int64_t number;
 
-	if (len >= 2 && host[0] == '[' && host[len - 1] == ']') {
+	if (len > 2 && host[0] == '[' && host[len - 1] == ']') {
 		host++;
 		len -= 2;
-	} else if (len > 0 && memchr(host, ':', len)) {
-		port = ""; /* an IPv6 address wants brackets */
+	} else if (strcspn(host, "[]") < len || (len > 0 && memchr(host, ':', len))) {
+		port = ""; /* an IPv6 address wants brackets, and nothing else has them */
 	}
 	if (len >= sizeof(a->addr) || parse_number(port, "port", 0, 65535, &number, NULL))
 		return mn_fail(e, MN_USAGE, EINVAL,
@@ -161,13 +165,18 @@ const char *format_size(uint64_t bytes, char buf[16])
 	double value = (double)bytes;
 	unsigned i = 0;
 
-	while (value >= 1024 && i < sizeof(units) - 2) {
+	/* 1023.5 would be printed as 1024. */
+	while (value >= (i ? 1023.5 : 1024) && i < sizeof(units) - 2) {
 		value /= 1024;
 		i++;
 	}
 	if (i == 0)
 		snprintf(buf, 16, "%llu", (unsigned long long)bytes);
 	else
-		snprintf(buf, 16, "%.*f%c", value < 10 ? 2 : value < 100 ? 1 : 0, value, units[i]);
+		snprintf(buf, 16, "%.*f%c",
+			 value < 9.995	 ? 2
+			 : value < 99.95 ? 1
+					 : 0,
+			 value, units[i]);
 	return buf;
 }

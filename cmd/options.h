@@ -1,4 +1,6 @@
-/* What an admin types: sizes, rates, durations. One parser each, used for flags and configuration.
+/*
+ * What an admin types: sizes, rates, durations, whole numbers, addresses. One parser each, used for
+ * flags and configuration.
  */
 #pragma once
 
@@ -11,7 +13,9 @@
 /* "64K", "1.5G", "256MiB", "4096": bytes, binary multiples; K M G T, and B or iB behind. */
 int parse_size(const char *text, uint64_t *bytes, struct mn_error *e);
 
-/* "2Mbit", "100MB", "1.5GB", each per second ("/s" allowed): bytes per second, decimal multiples.
+/*
+ * "2Mbit", "100MB", "1.5GB", each per second ("/s" allowed): bytes per second, decimal multiples,
+ * at least 1. B is bytes; "Mb" is refused, being either to someone.
  */
 int parse_rate(const char *text, uint64_t *bytes_per_s, struct mn_error *e);
 
@@ -29,5 +33,5 @@ struct listen_address {
 };
 int parse_address(const char *text, struct listen_address *a, struct mn_error *e);
 
-/* "512.0K", "1.50G": three digits or so, binary; for people. buf holds 16 bytes. */
+/* "17", "1.50G", "64.0M", "512K": three digits or so, binary; for people. buf holds 16 bytes. */
 const char *format_size(uint64_t bytes, char buf[16]);

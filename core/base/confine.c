@@ -10,8 +10,10 @@
 
 int confine_open(int rootfd, const char *path, int flags, mode_t mode)
 {
+	/* openat2(2) refuses what openat(2) ignores: O_PATH has nothing to do with the last two. */
+	int added = flags & O_PATH ? O_CLOEXEC : O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
 	struct open_how how = {
-		.flags = (unsigned)(flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK),
+		.flags = (unsigned)(flags | added),
 		.mode = flags & O_CREAT ? mode : 0,
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS |
 			   RESOLVE_NO_XDEV,

@@ -13,9 +13,9 @@
 #include <sys/types.h>
 
 /*
- * Opens `path` beneath `rootfd`; `mode` is for O_CREAT. O_CLOEXEC, O_NOCTTY and O_NONBLOCK are
- * added to `flags`. A descriptor that the caller closes, or -errno: -EXDEV and -ELOOP for what
- * leads out.
+ * Opens `path` beneath `rootfd`; `mode` is for O_CREAT. O_CLOEXEC is added to `flags`, and without
+ * O_PATH O_NOCTTY and O_NONBLOCK. A descriptor that the caller closes, or -errno: -EXDEV and -ELOOP
+ * for what leads out.
  */
 int confine_open(int rootfd, const char *path, int flags, mode_t mode);
 

@@ -5,6 +5,15 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Through a copy: `fmt` may well be given the old text. */
+static void set_text(struct mn_error *e, const char *fmt, va_list args)
+{
+	char text[sizeof(e->text)];
+
+	vsnprintf(text, sizeof(text), fmt, args);
+	memcpy(e->text, text, sizeof(text));
+}
+
 int mn_fail(struct mn_error *e, enum mn_status status, int err, const char *fmt, ...)
 {
 	va_list args;
@@ -13,7 +22,7 @@ int mn_fail(struct mn_error *e, enum mn_status status, int err, const char *fmt,
 		return -err;
 	e->status = status;
 	va_start(args, fmt);
-	vsnprintf(e->text, sizeof(e->text), fmt, args);
+	set_text(e, fmt, args);
 	va_end(args);
 	return -err;
 }

@@ -29,7 +29,10 @@ struct mn_error {
 		.status = MN_OK, .text = ""                                                        \
 	}
 
-/* Sets the error and returns -err; err is a positive errno value. `e` may be NULL. */
+/*
+ * Sets the error and returns -err; err is a positive errno value. `e` may be NULL. A text too long
+ * is cut.
+ */
 int mn_fail(struct mn_error *e, enum mn_status status, int err, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 

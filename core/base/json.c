@@ -5,11 +5,17 @@
 #include <stdio.h>
 #include <string.h>
 
+static bool json_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 /*
- * cJSON recurses once a level and refuses above 1000 levels, which is more than a thread's stack
- * need hold. Brackets inside strings are skipped, so that the count is exact.
+ * What cJSON would take all the same. It recurses once a level and refuses above 1000 levels, which
+ * is more than a thread's stack need hold; brackets inside strings are skipped, so that the count
+ * is exact. And any control character is white space to it, NUL too.
  */
-static bool json_too_deep(const char *text, size_t size)
+static bool json_refused(const char *text, size_t size)
 {
 	bool in_string = false;
 	int depth = 0;
@@ -17,6 +23,8 @@ static bool json_too_deep(const char *text, size_t size)
 	for (size_t i = 0; i < size; i++) {
 		char c = text[i];
 
+		if ((unsigned char)c < 0x20 && !json_space(c))
+			return true;
 		if (in_string) {
 			if (c == '\\')
 				i++;
@@ -34,17 +42,12 @@ static bool json_too_deep(const char *text, size_t size)
 	return false;
 }
 
-static bool json_space(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
 cJSON *json_parse(const char *text, size_t size)
 {
 	const char *end = NULL;
 	cJSON *json;
 
-	if (json_too_deep(text, size))
+	if (json_refused(text, size))
 		return NULL;
 	json = cJSON_ParseWithLengthOpts(text, size, &end, false);
 	if (!json)

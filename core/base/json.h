@@ -20,7 +20,10 @@ static inline void cleanup_json_delete(cJSON **json)
 #define JSON_DEPTH_MAX 32
 cJSON *json_parse(const char *text, size_t size);
 
-/* A member's string, or NULL where it is absent or of another type. Lives as long as `object`. */
+/*
+ * A member's string, or NULL where it is absent or of another type. Lives as long as `object`. One
+ * with \u0000 in it ends there.
+ */
 const char *json_string(const cJSON *object, const char *name);
 
 /*

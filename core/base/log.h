@@ -1,6 +1,7 @@
 /*
- * Messages of the long-running commands, on stderr, one line each, `memnet stream: …`. The level is
- * the only global state there is.
+ * Messages on stderr, one line each, `memnet stream: …`: those of the long-running commands, and
+ * the one an error ends with. Control characters, which a guest may have put into a name, come out
+ * as '?'. The prefix and the level are the only global state there is.
  */
 #pragma once
 
@@ -8,7 +9,7 @@
 
 enum log_level { LOG_QUIET, LOG_NORMAL, LOG_VERBOSE };
 
-/* `prefix` ("memnet stream") must live as long as the program. */
+/* `prefix` ("memnet stream") is copied. */
 void log_setup(const char *prefix, enum log_level level);
 bool log_verbose(void);
 

@@ -31,7 +31,9 @@
  */
 #define SPACE_PIECE (1024 * 1024)
 
-/* Makes the reserved folders in the space whose root is open as `rootfd`, if need be. 0 or -errno.
+/*
+ * Makes the reserved folders in the space whose root is open as `rootfd`, if need be. 0 or -errno:
+ * -ELOOP or -ENOTDIR where the guest put something else in their place.
  */
 int space_prepare(int rootfd);
 

@@ -37,6 +37,8 @@ int live_object_path(const char *name, char *path, size_t size)
 	for (; *name; name++) {
 		char c = *name;
 
+		if (c == '/')
+			return -EINVAL; /* each object has one marker name, not two */
 		if (c == '%') {
 			c = strncmp(name, "%2F", 3) == 0   ? '/'
 			    : strncmp(name, "%25", 3) == 0 ? '%'
