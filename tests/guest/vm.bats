@@ -1,9 +1,10 @@
 #!/usr/bin/env bats
 # The guest harness itself: what the other guest tests and the demo take for granted.
 
-setup_file()
-{
-	source "$BATS_TEST_DIRNAME/vm.sh"
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+	load vm.sh
 	vm_setup
 	vm_host_open
 	printf 'first\nsecond\n' >"$VM_DIR/extra"
@@ -14,21 +15,13 @@ setup_file()
 	vm_wait_boot b
 }
 
-teardown_file()
-{
-	source "$BATS_TEST_DIRNAME/vm.sh"
+teardown_file() {
+	load vm.sh
 	vm_teardown
 }
 
-setup()
-{
-	source "$BATS_TEST_DIRNAME/vm.sh"
-}
-
-# A plain `! command` is not seen by bats unless it is the last one.
-not()
-{
-	! "$@"
+setup() {
+	load vm.sh
 }
 
 @test "a command's output and errors come back apart, with its exit status" {
@@ -90,7 +83,7 @@ END")" = "$text" ]
 	[ "$(vm_run b nproc)" = 2 ]
 	[ "$(vm_run a 'cat /proc/sys/kernel/random/boot_id')" != "$(vm_run b 'cat /proc/sys/kernel/random/boot_id')" ]
 	vm_run a 'grep -q . /sys/bus/pci/devices/0000:00:1f.0/vendor'	# q35's ICH9
-	not vm_run b 'test -e /sys/bus/pci/devices/0000:00:1f.0'
+	run ! vm_run b 'test -e /sys/bus/pci/devices/0000:00:1f.0'
 }
 
 @test "CPU time is that of the guest's work" {
@@ -105,7 +98,7 @@ END")" = "$text" ]
 	mkdir "$VM_DIR/mnt"
 	vm_host mount -t tmpfs none "$VM_DIR/mnt"
 	vm_host mountpoint -q "$VM_DIR/mnt"
-	not mountpoint -q "$VM_DIR/mnt"
+	run ! mountpoint -q "$VM_DIR/mnt"
 	vm_host umount "$VM_DIR/mnt"
 }
 
@@ -115,15 +108,15 @@ END")" = "$text" ]
 	vm_reboot b
 	[ "$(vm_pid b)" = "$pid" ]
 	[ "$(vm_run b 'cat /proc/sys/kernel/random/boot_id')" != "$boot" ]
-	not vm_run b 'test -e /tmp/mark'
+	run ! vm_run b 'test -e /tmp/mark'
 }
 
 @test "stopped and killed VMs leave no process, and say that they are gone" {
 	a=$(vm_pid a) b=$(vm_pid b)
 	vm_stop a
 	vm_kill b
-	not vm_pid_alive "$a"
-	not vm_pid_alive "$b"
+	run ! vm_pid_alive "$a"
+	run ! vm_pid_alive "$b"
 	run vm_run a true
 	[ "$status" = 125 ]
 }

@@ -1,6 +1,6 @@
-# shellcheck shell=bash
+#!/bin/bash
 # shellcheck disable=SC2030,SC2031 # vm_run is a subshell on purpose; its helpers share that subshell's variables
-# Real QEMU guests for the tests and the demo: build an initramfs, boot it, run commands in it.
+# Real QEMU guests for the tests and the demo, to be sourced: build an initramfs, boot it, run commands in it.
 #
 # Theory of operation
 #
@@ -34,7 +34,7 @@
 #   vm_teardown                 stop everything, remove the run folder; keeps it if VM_KEEP is set
 #
 # Set before vm_start if the defaults do not fit: VM_MACHINE (q35, pc), VM_CPUS, VM_MEM, VM_DEADLINE (seconds, also
-# per call: `VM_DEADLINE=5 vm_run …`).
+# per call: `VM_DEADLINE=5 vm_run …`), VM_PROGRAMS (host programs that every guest gets, say `strace`).
 
 : "${MEMNET_SRC:=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}"
 : "${MEMNET:=$MEMNET_SRC/build/memnet}"
@@ -44,8 +44,7 @@
 VM_MODULES=(virtio_pci virtio_console virtio_net 9pnet_virtio 9p)
 [ "${VM_ENTER+set}" ] || VM_ENTER=()
 
-vm_die()
-{
+vm_die() {
 	echo "vm: $*" >&2
 	return 1
 }
@@ -53,8 +52,7 @@ vm_die()
 # --- the run folder, the kernel, the accelerator ---------------------------------------------------------------------
 
 # /dev/kvm can be there on a host without VMX or SVM, and a guest then hangs: look at the CPU too.
-vm_accel()
-{
+vm_accel() {
 	if [ -w /dev/kvm ] && grep -qwE 'vmx|svm' /proc/cpuinfo; then
 		echo kvm
 	else
@@ -62,8 +60,7 @@ vm_accel()
 	fi
 }
 
-vm_setup()
-{
+vm_setup() {
 	local kernels=("$MEMNET_GUEST"/linux/boot/vmlinuz-*)
 
 	[ -f "${kernels[0]}" ] || { vm_die "no kernel in $MEMNET_GUEST/linux (run ./build.sh)"; return; }
@@ -82,8 +79,7 @@ vm_setup()
 
 # The ELF kernel inside vmlinuz: QEMU starts it directly (PVH), which under TCG saves the 2 s that the guest takes to
 # unpack itself. Kept beside the packages if that folder is ours to write. Falls back to the vmlinuz.
-vm_kernel()
-{
+vm_kernel() {
 	local image=$1 cache=$MEMNET_GUEST setup offset length out
 
 	[ -w "$cache" ] || cache=$VM_DIR
@@ -103,13 +99,11 @@ vm_kernel()
 	echo "$out"
 }
 
-vm_kernel_field()
-{
+vm_kernel_field() {
 	od -An -v -t "u$3" -j $(($2)) -N "$3" "$1"
 }
 
-vm_teardown()
-{
+vm_teardown() {
 	local dir
 
 	[ -n "${VM_DIR:-}" ] || return 0
@@ -126,9 +120,8 @@ vm_teardown()
 
 # --- the initramfs ---------------------------------------------------------------------------------------------------
 
-vm_root_build()
-{
-	local root=$VM_DIR/root busybox
+vm_root_build() {
+	local root=$VM_DIR/root busybox program
 
 	busybox=$(command -v busybox) || { vm_die "no busybox (Debian package busybox-static)"; return; }
 	mkdir -p "$root"/bin "$root"/dev "$root"/proc "$root"/sys "$root"/run "$root"/tmp "$root"/etc "$root"/lib/modules
@@ -139,12 +132,14 @@ vm_root_build()
 	vm_agent_script >"$root/bin/agent"
 	chmod 755 "$root/init" "$root/bin/agent" "$root/bin/memnet"
 	: >"$root/lib/modules/order"
-	vm_add_modules "${VM_MODULES[@]}"
+	vm_add_modules "${VM_MODULES[@]}" || return
+	for program in ${VM_PROGRAMS:-}; do
+		vm_add_program "$program" || return
+	done
 }
 
 # The guest's first process. The order in lib/modules/order is that of the dependencies.
-vm_init_script()
-{
+vm_init_script() {
 	cat <<'INIT'
 #!/bin/busybox sh
 export PATH=/bin HOME=/ TERM=dumb
@@ -167,8 +162,7 @@ while :; do wait; sleep 1; done
 INIT
 }
 
-vm_agent_script()
-{
+vm_agent_script() {
 	cat <<'AGENT'
 #!/bin/sh
 # agent PORT NAME: answer requests (see vm.sh) for ever
@@ -189,8 +183,7 @@ AGENT
 }
 
 # The kernel's package has no modules.dep (depmod writes it at installation), but each module names what it needs.
-vm_add_modules()
-{
+vm_add_modules() {
 	local name
 
 	for name; do
@@ -198,8 +191,7 @@ vm_add_modules()
 	done
 }
 
-vm_add_module()
-{
+vm_add_module() {
 	local name=$1 dir=$VM_DIR/root/lib/modules file needs need
 
 	[ ! -f "$dir/$name.ko" ] || return 0
@@ -218,27 +210,22 @@ vm_add_module()
 }
 
 # A module's name has underscores where its file's name may have hyphens.
-vm_module_file()
-{
-	find "$MEMNET_GUEST"/linux/lib/modules "$MEMNET_GUEST"/linux/usr/lib/modules -name "${1//_/[-_]}.ko*" -print -quit 2>/dev/null
+vm_module_file() {
+	find "$MEMNET_GUEST/linux/lib/modules/" -name "${1//_/[-_]}.ko*" -print -quit
 }
 
-vm_module_builtin()
-{
-	grep -qsE "/${1//_/[-_]}\.ko$" "$MEMNET_GUEST"/linux/lib/modules/*/modules.builtin \
-		"$MEMNET_GUEST"/linux/usr/lib/modules/*/modules.builtin
+vm_module_builtin() {
+	grep -qsE "/${1//_/[-_]}\.ko$" "$MEMNET_GUEST"/linux/lib/modules/*/modules.builtin
 }
 
-vm_add()
-{
+vm_add() {
 	local file=$1 path=$VM_DIR/root/${2:-$1}
 
 	mkdir -p "$(dirname "$path")"
 	ln -f "$file" "$path" 2>/dev/null || cp -L "$file" "$path"
 }
 
-vm_add_program()
-{
+vm_add_program() {
 	local program library
 
 	program=$(command -v "$1") || { vm_die "no program $1"; return; }
@@ -248,8 +235,7 @@ vm_add_program()
 	done
 }
 
-vm_pack()
-{
+vm_pack() {
 	(cd "$VM_DIR/root" && find . | busybox cpio -o -H newc -R 0:0 2>/dev/null) >"$1"
 }
 
@@ -257,8 +243,7 @@ vm_pack()
 
 # Spaces are mounts: what a test mounts lives in a mount namespace of its own, gone with the process that holds it
 # and the QEMUs in it. Not being root, a user namespace is what allows it.
-vm_host_open()
-{
+vm_host_open() {
 	local user=() enter=() fifo=$VM_DIR/host-ready ready
 
 	if [ "$(id -u)" != 0 ]; then
@@ -280,16 +265,14 @@ vm_host_open()
 	export VM_ENTER_WORDS VM_HOST_PID
 }
 
-vm_host_close()
-{
+vm_host_close() {
 	[ -n "${VM_HOST_PID:-}" ] || return 0
 	kill -KILL "$VM_HOST_PID" 2>/dev/null || true
 	vm_wait_gone "$VM_HOST_PID"
 	VM_ENTER=() VM_ENTER_WORDS='' VM_HOST_PID=''
 }
 
-vm_host()
-{
+vm_host() {
 	"${VM_ENTER[@]}" "$@"
 }
 
@@ -298,8 +281,7 @@ vm_host()
 
 # --- starting and stopping -------------------------------------------------------------------------------------------
 
-vm_start()
-{
+vm_start() {
 	local name=$1 dir=$VM_DIR/vm/$1 i args
 
 	shift
@@ -327,14 +309,12 @@ vm_start()
 	disown $!	# no "Killed" from the shell when it is
 }
 
-vm_pid()
-{
+vm_pid() {
 	cat "$VM_DIR/vm/$1/pid" 2>/dev/null
 }
 
 # A zombie that its parent has not collected yet is gone for us.
-vm_pid_alive()
-{
+vm_pid_alive() {
 	local stat
 
 	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
@@ -342,15 +322,13 @@ vm_pid_alive()
 	[ "${stat%% *}" != Z ]
 }
 
-vm_alive()
-{
+vm_alive() {
 	local pid
 
 	pid=$(vm_pid "$1") && vm_pid_alive "$pid"
 }
 
-vm_wait_gone()
-{
+vm_wait_gone() {
 	local pid=$1 deadline=$((SECONDS + ${2:-$VM_DEADLINE}))
 
 	while vm_pid_alive "$pid"; do
@@ -359,16 +337,14 @@ vm_wait_gone()
 	done
 }
 
-vm_wait_boot()
-{
+vm_wait_boot() {
 	vm_run "$1" true && return
 	vm_die "$1 did not boot; its console and QEMU's own words:"
 	tail -n 20 "$VM_DIR/vm/$1/console.log" "$VM_DIR/vm/$1/qemu.log" >&2
 	return 1
 }
 
-vm_reboot()
-{
+vm_reboot() {
 	local name=$1 before after deadline=$((SECONDS + VM_DEADLINE))
 
 	before=$(vm_run "$name" 'cat /proc/sys/kernel/random/boot_id') || return
@@ -383,8 +359,7 @@ vm_reboot()
 	done
 }
 
-vm_stop()
-{
+vm_stop() {
 	local name=$1 pid
 
 	pid=$(vm_pid "$name") || return 0
@@ -394,8 +369,7 @@ vm_stop()
 	rm -f "$VM_DIR/vm/$name/pid"
 }
 
-vm_kill()
-{
+vm_kill() {
 	local pid
 
 	pid=$(vm_pid "$1") || return 0
@@ -407,8 +381,7 @@ vm_kill()
 # --- running commands ------------------------------------------------------------------------------------------------
 
 # Body in a subshell: its descriptors, and with them its lock, end with it.
-vm_run()
-(
+vm_run() (
 	name=$1
 	dir=$VM_DIR/vm/$1
 	deadline=$((SECONDS + VM_DEADLINE))
@@ -428,8 +401,7 @@ vm_run()
 )
 
 # The first free channel, locked, in $channel.
-vm_channel_take()
-{
+vm_channel_take() {
 	local i
 
 	while :; do
@@ -448,8 +420,7 @@ vm_channel_take()
 }
 
 # One header, in $got $status $out $err.
-vm_answer()
-{
+vm_answer() {
 	local line='' part
 
 	until read -r -t 0.2 -u "$from" part && line+=$part; do
@@ -459,19 +430,16 @@ vm_answer()
 	read -r got status out err <<<"$line"
 }
 
-vm_waiting()
-{
+vm_waiting() {
 	vm_alive "$name" || { vm_die "$name is not running"; return 125; }
 	[ "$SECONDS" -lt "$deadline" ] || { vm_die "$name: timed out waiting for $1"; return 124; }
 }
 
-vm_bytes()
-{
+vm_bytes() {
 	[ "$1" = 0 ] || timeout "$((VM_DEADLINE + 1))" head -c "$1" <&"$from"
 }
 
-vm_put()
-{
+vm_put() {
 	vm_run "$1" "base64 -d >$3 <<'END'
 $(base64 <"$2")
 END"
@@ -481,8 +449,7 @@ END"
 
 # vCPU threads are known by the names debug-threads=on gives them ("CPU 0/TCG"); schedstat counts nanoseconds. The
 # process's own total, in ticks, includes the 9p and I/O workers that have ended meanwhile.
-vm_cpu()
-{
+vm_cpu() {
 	local pid task vcpu=0 ns total comm
 
 	pid=$(vm_pid "$1") || { vm_die "$1 is not running"; return; }
