@@ -23,7 +23,7 @@
 #define RESIDUAL_FORGET 0.98
 #define PEAK_FADE_S	15.0
 #define EPS_MIN		0.005
-#define EPS_MAX		0.10
+#define EPS_MAX		0.07
 #define SERVERS_MAX	100000
 
 void queue_load_lognormal(struct queue_load *load, double mean_bytes, double cv)
@@ -174,6 +174,7 @@ void estimator_observe(struct estimator *est, const struct estimator_interval *s
 	est->freed_bps = average(est->freed_bps, (double)seen->freed_bytes / dt, dt, 20, age);
 	est->starts_10s = average(est->starts_10s, seen->started / dt, dt, 10, age);
 	est->starts_60s = average(est->starts_60s, seen->started / dt, dt, 60, age);
+	est->writers = seen->growing;
 	est->growing = average(est->growing, seen->growing, dt, 20, age);
 	learn_sizes(est, seen);
 }
@@ -225,9 +226,11 @@ double estimator_blind_headroom(const struct estimator *est, double period_s, do
 {
 	double most = factor * est->inflow_peak_bps * period_s + least_bytes;
 	double starts = fmax(est->starts_10s, est->starts_60s) * period_s;
-	double room = est->theta * QUEUE_Z95 * sqrt(starts * est->size_square);
+	double writer_bps = est->growing > 0.01 ? est->inflow_bps / est->growing : 0;
+	double room = est->writers * writer_bps * period_s + 0.5 * sqrt(starts * est->size_square);
 
-	return fmin(most, fmax(room, fmax(least_bytes, 0.15 * most)));
+	/* What grows now goes on growing, and others may start. theta makes the sum a quantile. */
+	return fmin(most, fmax(est->theta * room, fmax(least_bytes, 0.15 * most)));
 }
 
 static double clip(double x, double low, double high)

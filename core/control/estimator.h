@@ -58,6 +58,7 @@ double queue_erlang_c(unsigned int n, double a);
 
 struct estimator {
 	double inflow_peak_bps;	       /* V: the fastest inflow lately */
+	unsigned int writers;	       /* objects growing now */
 	double inflow_bps, freed_bps;  /* over 20 s */
 	double starts_10s, starts_60s; /* objects started a second */
 	double growing;		       /* objects being written, over 60 s */

@@ -39,6 +39,7 @@
 #define SECOND_NS	 UINT64_C(1000000000)
 #define GRAIN_BYTES	 65536
 #define STALL_FACTOR_MAX 1024
+#define GUARD_LOW	 0.4 /* of the headroom; the guard grows when less is left */
 
 struct control_space {
 	struct control_wish wish;
@@ -92,7 +93,7 @@ struct control_tuning control_tuning_default(void)
 		.reserve = 0.05,
 		.slo_margin = 0.85,
 		.slo_window_ns = 30 * SECOND_NS,
-		.shrink_hold = 2,
+		.shrink_hold = 4,
 		.headroom_min_bytes = 8000000,
 		.headroom_factor = 1.25,
 		.payback_ns = 120 * SECOND_NS,
@@ -324,7 +325,8 @@ static void want(const struct control *control, struct control_space *space, dou
 	space->need = fmax(used, clip(used + space->headroom, min, max));
 	space->want = size;
 	space->reason = CONTROL_HOLD;
-	if (size < min || (guarded && size - used < space->headroom / 2 && size < space->need) ||
+	if (size < min ||
+	    (guarded && size - used < GUARD_LOW * space->headroom && size < space->need) ||
 	    (!guarded && size < space->need)) {
 		space->want = space->need;
 		space->reason = period ? CONTROL_GROW : CONTROL_GUARD;
