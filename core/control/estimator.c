@@ -163,15 +163,17 @@ static void learn_sizes(struct estimator *est, const struct estimator_interval *
 
 void estimator_observe(struct estimator *est, const struct estimator_interval *seen)
 {
-	double dt = seen->dt_s, age;
+	double dt = seen->dt_s, age, drained;
 
 	if (!(dt > 0))
 		return;
+	drained = (double)seen->delivered_bytes / dt;
 	age = est->age_s += dt;
 	est->inflow_peak_bps = fmax((double)seen->inflow_bytes / dt,
 				    est->inflow_peak_bps * exp(-dt / PEAK_FADE_S));
 	est->inflow_bps = average(est->inflow_bps, (double)seen->inflow_bytes / dt, dt, 20, age);
-	est->freed_bps = average(est->freed_bps, (double)seen->freed_bytes / dt, dt, 20, age);
+	est->drained_2s = average(est->drained_2s, drained, dt, 2, age);
+	est->drained_20s = average(est->drained_20s, drained, dt, 20, age);
 	est->starts_10s = average(est->starts_10s, seen->started / dt, dt, 10, age);
 	est->starts_60s = average(est->starts_60s, seen->started / dt, dt, 60, age);
 	est->writers = seen->growing;
@@ -254,6 +256,11 @@ void estimator_slo(struct estimator *est, double late, double allowed, double sl
 void estimator_forget_slo(struct estimator *est)
 {
 	est->eps = EPS_MAX;
+}
+
+double estimator_payback_bps(const struct estimator *est)
+{
+	return fmin(est->drained_20s, 2 * est->drained_2s);
 }
 
 double estimator_failsafe(const struct estimator *est, uint64_t used_bytes, double model_q99,

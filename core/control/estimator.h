@@ -57,11 +57,12 @@ double queue_erlang_c(unsigned int n, double a);
 #define ESTIMATOR_PEAKS 60
 
 struct estimator {
-	double inflow_peak_bps;	       /* V: the fastest inflow lately */
-	unsigned int writers;	       /* objects growing now */
-	double inflow_bps, freed_bps;  /* over 20 s */
-	double starts_10s, starts_60s; /* objects started a second */
-	double growing;		       /* objects being written, over 60 s */
+	double inflow_peak_bps;		/* V: the fastest inflow lately */
+	unsigned int writers;		/* objects growing now */
+	double inflow_bps;		/* over 20 s */
+	double drained_2s, drained_20s; /* bytes delivered a second */
+	double starts_10s, starts_60s;	/* objects started a second */
+	double growing;			/* objects being written, over 60 s */
 	double completed, size_mean, size_square;
 	double residual, residual_gain; /* ln(measured / predicted peak) by least squares */
 	double theta, eps; /* headroom without guard: factor, and how often it may fail */
@@ -73,7 +74,7 @@ struct estimator {
 /* One interval between two looks at a space. */
 struct estimator_interval {
 	double dt_s;
-	uint64_t inflow_bytes, freed_bytes;
+	uint64_t inflow_bytes, delivered_bytes;
 	unsigned int started, growing;
 	unsigned int completed; /* objects, and the sums of their sizes and of the squares */
 	double completed_bytes, completed_bytes2;
@@ -112,6 +113,12 @@ void estimator_slo(struct estimator *est, double late, double allowed, double sl
 
 /* Nothing is known of the guest: back to the eps of a cold start. */
 void estimator_forget_slo(struct estimator *est);
+
+/*
+ * At what rate the space pays memory back, bytes a second: what its drain delivers, at once 0 when
+ * the drain stands still.
+ */
+double estimator_payback_bps(const struct estimator *est);
 
 /* A size at which the space is safe unattended for hold_s. */
 double estimator_failsafe(const struct estimator *est, uint64_t used_bytes, double model_q99,

@@ -188,7 +188,7 @@ static void observe(struct control_space *space, uint64_t now_ns, double dt_s,
 	struct estimator_interval seen = {
 		.dt_s = dt_s,
 		.inflow_bytes = facts->inflow_bytes,
-		.freed_bytes = facts->freed_bytes,
+		.delivered_bytes = facts->delivered_bytes,
 		.started = facts->started,
 		.growing = facts->growing,
 		.completed = facts->completed,
@@ -377,7 +377,7 @@ static struct budget_claim claim_of(const struct control *control,
 	double floor = fmax((double)space->wish.min_bytes, (double)facts->used_bytes);
 	double entitled = entitlement(space, sum), most;
 
-	most = entitled + seconds(control->tuning.payback_ns) * space->est.freed_bps;
+	most = entitled + seconds(control->tuning.payback_ns) * estimator_payback_bps(&space->est);
 	if (space->need > most)
 		*alarms |= CONTROL_PAYBACK;
 	most = fmax(floor, most);

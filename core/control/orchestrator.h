@@ -49,6 +49,7 @@ struct control_facts {
 	bool absent;			    /* the space is not there: no order for it */
 	uint64_t size_bytes, used_bytes;    /* now, from statfs */
 	uint64_t peak_bytes;		    /* highest use since the last tick, if known; else 0 */
+	uint64_t delivered_bytes;	    /* sent to clients since the last tick */
 	uint64_t inflow_bytes, freed_bytes; /* written and released since the last tick */
 	unsigned int started, completed;    /* objects, since the last tick */
 	double completed_bytes, completed_bytes2; /* sums of their sizes and of the squares */

@@ -118,6 +118,7 @@ void sim_profile_look(struct sim_profile *profile, const struct sim_plant *plant
 		.size_bytes = plant->size_bytes,
 		.used_bytes = plant->used_bytes,
 		.inflow_bytes = now->inflow_bytes - before->inflow_bytes,
+		.delivered_bytes = now->delivered_bytes - before->delivered_bytes,
 		.freed_bytes = now->freed_bytes - before->freed_bytes,
 		.started = (unsigned int)(now->started - before->started),
 		.growing = plant->growing,
