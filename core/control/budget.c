@@ -8,53 +8,41 @@ double budget_entitlement(double min, double weight, double sum_min, double sum_
 	return min + weight / sum_weight * fmax(0, capacity - sum_min);
 }
 
-/* Granted at a water level: what a claim's weight gives it, between its floor and its need. */
-static double at_level(const struct budget_claim *claim, double level)
+/* What a claim still lacks, up to its entitlement or beyond. */
+static double lacks(const struct budget_claim *claim, int beyond)
 {
-	return fmin(claim->need, fmax(claim->floor, claim->weight * level));
+	double upto = beyond ? claim->need : fmin(claim->need, claim->entitlement);
+
+	return fmax(0, upto - claim->grant);
 }
 
-static double sum_at_level(const struct budget_claim claims[], size_t n, double level)
+/* Give all the same part of what they lack; returns what is left. */
+static double give(struct budget_claim claims[], size_t n, double left, int beyond)
 {
-	double sum = 0;
+	double sum = 0, part;
 
 	for (size_t i = 0; i < n; i++)
-		sum += at_level(&claims[i], level);
-	return sum;
-}
-
-/*
- * Max-min fairness: raise one level for all until the capacity is spent. Whoever needs less than
- * the level has all it needs; those above it share the shortage.
- */
-static void fill(struct budget_claim claims[], size_t n, double capacity)
-{
-	double low = 0, high = 0;
-
+		sum += lacks(&claims[i], beyond);
+	if (sum <= 0 || left <= 0)
+		return left;
+	part = fmin(1, left / sum);
 	for (size_t i = 0; i < n; i++)
-		high = fmax(high, claims[i].need / claims[i].weight);
-	for (int i = 0; i < 50; i++) {
-		double level = (low + high) / 2;
-
-		if (sum_at_level(claims, n, level) > capacity)
-			high = level;
-		else
-			low = level;
-	}
-	for (size_t i = 0; i < n; i++)
-		claims[i].grant = at_level(&claims[i], low);
+		claims[i].grant += part * lacks(&claims[i], beyond);
+	return left - part * sum;
 }
 
 int budget_share(struct budget_claim claims[], size_t n, double capacity)
 {
-	double want = 0, need = 0, share;
+	double want = 0, need = 0, left = capacity, share;
 
 	for (size_t i = 0; i < n; i++) {
 		want += claims[i].want;
 		need += claims[i].need;
+		left -= claims[i].grant = claims[i].floor;
 	}
 	if (need > capacity) {
-		fill(claims, n, capacity);
+		left = give(claims, n, left, 0);
+		give(claims, n, left, 1);
 		return 0;
 	}
 	share = want > capacity ? (capacity - need) / (want - need) : 1;

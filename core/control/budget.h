@@ -18,8 +18,9 @@ double budget_entitlement(double min, double weight, double sum_min, double sum_
 			  double capacity);
 
 /*
- * Divide capacity. All wants are granted if they fit; then all needs, and the slack in proportion;
- * else floors, and the rest by need. The grants' sum is at most the larger of capacity and the
+ * Divide capacity. All wants are granted if they fit; then all needs, and the slack in proportion.
+ * Else floors; then what is missing up to the entitlements, and last what is missing beyond them,
+ * each in proportion. The grants' sum is at most the larger of capacity and the
  * floors' sum. Returns whether all needs were met.
  */
 int budget_share(struct budget_claim claims[], size_t n, double capacity);

@@ -90,7 +90,7 @@ struct control_tuning control_tuning_default(void)
 	return (struct control_tuning){
 		.period_ns = 2 * SECOND_NS,
 		.guard_ns = SECOND_NS / 5,
-		.reserve = 0.05,
+		.reserve = 0.02,
 		.slo_margin = 0.85,
 		.slo_window_ns = 30 * SECOND_NS,
 		.shrink_hold = 4,

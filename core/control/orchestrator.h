@@ -21,7 +21,7 @@ struct control_tuning {
 	uint64_t period_ns;	/* 2 s */
 	uint64_t guard_ns;	/* 200 ms; 0: no guard, ticks come once a period */
 	uint64_t budget_bytes;	/* for all spaces together; 0: none, for a single space only */
-	double reserve;		/* of the budget, kept for stalls: 0.05 */
+	double reserve;		/* of the budget, kept for stalls: 0.02 */
 	double slo_margin;	/* late is what takes longer than this part of the limit: 0.85 */
 	uint64_t slo_window_ns; /* 30 s */
 	double shrink_hold;	/* periods for which half the headroom may lie idle: 2 */
