@@ -1,0 +1,51 @@
+/*
+ * Scoped ownership: a variable declared with one of these gives its resource back when it goes out
+ * of scope. On success the owner changes by a steal: `*out = STEAL_FD(fd)`.
+ */
+#pragma once
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static inline void cleanup_close(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+
+static inline void cleanup_free_pointer(void *p)
+{
+	free(*(void **)p);
+}
+
+static inline void cleanup_fclose(FILE **f)
+{
+	if (*f)
+		fclose(*f);
+}
+
+static inline void cleanup_closedir(DIR **d)
+{
+	if (*d)
+		closedir(*d);
+}
+
+#define cleanup_fd   __attribute__((cleanup(cleanup_close)))
+#define cleanup_free __attribute__((cleanup(cleanup_free_pointer)))
+#define cleanup_file __attribute__((cleanup(cleanup_fclose)))
+#define cleanup_dir  __attribute__((cleanup(cleanup_closedir)))
+
+#define STEAL_FD(fd)                                                                               \
+	({                                                                                         \
+		int steal_fd_ = (fd);                                                              \
+		(fd) = -1;                                                                         \
+		steal_fd_;                                                                         \
+	})
+#define STEAL_PTR(p)                                                                               \
+	({                                                                                         \
+		__typeof__(p) steal_p_ = (p);                                                      \
+		(p) = NULL;                                                                        \
+		steal_p_;                                                                          \
+	})

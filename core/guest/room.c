@@ -1,0 +1,64 @@
+#include "guest/room.h"
+
+#include <errno.h>
+#include <sys/statvfs.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "guest/stop.h"
+
+/* The smallest room that is worth a write, unless less is wanted (space/layout.h, SPACE_PIECE). */
+#define ROOM_PIECE ((uint64_t)128 * 1024)
+
+void room_init(struct room *r, int rootfd, int64_t max_wait_ns)
+{
+	*r = (struct room){.rootfd = rootfd, .max_wait_ns = max_wait_ns};
+}
+
+int room_look(const struct room *r, uint64_t *size, uint64_t *free)
+{
+	struct statvfs st;
+
+	if (fstatvfs(r->rootfd, &st) < 0)
+		return -errno;
+	*size = (uint64_t)st.f_blocks * st.f_frsize;
+	*free = (uint64_t)st.f_bavail * st.f_frsize;
+	return 0;
+}
+
+static void room_sleep(struct room *r)
+{
+	struct timespec delay = {.tv_nsec = r->delay_ns};
+
+	nanosleep(&delay, NULL);
+	r->delay_ns = r->delay_ns * 2 > ROOM_DELAY_MAX_NS ? ROOM_DELAY_MAX_NS : r->delay_ns * 2;
+}
+
+int room_step(struct room *r, uint64_t want)
+{
+	uint64_t size = 0, free = 0, enough = want < ROOM_PIECE ? want : ROOM_PIECE;
+	int64_t now = clock_ns();
+	int err;
+
+	if (!r->since_ns) {
+		r->since_ns = now;
+		r->delay_ns = ROOM_DELAY_MIN_NS;
+	}
+	if (stop_check())
+		return -EINTR;
+	if (r->max_wait_ns && now - r->since_ns >= r->max_wait_ns)
+		return -ETIMEDOUT;
+	room_sleep(r);
+	err = room_look(r, &size, &free);
+	if (err)
+		return err;
+	return free >= enough ? 0 : -EAGAIN;
+}
+
+void room_taken(struct room *r)
+{
+	if (!r->since_ns)
+		return;
+	r->blocked_ns += clock_ns() - r->since_ns;
+	r->since_ns = 0;
+}

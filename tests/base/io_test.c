@@ -1,0 +1,122 @@
+/* Reads and writes that finish. */
+#include "base/io.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/time.h>
+#include <sys/wait.h>
+
+#include "tests/scratch.h"
+#include "tests/tap.h"
+
+#define BIG ((size_t)1 << 20)
+
+static int root;
+static char big[BIG], back[BIG];
+
+static void small_files(void)
+{
+	char buf[8];
+
+	scratch_file(root, "seven", "1234567", 7);
+	scratch_file(root, "eight", "12345678", 8);
+	scratch_file(root, "empty", "", 0);
+	is_int(io_read_file(root, "seven", buf, sizeof(buf)), 7, "a file that leaves room for NUL");
+	is_str(buf, "1234567", "whole, and ended");
+	is_int(io_read_file(root, "eight", buf, sizeof(buf)), -EFBIG, "one byte more is too big");
+	is_int(io_read_file(root, "empty", buf, sizeof(buf)), 0, "an empty file");
+	is_str(buf, "", "is an empty string");
+	is_int(io_read_file(root, "none", buf, sizeof(buf)), -ENOENT, "no file");
+	is_int(io_read_file(root, ".", buf, sizeof(buf)), -EISDIR, "a folder");
+}
+
+static void ignore(int signal_number)
+{
+	(void)signal_number;
+}
+
+static void *read_slowly(void *arg)
+{
+	int fd = *(int *)arg;
+	size_t done = 0;
+
+	while (done < BIG) {
+		ssize_t n = read(fd, back + done, 5000);
+
+		if (n <= 0)
+			break;
+		done += (size_t)n;
+	}
+	return NULL;
+}
+
+/* A pipe holds 64 KiB, so that the write sleeps, and the timer's signal interrupts it halfway. */
+static void through_interruptions(void)
+{
+	struct sigaction action = {.sa_handler = ignore};
+	struct itimerval often = {{0, 1000}, {0, 1000}}, never = {{0, 0}, {0, 0}};
+	pthread_t reader;
+	sigset_t alarms;
+	int pipes[2];
+
+	if (pipe(pipes) < 0)
+		return;
+	sigemptyset(&alarms);
+	sigaddset(&alarms, SIGALRM);
+	pthread_sigmask(SIG_BLOCK, &alarms, NULL);
+	pthread_create(&reader, NULL, read_slowly, &pipes[0]);
+	pthread_sigmask(SIG_UNBLOCK, &alarms, NULL);
+	sigaction(SIGALRM, &action, NULL);
+	setitimer(ITIMER_REAL, &often, NULL);
+	is_int(io_write_all(pipes[1], big, BIG), 0, "a write finishes through signals");
+	setitimer(ITIMER_REAL, &never, NULL);
+	close(pipes[1]);
+	pthread_join(reader, NULL);
+	close(pipes[0]);
+	is_mem(back, big, BIG, "with every byte in its place");
+}
+
+static void in_pieces(void)
+{
+	char buf[10] = "";
+	int pipes[2];
+
+	if (pipe(pipes) < 0)
+		return;
+	if (fork() == 0) {
+		for (int i = 0; i < 6; i++)
+			(void)!write(pipes[1], "abcdef" + i, 1);
+		_exit(0);
+	}
+	close(pipes[1]);
+	is_int(io_read_full(pipes[0], buf, 4), 4, "a read goes on to the size wanted");
+	is_int(io_read_full(pipes[0], buf + 4, 5), 2, "or to the end");
+	is_str(buf, "abcdef", "with every byte in its place");
+	close(pipes[0]);
+	wait(NULL);
+}
+
+static void failures(void)
+{
+	int full = open("/dev/full", O_WRONLY | O_CLOEXEC);
+
+	is_int(io_write_all(full, "x", 1), -ENOSPC, "a write that fails says why");
+	is_int(io_write_all(-1, "x", 1), -EBADF, "also at once");
+	is_int(io_write_all(-1, "x", 0), 0, "nothing to write, nothing to fail");
+	is_int(io_read_full(-1, back, 1), -EBADF, "a read that fails says why");
+	close(full);
+}
+
+int main(void)
+{
+	root = scratch_open();
+	for (size_t i = 0; i < BIG; i++)
+		big[i] = (char)(i * 7 + i / 1000);
+	small_files();
+	through_interruptions();
+	in_pieces();
+	failures();
+	close(root);
+	return done_testing();
+}

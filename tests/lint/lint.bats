@@ -1,0 +1,52 @@
+#!/usr/bin/env bats
+# `make lint`, a test for each step, and the steps of our own seen to fail.
+
+lint() {
+	make -C "$BATS_TEST_DIRNAME/../.." -j"$(nproc)" "lint-$1"
+}
+
+@test "no compiler warning" {
+	lint warnings
+}
+
+@test "clang-format would change nothing" {
+	# Versions format differently; .clang-format was written for this one.
+	clang-format --version | grep -q 'version 14\.' || skip "clang-format is not version 14"
+	lint format
+}
+
+@test "clang-tidy finds nothing" {
+	lint tidy
+}
+
+@test "includes point downwards" {
+	lint includes
+}
+
+@test "shell scripts and completions are clean" {
+	lint shell
+}
+
+@test "manual pages are clean" {
+	lint man
+}
+
+@test "an include that points upwards, or that spells no layer, is found" {
+	tree=$BATS_TEST_TMPDIR
+	mkdir -p "$tree/core/space" "$tree/core/base"
+	check="$BATS_TEST_DIRNAME/includes.sh"
+
+	echo '#include "base/error.h"' >"$tree/core/space/good.c"
+	"$check" "$tree"
+
+	echo '#include "space/record.h"' >"$tree/core/base/upwards.c"
+	run "$check" "$tree"
+	[ "$status" -eq 1 ]
+	[[ $output == *'core/base/upwards.c: "space/record.h": base may not include space'* ]]
+	rm "$tree/core/base/upwards.c"
+
+	echo ' # include "record.h"' >"$tree/core/space/bare.c"
+	run "$check" "$tree"
+	[ "$status" -eq 1 ]
+	[[ $output == *'space may not include no layer'* ]]
+}
