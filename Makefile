@@ -114,11 +114,11 @@ $(eval $(call note,$O/flags,$(CC) $(cflags)))
 $(eval $(call note,$D/flags,$(CC) $(theirs)))
 
 $O/memnet: $O/obj/cmd/main.o $(libs)
-	$(call say,LINK) $(CC) $(link) -pthread -o $@.debug $^ && strip -o $@ $@.debug
+	$(call say,LINK) $(CC) $(link) -pthread -o $@.debug $^ -lm && strip -o $@ $@.debug
 
 $(patsubst %.c,$O/%,$(units) $(fuzz) $(benches)): $O/%: $O/obj/%.o $(libs)
 	@mkdir -p $(@D)
-	$(call say,LINK) $(CC) $(link) -pthread -o $@ $^
+	$(call say,LINK) $(CC) $(link) -pthread -o $@ $^ -lm
 
 # Conversions matter where a peer's bytes are read.
 $O/obj/tests/%.o: strict := -Werror
@@ -126,6 +126,9 @@ $O/obj/tests/%.o: strict := -Werror
 $O/obj/%.o: %.c $O/flags | $(src) $(prepared)
 	@mkdir -p $(@D)
 	$(call say,CC) $(CC) $(cflags) -MMD -MP -c -o $@ $<
+
+# The controller's decisions are the same on every machine: no multiply-add is fused into one rounding.
+$O/obj/core/control/%.o: ours += -ffp-contract=off
 
 $D/obj/cjson/%.o: theirs += -O2
 $D/obj/libzstd/%.o: theirs += -O3 -DZSTD_MULTITHREAD -DZSTD_LEGACY_SUPPORT=0 -DXXH_NAMESPACE=ZSTD_

@@ -1,5 +1,4 @@
-#ifndef MEMNET_CONTROL_BUDGET_H
-#define MEMNET_CONTROL_BUDGET_H
+#pragma once
 
 #include <stddef.h>
 
@@ -24,5 +23,3 @@ double budget_entitlement(double min, double weight, double sum_min, double sum_
  * floors' sum. Returns whether all needs were met.
  */
 int budget_share(struct budget_claim claims[], size_t n, double capacity);
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef MEMNET_CONTROL_ESTIMATOR_H
-#define MEMNET_CONTROL_ESTIMATOR_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -123,5 +122,3 @@ double estimator_payback_bps(const struct estimator *est);
 /* A size at which the space is safe unattended for hold_s. */
 double estimator_failsafe(const struct estimator *est, uint64_t used_bytes, double model_q99,
 			  double hold_s);
-
-#endif

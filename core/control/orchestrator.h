@@ -1,5 +1,4 @@
-#ifndef MEMNET_CONTROL_ORCHESTRATOR_H
-#define MEMNET_CONTROL_ORCHESTRATOR_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -144,5 +143,3 @@ unsigned int control_apply(const struct control *control, struct control_facts f
 /* Sizes at which every space is safe while nobody looks, within the budget. */
 void control_failsafe(const struct control *control, const struct control_facts facts[],
 		      uint64_t size_bytes[]);
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef MEMNET_CONTROL_RECORD_CHECK_H
-#define MEMNET_CONTROL_RECORD_CHECK_H
+#pragma once
 
 #include <stdint.h>
 
@@ -42,5 +41,3 @@ void record_credit_earn(struct record_credit *credit, uint64_t completed);
 /* Judge one record at now_ns; a good one uses up credit. Pure but for that; safe for any bytes. */
 enum record_verdict record_check(struct record_credit *credit, const struct job_record *record,
 				 int64_t now_ns, uint64_t max_bytes);
-
-#endif

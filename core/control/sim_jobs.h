@@ -1,5 +1,4 @@
-#ifndef MEMNET_CONTROL_SIM_JOBS_H
-#define MEMNET_CONTROL_SIM_JOBS_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -49,5 +48,3 @@ uint64_t sim_jobs_hash(const struct sim_jobs *jobs);
 
 #define SIM_HASH_START 0xcbf29ce484222325u
 uint64_t sim_hash_u64(uint64_t hash, uint64_t value);
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef MEMNET_CONTROL_SIM_PLANT_H
-#define MEMNET_CONTROL_SIM_PLANT_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -70,5 +69,3 @@ unsigned int sim_plant_complete(const struct sim_plant *plant);
 
 /* FNV-1a-64 over all starts, then all ends, then all blocked times (microseconds). */
 uint64_t sim_plant_hash(const struct sim_plant *plant);
-
-#endif

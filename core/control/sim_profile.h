@@ -1,5 +1,4 @@
-#ifndef MEMNET_CONTROL_SIM_PROFILE_H
-#define MEMNET_CONTROL_SIM_PROFILE_H
+#pragma once
 
 #include "control/orchestrator.h"
 #include "control/sim_plant.h"
@@ -35,5 +34,3 @@ void sim_profile_init(struct sim_profile *profile, uint64_t seed);
 /* What is new since the last call; facts->record points into profile until the next. */
 void sim_profile_look(struct sim_profile *profile, const struct sim_plant *plant,
 		      enum sim_honesty honesty, struct control_facts *facts);
-
-#endif

@@ -1,5 +1,4 @@
-#ifndef MEMNET_CONTROL_SIM_RANDOM_H
-#define MEMNET_CONTROL_SIM_RANDOM_H
+#pragma once
 
 #include <stdint.h>
 
@@ -27,5 +26,3 @@ double sim_random_lognormal(struct sim_random *rng, double mean, double cv);
 
 /* Pareto by its mean before the cap and its exponent (> 1). One draw. */
 double sim_random_pareto(struct sim_random *rng, double mean, double exponent, double cap);
-
-#endif

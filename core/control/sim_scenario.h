@@ -1,5 +1,4 @@
-#ifndef MEMNET_CONTROL_SIM_SCENARIO_H
-#define MEMNET_CONTROL_SIM_SCENARIO_H
+#pragma once
 
 #include "control/sim_plant.h"
 
@@ -37,5 +36,3 @@ const struct sim_scenario *sim_scenario_find(const char *name);
 
 /* The seed of a VM's jobs: the run's own for a single VM, 1000 seed + i for the i-th of several. */
 uint64_t sim_scenario_seed(const struct sim_scenario *scenario, unsigned int vm, uint64_t seed);
-
-#endif

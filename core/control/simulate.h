@@ -1,5 +1,4 @@
-#ifndef MEMNET_CONTROL_SIMULATE_H
-#define MEMNET_CONTROL_SIMULATE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -55,5 +54,3 @@ struct simulate_result {
 
 /* Returns 0, -ENOMEM, or -EINVAL for a spec the controller refuses. Deterministic. */
 int simulate(const struct simulate_spec *spec, struct simulate_result *result);
-
-#endif

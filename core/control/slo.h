@@ -1,5 +1,4 @@
-#ifndef MEMNET_CONTROL_SLO_H
-#define MEMNET_CONTROL_SLO_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -46,5 +45,3 @@ void slo_count(struct slo_watch *watch, const struct job_record *record);
 /* What ended in the window up to now. limit_s: slower is late; share: to stay below, as 0.95. */
 void slo_report(const struct slo_watch *watch, uint64_t now_ns, uint64_t window_ns, double limit_s,
 		double share, struct slo_report *report);
-
-#endif
