@@ -337,22 +337,28 @@ static void run_unlimited(struct run *run)
 
 static int run_policy(struct run *run)
 {
+	uint64_t sum;
+
 	for (uint64_t step = 0; step < STEPS; step++) {
 		int err = act(run, step);
 
 		if (err)
 			return err;
 		trouble_plants(run, step);
+		sum = 0;
 		for (unsigned int i = 0; i < run->result->nvms; i++) {
 			struct simulate_vm *vm = &run->result->vm[i];
 			struct sim_plant *plant = &run->plant[i];
 
 			sim_plant_step(plant);
+			sum += plant->size_bytes;
 			vm->mean_bytes += (double)plant->size_bytes / STEPS;
 			vm->used_mean_bytes += (double)plant->used_bytes / STEPS;
 			if (plant->size_bytes > vm->peak_bytes)
 				vm->peak_bytes = plant->size_bytes;
 		}
+		if (sum > run->result->total.peak_bytes)
+			run->result->total.peak_bytes = sum;
 	}
 	return 0;
 }
@@ -372,7 +378,6 @@ static void add_up(struct simulate_result *result)
 		total->xv += vm->xv;
 		total->mean_bytes += vm->mean_bytes;
 		total->used_mean_bytes += vm->used_mean_bytes;
-		total->peak_bytes += vm->peak_bytes;
 		total->resizes += vm->resizes;
 		total->reversals += vm->reversals;
 		total->unlimited_mean_bytes += vm->unlimited_mean_bytes;
@@ -421,18 +426,33 @@ static int run_twice(struct run *run)
 	return err;
 }
 
-int simulate(const struct simulate_spec *spec, struct simulate_result *result)
+/* Several VMs share a budget: without one given, as much as they could ever take. */
+static void default_budget(struct simulate_spec *spec)
+{
+	if (spec->tuning.budget_bytes || spec->scenario->nvms == 1)
+		return;
+	for (unsigned int i = 0; i < spec->scenario->nvms; i++)
+		spec->tuning.budget_bytes += spec->scenario->vm[i].max_bytes;
+}
+
+int simulate(const struct simulate_spec *given, struct simulate_result *result)
 {
 	struct run *run = calloc(1, sizeof(*run));
+	struct simulate_spec spec = *given;
 	int err;
 
 	memset(result, 0, sizeof(*result));
 	if (!run)
 		return -ENOMEM;
-	result->nvms = spec->scenario->nvms;
-	run->spec = spec;
+	if (spec.hoarder > spec.scenario->nvms || spec.liar > spec.scenario->nvms) {
+		free(run);
+		return -EINVAL;
+	}
+	default_budget(&spec);
+	result->nvms = spec.scenario->nvms;
+	run->spec = &spec;
 	run->result = result;
-	sim_random_init(&run->skip, spec->seed * 31337 + 11);
+	sim_random_init(&run->skip, spec.seed * 31337 + 11);
 	err = open_control(run);
 	if (!err)
 		err = run_twice(run);

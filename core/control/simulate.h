@@ -23,7 +23,7 @@ struct simulate_spec {
 	uint64_t seed;
 	enum simulate_policy policy;
 	uint64_t static_bytes;
-	struct control_tuning tuning; /* a budget is required for more than one VM */
+	struct control_tuning tuning; /* no budget: the sum of the largest sizes */
 	unsigned int hoarder;	      /* this VM, counted from 1, delivers nothing from 1200 s */
 	unsigned int liar;	      /* this VM, counted from 1, lies in all its records */
 	double skip;		      /* chance that a guard tick is left out */
@@ -46,11 +46,12 @@ struct simulate_vm {
 
 struct simulate_result {
 	unsigned int nvms;
-	struct simulate_vm vm[SIM_VMS_MAX], total;
+	struct simulate_vm vm[SIM_VMS_MAX];
+	struct simulate_vm total;   /* sums; its peak is that of the sum of the sizes */
 	unsigned int over_budget;   /* ticks after which the sum of the sizes was above it */
 	uint64_t clairvoyant_bytes; /* smallest budget that would never have blocked */
 	uint64_t ticks;
 };
 
 /* Returns 0, -ENOMEM, or -EINVAL for a spec the controller refuses. Deterministic. */
-int simulate(const struct simulate_spec *spec, struct simulate_result *result);
+int simulate(const struct simulate_spec *given, struct simulate_result *result);
