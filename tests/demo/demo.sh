@@ -256,7 +256,7 @@ create_spaces() {
 	attach_ms=$(vm_run demo 'read -r a _ </proc/uptime; memnet share mount >&2; status=$?; read -r b _ </proc/uptime
 		echo "$a $b" | awk "{ printf \"%d\", (\$2 - \$1) * 1000 }"; exit $status') || die "the guest cannot mount"
 	say "  guest# memnet share mount"
-	timed_host share create demo/served --size 64M
+	timed_host share create demo/served --size 128M
 	create_next_ms=$took_ms
 	start_stream 8080 --release delivered demo/out
 	stream_job=$stream_pid
