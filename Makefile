@@ -126,6 +126,9 @@ $O/obj/%.o: %.c $O/flags | $(src) $(prepared)
 	@mkdir -p $(@D)
 	$(call say,CC) $(CC) $(cflags) -MMD -MP -c -o $@ $<
 
+# The controller's decisions are the same on every machine: no multiply-add is fused into one rounding.
+$O/obj/core/control/%.o: ours += -ffp-contract=off
+
 $D/obj/cjson/%.o: theirs += -O2
 $D/obj/libzstd/%.o: theirs += -O3 -DZSTD_MULTITHREAD -DZSTD_LEGACY_SUPPORT=0 -DXXH_NAMESPACE=ZSTD_
 # Instead of libnl's configure, of which this is all that libnl-3 and libnl-genl-3 would use.
