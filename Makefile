@@ -34,8 +34,8 @@ warnings  := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wv
              -Wwrite-strings
 strict    := -Werror -Wconversion -Wno-sign-conversion
 
-# Set for each flavour: $O, $D, CC, ours and theirs (flags for our sources and the third-party
-# ones, where UBSan would find what is not ours to mend), link.
+# Set for each flavour: $O, $D, CC, link, and the flags of our sources and of theirs, where UBSan
+# would find what is not ours to mend.
 O := build/$(FLAVOUR)
 D := build/deps/$(FLAVOUR)
 ifeq ($(FLAVOUR),static)
@@ -78,7 +78,7 @@ cjson := $(src)/cjson/cJSON.c
 zstd  := $(wildcard $(addprefix $(src)/libzstd/lib/,common/*.c compress/*.c decompress/*.[cS]))
 nl    := $(wildcard $(addprefix $(src)/libnl3/lib/,*.c genl/*.c))
 
-all_c   := $(core) $(cmd) cmd/main.c $(units) $(fuzz) $(benches)
+all_c := $(core) $(cmd) cmd/main.c $(units) $(fuzz) $(benches)
 own   = $(patsubst %.c,$O/obj/%.o,$(1))
 third = $(patsubst $(src)/%,$D/obj/%.o,$(basename $(1)))
 libs := $O/libcmd.a $O/libcore.a $D/libcjson.a $D/libzstd.a $D/libnl.a
@@ -110,15 +110,15 @@ $(eval $(call archive,$O/libcmd.a,$(call own,$(cmd))))
 $(eval $(call archive,$D/libcjson.a,$(call third,$(cjson))))
 $(eval $(call archive,$D/libzstd.a,$(call third,$(zstd))))
 $(eval $(call archive,$D/libnl.a,$(call third,$(nl))))
-$(eval $(call note,$O/flags,$(CC) $(cflags)))
+$(eval $(call note,$O/flags,$(CC) $(cflags) $(link)))
 $(eval $(call note,$D/flags,$(CC) $(theirs)))
 
 $O/memnet: $O/obj/cmd/main.o $(libs)
-	$(call say,LINK) $(CC) $(link) -pthread -o $@.debug $^ && strip -o $@ $@.debug
+	$(call say,LINK) $(CC) $(link) -pthread -o $@.debug $^ -lm && strip -o $@ $@.debug
 
 $(patsubst %.c,$O/%,$(units) $(fuzz) $(benches)): $O/%: $O/obj/%.o $(libs)
 	@mkdir -p $(@D)
-	$(call say,LINK) $(CC) $(link) -pthread -o $@ $^
+	$(call say,LINK) $(CC) $(link) -pthread -o $@ $^ -lm
 
 # Conversions matter where a peer's bytes are read.
 $O/obj/tests/%.o: strict := -Werror
@@ -126,6 +126,9 @@ $O/obj/tests/%.o: strict := -Werror
 $O/obj/%.o: %.c $O/flags | $(src) $(prepared)
 	@mkdir -p $(@D)
 	$(call say,CC) $(CC) $(cflags) -MMD -MP -c -o $@ $<
+
+# The controller's decisions are the same on every machine: no multiply-add is fused into one rounding.
+$O/obj/core/control/%.o: ours += -ffp-contract=off
 
 $D/obj/cjson/%.o: theirs += -O2
 $D/obj/libzstd/%.o: theirs += -O3 -DZSTD_MULTITHREAD -DZSTD_LEGACY_SUPPORT=0 -DXXH_NAMESPACE=ZSTD_

@@ -195,7 +195,6 @@ boot() {
 	vm_wait_boot demo || exit 1
 	vm_run demo "ip address add $guest_ip/24 dev eth0 && ip link set eth0 up" || exit 1
 	write_guest_server
-	vm_run demo 'mkdir -p /srv'
 }
 
 # One HTTP answer on standard input and output, which nc -e makes the socket.
@@ -512,7 +511,7 @@ where() {
 }
 
 inside() {
-	[ -z "$quick" ] || { input_mb=32 repeat=1 space=3M grown=4M shrunk=2M; }
+	[ -z "$quick" ] || { input_mb=32 repeat=1 space=4M grown=8M shrunk=3M; }
 	private_folder
 	work=$private/demo
 	runtime=$private/memnet
