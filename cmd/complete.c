@@ -270,7 +270,7 @@ static const struct opt *pending_letter(struct completion *c, const char *letter
 
 static void take_value(struct completion *c, const struct opt *o, const char *value)
 {
-	if (o->name && strcmp(o->name, "runtime-dir") == 0)
+	if (value && o->name && strcmp(o->name, "runtime-dir") == 0)
 		c->runtime_dir = value;
 }
 
