@@ -22,6 +22,7 @@ struct site {
 	ino_t ino;
 	int64_t checked_ns, used_ns; /* that `dir` still is rootfd; that anyone asked */
 	int live_wd;		     /* inotify's, for .memnet/live; -1: none (host/follow.h) */
+	uint64_t requests, sent;     /* served from it: for the metrics */
 };
 
 struct sites {
