@@ -34,8 +34,8 @@ warnings  := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wv
              -Wwrite-strings
 strict    := -Werror -Wconversion -Wno-sign-conversion
 
-# Set for each flavour: $O, $D, CC, ours and theirs (flags for our sources and the third-party
-# ones, where UBSan would find what is not ours to mend), link.
+# Set for each flavour: $O, $D, CC, link, and the flags of our sources and of theirs, where UBSan
+# would find what is not ours to mend.
 O := build/$(FLAVOUR)
 D := build/deps/$(FLAVOUR)
 ifeq ($(FLAVOUR),static)
@@ -68,15 +68,17 @@ cflags = -std=gnu11 -pthread -D_GNU_SOURCE -DMEMNET_VERSION='"$(VERSION)"' \
 
 # Sources ----------------------------------------------------------------------------------------
 
-core  := $(wildcard core/*/*.c)
-cmd   := $(filter-out cmd/main.c,$(wildcard cmd/*.c))
-units := $(wildcard tests/*/*_test.c)
-fuzz  := $(wildcard tests/fuzz/*_fuzz.c)
+core    := $(wildcard core/*/*.c)
+cmd     := $(filter-out cmd/main.c,$(wildcard cmd/*.c))
+units   := $(wildcard tests/*/*_test.c)
+fuzz    := $(wildcard tests/fuzz/*_fuzz.c)
+benches := $(wildcard tests/bench/*_bench.c)
 
 cjson := $(src)/cjson/cJSON.c
 zstd  := $(wildcard $(addprefix $(src)/libzstd/lib/,common/*.c compress/*.c decompress/*.[cS]))
 nl    := $(wildcard $(addprefix $(src)/libnl3/lib/,*.c genl/*.c))
 
+all_c := $(core) $(cmd) cmd/main.c $(units) $(fuzz) $(benches)
 own   = $(patsubst %.c,$O/obj/%.o,$(1))
 third = $(patsubst $(src)/%,$D/obj/%.o,$(basename $(1)))
 libs := $O/libcmd.a $O/libcore.a $D/libcjson.a $D/libzstd.a $D/libnl.a
@@ -85,7 +87,7 @@ all: $O/memnet
 deps: $D/libcjson.a $D/libzstd.a $D/libnl.a
 units: $(units:%.c=$O/%)
 fuzzers: $(fuzz:%.c=$O/%)
-objects: $(call own,$(core) $(cmd) cmd/main.c $(units) $(fuzz))
+objects: $(call own,$(all_c))
 
 # Rules ------------------------------------------------------------------------------------------
 
@@ -108,19 +110,25 @@ $(eval $(call archive,$O/libcmd.a,$(call own,$(cmd))))
 $(eval $(call archive,$D/libcjson.a,$(call third,$(cjson))))
 $(eval $(call archive,$D/libzstd.a,$(call third,$(zstd))))
 $(eval $(call archive,$D/libnl.a,$(call third,$(nl))))
-$(eval $(call note,$O/flags,$(CC) $(cflags)))
+$(eval $(call note,$O/flags,$(CC) $(cflags) $(link)))
 $(eval $(call note,$D/flags,$(CC) $(theirs)))
 
 $O/memnet: $O/obj/cmd/main.o $(libs)
-	$(call say,LINK) $(CC) $(link) -pthread -o $@.debug $^ && strip -o $@ $@.debug
+	$(call say,LINK) $(CC) $(link) -pthread -o $@.debug $^ -lm && strip -o $@ $@.debug
 
-$(units:%.c=$O/%) $(fuzz:%.c=$O/%): $O/%: $O/obj/%.o $(libs)
+$(patsubst %.c,$O/%,$(units) $(fuzz) $(benches)): $O/%: $O/obj/%.o $(libs)
 	@mkdir -p $(@D)
-	$(call say,LINK) $(CC) $(link) -pthread -o $@ $^
+	$(call say,LINK) $(CC) $(link) -pthread -o $@ $^ -lm
+
+# Conversions matter where a peer's bytes are read.
+$O/obj/tests/%.o: strict := -Werror
 
 $O/obj/%.o: %.c $O/flags | $(src) $(prepared)
 	@mkdir -p $(@D)
 	$(call say,CC) $(CC) $(cflags) -MMD -MP -c -o $@ $<
+
+# The controller's decisions are the same on every machine: no multiply-add is fused into one rounding.
+$O/obj/core/control/%.o: ours += -ffp-contract=off
 
 $D/obj/cjson/%.o: theirs += -O2
 $D/obj/libzstd/%.o: theirs += -O3 -DZSTD_MULTITHREAD -DZSTD_LEGACY_SUPPORT=0 -DXXH_NAMESPACE=ZSTD_
@@ -154,7 +162,7 @@ build/deps/static-pie.specs: $(musl)/musl-gcc.specs | $(src)
 $(src) $(musl)/musl-gcc.specs:
 	@echo 'make: $@ is missing: run ./build.sh, which fetches it' >&2 && exit 1
 
--include $(patsubst %.o,%.d,$(call own,$(core) $(cmd) cmd/main.c $(units) $(fuzz)))
+-include $(patsubst %.o,%.d,$(call own,$(all_c)))
 
 # Tests ------------------------------------------------------------------------------------------
 
@@ -173,8 +181,8 @@ fuzz:
 	@$(MAKE) FLAVOUR=fuzz fuzzers
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run fuzz
 
-bench: all
-	@for each in tests/bench/*.sh; do echo "== $$each" && MEMNET=$(CURDIR)/build/memnet "$$each"; done
+bench: all $(benches:%.c=$O/%)
+	@$(foreach script,$(wildcard tests/bench/*.sh),echo '== $(script)' && tests/run -- $(script) &&) :
 
 # Lint -------------------------------------------------------------------------------------------
 
@@ -217,7 +225,7 @@ rows      = $(foreach f,$(2),$(1):$f:$(3)/$(notdir $f))
 files := 755:build/memnet:bin/memnet \
 	$(foreach f,$(wildcard man/*.[1-8]),$(call rows,644,$f,share/man/man$(lastword $(subst ., ,$f)))) \
 	$(foreach f,$(wildcard completions/*.bash),644:$f:share/bash-completion/completions/memnet) \
-	$(foreach f,$(wildcard completions/*.zsh),644:$f:share/zsh/site-functions/_memnet) \
+	$(call rows,644,$(wildcard completions/_*),share/zsh/site-functions) \
 	$(call rows,644,$(wildcard completions/*.fish),share/fish/vendor_completions.d) \
 	$(call rows,644,$(filter $(units_of),$(shared)),lib/systemd/system) \
 	$(call rows,644,$(filter share/tmpfiles.d/%,$(shared)),lib/tmpfiles.d) \

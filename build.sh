@@ -106,19 +106,20 @@ deb-src [target=Sources signed-by=$key] &|" >"$apt/sources.list"
 	"$command" -qq -c "$apt/conf" "$@"
 }
 
-# The third-party sources, with Debian's security fixes.
+# The third-party sources, with Debian's security fixes. None of Debian's patches to libnl3 is
+# about what memnet uses of it.
 sources() {
 	[ -d build/deps/src ] && return
 	part=build/deps/src.part
 	rm -rf $part && mkdir -p $part && cd $part
-	private_apt apt-get --download-only --only-source source libnl3 cjson libzstd
-	say "unpacking $(echo ./*.dsc | sed 's|\./||g; s|\.dsc||g')"
+	private_apt apt-get --download-only --only-source --tar-only source libnl3
+	private_apt apt-get --download-only --only-source source cjson libzstd
+	say "unpacking $(echo ./*.orig.tar.?z | sed 's|\./||g; s|\.orig\.tar\..z||g')"
 	for name in libnl3 cjson libzstd; do
 		mkdir $name
-		tar --no-same-owner --strip-components 1 -C $name -xf "$(ls ${name}_*.orig.tar.?z)"
-		# Debian's patches to libnl3 only concern its shared library.
+		tar --no-same-owner --strip-components 1 -C $name -xf "$(echo ${name}_*.orig.tar.?z)"
 		[ $name = libnl3 ] && continue
-		tar --no-same-owner -C $name -xf ${name}_*.debian.tar.xz
+		tar --no-same-owner -C $name -xf "$(echo ${name}_*.debian.tar.?z)"
 		grep -v '^#' $name/debian/patches/series | while read -r patch; do
 			patch -d $name -sp1 <"$name/debian/patches/$patch"
 		done
@@ -210,8 +211,7 @@ demo)
 	sources
 	guest
 	compile
-	export MEMNET="$top/build/memnet" MEMNET_GUEST="$top/build/guest"
-	become tests/demo/demo.sh "$@"
+	become tests/run -- tests/demo/demo.sh "$@"
 	;;
 bench)
 	packages build demo

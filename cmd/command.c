@@ -290,7 +290,7 @@ static void usage_option(const struct opt *o, FILE *out)
 		snprintf(letter, sizeof(letter), "-%s", o->value);
 	else if (o->key < 256)
 		snprintf(letter, sizeof(letter), "-%c%s", o->key, o->name ? ", " : "");
-	snprintf(left, sizeof(left), "%4s%s%s%s%s%s", letter, o->name ? "--" : "",
+	snprintf(left, sizeof(left), "%-4s%s%s%s%s%s", letter, o->name ? "--" : "",
 		 o->name ? o->name : "", value ? (o->optional ? "[=" : " ") : "",
 		 value ? value : "", o->optional ? "]" : "");
 	fprintf(out, "  %-28s %s\n", left, o->help);

@@ -36,8 +36,9 @@
 #define SPACE_PIECE (1024 * 1024)
 
 /*
- * Makes the reserved folders in the space whose root is open as `rootfd`, if need be. 0 or -errno:
- * -ELOOP or -ENOTDIR where the guest put something else in their place.
+ * Makes the reserved folders in the space whose root is open as `rootfd`, if need be, and gives
+ * them to the root's owner. The host does this; the guest finds them. 0 or -errno: -ELOOP or
+ * -ENOTDIR where the guest put something else in their place.
  */
 int space_prepare(int rootfd);
 

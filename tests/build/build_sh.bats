@@ -31,7 +31,7 @@ fakes() {
 	# shellcheck disable=SC2086 # a command, or none
 	run -0 fakes $offline "$top/build.sh"
 	echo "# ${offline:-with a network}: $((($(date +%s%N) - start) / 1000000)) ms" >&3
-	run ! grep -v -e CC -e AR -e LINK <<<"$output"
+	run ! grep -v -e CC -e AR -e LINK -e "^$" <<<"$output"
 }
 
 @test "without root or sudo it names what is missing, in one command to type" {
@@ -49,6 +49,17 @@ fakes() {
 	fake sudo <<<'exit 1'
 	PATH=$fake run -1 "$tree/build.sh" </dev/null
 	[[ ${lines[1]} == "su -c "* ]]
+}
+
+@test "with sudo it installs what is missing, and only that" {
+	copy_tree "$tree"
+	fake id <<<'echo 1000'
+	fake dpkg-query <<<'echo installed make; echo config-files gcc'
+	# shellcheck disable=SC2016 # the script's own
+	fake sudo <<<'echo "sudo $*"; [ "$1" = -n ]'
+	run ! fakes "$tree/build.sh" </dev/null
+	[[ $output == *"sudo env DEBIAN_FRONTEND=noninteractive apt-get "*" install gcc binutils "* ]]
+	[[ $output != *" make "* ]]
 }
 
 @test "a download that fails leaves nothing that looks complete" {

@@ -11,7 +11,7 @@ shellcheck $scripts
 for file in completions/*; do
 	case $file in
 	*.bash) shellcheck -s bash "$file" ;;
-	*.zsh) zsh -n "$file" ;;
+	*/_*) zsh -n "$file" ;;
 	*.fish) fish -n "$file" ;;
 	esac
 done
