@@ -492,13 +492,19 @@ static unsigned int alarms_of(const struct control_space *space, const struct co
 	return alarms;
 }
 
+/* A guest can drive an estimate to any height; a conversion must not overflow for it. */
+static uint64_t bytes_of(double x)
+{
+	return (uint64_t)clip(x, 0, 0x1p62);
+}
+
 /*
  * Whole pages, rounded down lest the sum of many exceeds the budget, and never below the use: the
  * kernel would refuse that, and 0 would mean without limit.
  */
 static uint64_t whole_size(const struct control_space *space, const struct control_facts *facts)
 {
-	uint64_t size = (uint64_t)fmin(fmax(space->want, 0), 0x1p62) / GRAIN_BYTES * GRAIN_BYTES;
+	uint64_t size = bytes_of(space->want) / GRAIN_BYTES * GRAIN_BYTES;
 
 	if (size < space->wish.min_bytes && space->want >= (double)space->wish.min_bytes)
 		size = space->wish.min_bytes;
@@ -517,8 +523,8 @@ static void write_order(const struct control *control, struct control_space *spa
 	if (order->size_bytes == facts->size_bytes && space->reason != CONTROL_BUDGET)
 		order->reason = CONTROL_HOLD;
 	order->alarms |= alarms_of(space, facts);
-	order->need_bytes = (uint64_t)space->need;
-	order->headroom_bytes = (uint64_t)space->headroom;
+	order->need_bytes = bytes_of(space->need);
+	order->headroom_bytes = bytes_of(space->headroom);
 	order->p95_s = space->report.p95_s;
 	order->late = space->report.late;
 	order->memory_late = space->report.memory_late;
