@@ -123,6 +123,12 @@ int control_init(struct control *control, const struct control_tuning *tuning,
 void control_close(struct control *control);
 
 /*
+ * After a change of configuration: space i takes over what old learnt of its space j, and keeps its
+ * own wish. Spaces that nobody adopts start cold.
+ */
+void control_adopt(struct control *control, size_t i, const struct control *old, size_t j);
+
+/*
  * One look at all spaces at now_ns (monotonic, not before the last). Call it every guard_ns, or
  * every period_ns without guard; late or missing calls are allowed for. Whatever facts say,
  * every order is within [max(used, min), max(used, max)], and the sum of the sizes is within the
