@@ -90,7 +90,7 @@ int config_read(const struct common *common, config_entry *entry, void *context,
 			return err;
 		}
 	}
-	return 0;
+	return ferror(f) ? mn_fail_errno(e, errno, "%s", common->config) : 0;
 }
 
 struct vm_reader {

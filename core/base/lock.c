@@ -45,6 +45,14 @@ int lock_byte(int fd, off_t byte)
 	return err == -EACCES ? -EAGAIN : err;
 }
 
+int lock_byte_shared(int fd, off_t byte)
+{
+	struct flock lock;
+	int err = byte_control(fd, F_OFD_SETLK, F_RDLCK, byte, &lock);
+
+	return err == -EACCES ? -EAGAIN : err;
+}
+
 int lock_byte_wait(int fd, off_t byte)
 {
 	struct flock lock;

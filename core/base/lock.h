@@ -22,11 +22,14 @@ int lock_acquire(const char *path, int64_t wait_ns, struct mn_error *e);
 /* Takes the byte for this open file alone. 0, -EAGAIN when another has it, or -errno. */
 int lock_byte(int fd, off_t byte);
 
-/* Waits for it instead; -EINTR on a signal. */
+/* The same, but together with others that take it so. */
+int lock_byte_shared(int fd, off_t byte);
+
+/* Waits for the byte alone; -EINTR on a signal. */
 int lock_byte_wait(int fd, off_t byte);
 
 /* Gives it back. */
 void unlock_byte(int fd, off_t byte);
 
-/* Whether another open file holds the byte. */
+/* Whether another open file holds the byte, alone or with others. */
 bool lock_byte_held(int fd, off_t byte);

@@ -155,11 +155,21 @@ static int watched_write(void *cookie, const void *data, size_t size)
 	return w->err;
 }
 
+static int watched_idle(void *cookie)
+{
+	struct watched *w = cookie;
+
+	w->err = sink_idle(&w->sink);
+	if (w->c->options.tick)
+		w->c->options.tick(w->c->options.tick_cookie);
+	return w->err;
+}
+
 static int code(struct compress *c, const struct input *input, int fd, struct target *o,
 		struct mn_error *e)
 {
 	struct watched watched = {.sink = o->sink, .c = c};
-	struct sink sink = {.write = watched_write, .cookie = &watched};
+	struct sink sink = {.write = watched_write, .idle = watched_idle, .cookie = &watched};
 	struct source source;
 	int err = source_init(&source, fd);
 

@@ -134,6 +134,8 @@ int encode(struct encoder *z, struct source *from, const struct sink *to, bool f
 						    : ZSTD_e_continue,
 				   to, counts);
 		counts->in += (uint64_t)n;
+		if (!err && pause)
+			err = sink_idle(to);
 	}
 	return err;
 }

@@ -128,13 +128,13 @@ static int job_open(struct job *j)
 		j->lockfd = confine_open(j->rootfd, SPACE_LOCK, O_RDWR | O_CREAT, 0600);
 	if (j->lockfd < 0)
 		return j->lockfd;
-	err = lock_byte_wait(j->lockfd, JOB_LOCK_HOUSE);
+	err = lock_byte_wait(j->lockfd, LOCK_HOUSE);
 	if (err)
 		return err;
 	clean_folder(j->rootfd, SPACE_PART, clean_part);
 	clean_folder(j->rootfd, SPACE_LIVE, clean_marker);
 	err = page_make(j);
-	unlock_byte(j->lockfd, JOB_LOCK_HOUSE);
+	unlock_byte(j->lockfd, LOCK_HOUSE);
 	return err;
 }
 
@@ -169,6 +169,7 @@ int job_begin(struct job *j, const char *dir, enum record_kind kind, int64_t max
 		err = job_open(j);
 	while (err && (err = job_wait(j, err, RECORD_MAX)) == 0);
 	room_taken(&j->room);
+	turn_init(&j->turn, j->lockfd);
 	return err ? begin_failed(dir, err, e) : 0;
 }
 

@@ -5,8 +5,8 @@
  * its record, and `.memnet/part/ID.N` its parts. The page is written when the job starts, so that a
  * space that is full at the end still takes the record, and it is locked while the job lives. The
  * next job removes what is not locked: the kernel dropped the lock of one that was killed. Making a
- * file and locking it, and looking for unlocked ones, both happen under JOB_LOCK_HOUSE, so that
- * nothing new is ever seen unlocked.
+ * file and locking it, and looking for unlocked ones, both happen under LOCK_HOUSE (guest/turn.h),
+ * so that nothing new is ever seen unlocked.
  */
 #pragma once
 
@@ -14,11 +14,9 @@
 
 #include "base/error.h"
 #include "guest/room.h"
+#include "guest/turn.h"
 #include "space/name.h"
 #include "space/record.h"
-
-/* Bytes of SPACE_LOCK. */
-enum { JOB_LOCK_HOUSE };
 
 struct job {
 	int rootfd; /* owned */
@@ -27,6 +25,7 @@ struct job {
 	unsigned parts;
 	char below[OBJECT_PATH_MAX + 1]; /* the folder in the space that names are relative to */
 	struct room room;
+	struct turn turn;
 	struct record record; /* the caller keeps bytes and objects up to date */
 };
 

@@ -2,11 +2,17 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "base/cleanup.h"
+#include "base/io.h"
 #include "base/lock.h"
+#include "base/log.h"
 #include "guest/stop.h"
+#include "space/layout.h"
 
 static bool taken(int rootfd, const char *path)
 {
@@ -18,12 +24,12 @@ static bool taken(int rootfd, const char *path)
 /* The marker must not be seen unlocked (guest/job.h). */
 static int show(struct object *o)
 {
-	int err = lock_byte_wait(o->job->lockfd, JOB_LOCK_HOUSE);
+	int err = lock_byte_wait(o->job->lockfd, LOCK_HOUSE);
 
 	if (err)
 		return err;
 	err = publish_show(&o->publish, o->path, o->replace);
-	unlock_byte(o->job->lockfd, JOB_LOCK_HOUSE);
+	unlock_byte(o->job->lockfd, LOCK_HOUSE);
 	return err;
 }
 
@@ -31,11 +37,11 @@ int object_begin(struct object *o, struct job *job, const char *path, bool repla
 {
 	int err;
 
-	memset(o, 0, sizeof(*o));
-	o->job = job;
-	o->path = path;
-	o->replace = replace;
-	o->publish = (struct publish)PUBLISH_INIT;
+	*o = (struct object){.job = job,
+			     .path = path,
+			     .replace = replace,
+			     .asidefd = -1,
+			     .publish = PUBLISH_INIT};
 	if (!object_path_valid(path))
 		return -EINVAL;
 	if (!replace && taken(job->rootfd, path))
@@ -56,23 +62,164 @@ int object_begin(struct object *o, struct job *job, const char *path, bool repla
 	return err;
 }
 
-int object_write(struct object *o, const void *data, size_t size)
+static int aside_open(void)
 {
-	const char *p = data;
+	const char *folders[] = {getenv("TMPDIR"), "/var/tmp", "/tmp"};
+	int fd = -1;
 
-	while (size > 0) {
-		ssize_t n = stop_check() ? -EINTR : publish_write(&o->publish, p, size);
-		int err = n < 0 ? job_wait(o->job, (int)n, size) : 0;
+	for (unsigned i = 0; i < sizeof(folders) / sizeof(*folders) && fd < 0; i++) {
+		if (folders[i] && *folders[i])
+			fd = open(folders[i], O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	}
+	return fd < 0 ? -errno : fd;
+}
+
+/* Copies the part behind the unnamed file `fd`'s end. */
+static int aside_copy(const struct publish *p, int fd)
+{
+	cleanup_free char *piece = malloc(SPACE_PIECE);
+	uint64_t at = 0;
+
+	while (piece && at < p->size) {
+		ssize_t n = pread(p->fd, piece, SPACE_PIECE, (off_t)at);
+		int err = n <= 0 ? (n < 0 ? -errno : -EIO) : io_write_all(fd, piece, (size_t)n);
+
+		if (err)
+			return err;
+		at += (uint64_t)n;
+	}
+	return piece ? 0 : -ENOMEM;
+}
+
+/* Whether there is room to give back, and it can be. */
+static bool can_give(const struct object *o)
+{
+	return o->publish.part[0] && o->publish.size > 0 && !o->no_aside;
+}
+
+/* Gives the part's room back. Where there is no place for its bytes it keeps them; no error. */
+static int give_back(struct object *o)
+{
+	cleanup_fd int fd = -1;
+
+	if (o->asidefd >= 0) /* they still lie there */
+		return publish_rewind(&o->publish);
+	fd = aside_open();
+	if (fd < 0 || aside_copy(&o->publish, fd)) {
+		o->no_aside = true;
+		log_debug("%s: no place in TMPDIR to keep %llu bytes while others finish", o->path,
+			  (unsigned long long)o->publish.size);
+		return 0;
+	}
+	o->aside = o->publish.size;
+	o->asidefd = STEAL_FD(fd);
+	return publish_rewind(&o->publish);
+}
+
+static void warn_larger(struct object *o, uint64_t want)
+{
+	uint64_t size, free;
+
+	if (o->warned || room_look(&o->job->room, &size, &free) || o->publish.size + want <= size)
+		return;
+	o->warned = true;
+	log_warn("%s: larger than its whole space, waiting (memnet share resize on the host, or "
+		 "--live)",
+		 o->path);
+}
+
+/* Waits for a reason to try again. 0; -ECANCELED: give the room back; or -errno. */
+static int blocked(struct object *o, int err, uint64_t want)
+{
+	if (err != -ENOSPC && err != -EDQUOT)
+		return err;
+	if (o->publish.part[0])
+		warn_larger(o, want);
+	while ((err = room_step(&o->job->room, want)) == -EAGAIN) {
+		if (turn_step(&o->job->turn) && can_give(o))
+			return -ECANCELED;
+	}
+	return err;
+}
+
+/* Appends as much as it may: *data and *size tell how far it got. As blocked(). */
+static int put(struct object *o, const char **data, size_t *size)
+{
+	while (*size > 0) {
+		ssize_t n = stop_check() ? -EINTR : publish_write(&o->publish, *data, *size);
+		int err = n <= 0 ? blocked(o, n < 0 ? (int)n : -ENOSPC, *size) : 0;
 
 		if (err)
 			return err;
 		if (n <= 0)
 			continue;
-		room_taken(&o->job->room);
-		p += n;
-		size -= (size_t)n;
+		turn_progress(&o->job->turn);
+		*data += n;
+		*size -= (size_t)n;
 	}
 	return 0;
+}
+
+/* Whether what was given back may be taken again out of turn: without it mattering to an elder. */
+static bool plenty(const struct object *o)
+{
+	uint64_t size, free;
+
+	if (room_look(&o->job->room, &size, &free) || free / 2 < o->aside)
+		return false;
+	return free > size / 2 || !turn_hungry(&o->job->turn);
+}
+
+static int wait_turn(struct object *o)
+{
+	int err = 0;
+
+	while (!err && !turn_take(&o->job->turn) && !plenty(o))
+		err = room_step(&o->job->room, 0);
+	return err;
+}
+
+/* Takes back what was given. As blocked(). */
+static int take_back(struct object *o)
+{
+	cleanup_free char *piece = malloc(SPACE_PIECE);
+	int err = piece ? wait_turn(o) : -ENOMEM;
+
+	while (!err && o->publish.size < o->aside) {
+		ssize_t n = pread(o->asidefd, piece, SPACE_PIECE, (off_t)o->publish.size);
+		const char *data = piece;
+		size_t size = n > 0 ? (size_t)n : 0;
+
+		err = n <= 0 ? -EIO : put(o, &data, &size);
+	}
+	if (err)
+		return err;
+	cleanup_close(&o->asidefd);
+	o->asidefd = -1;
+	return 0;
+}
+
+int object_write(struct object *o, const void *data, size_t size)
+{
+	const char *p = data;
+
+	while (size > 0 || o->asidefd >= 0) {
+		int err = o->asidefd >= 0 ? take_back(o) : 0;
+
+		if (!err)
+			err = put(o, &p, &size);
+		if (err == -ECANCELED)
+			err = give_back(o);
+		if (err)
+			return err;
+	}
+	room_taken(&o->job->room);
+	return 0;
+}
+
+int object_idle(struct object *o)
+{
+	return o->asidefd < 0 && can_give(o) && turn_hungry(&o->job->turn) ? give_back(o) : 0;
 }
 
 static int object_sink_write(void *cookie, const void *data, size_t size)
@@ -80,27 +227,40 @@ static int object_sink_write(void *cookie, const void *data, size_t size)
 	return object_write(cookie, data, size);
 }
 
+static int object_sink_idle(void *cookie)
+{
+	return object_idle(cookie);
+}
+
 struct sink object_sink(struct object *o)
 {
-	return (struct sink){.write = object_sink_write, .cookie = o};
+	return (struct sink){.write = object_sink_write, .idle = object_sink_idle, .cookie = o};
 }
 
 int object_commit(struct object *o)
 {
-	int err;
+	int err = object_write(o, NULL, 0); /* what lies aside comes back */
 
+	if (err)
+		return err;
 	beat_stop(&o->beat);
 	do
 		err = publish_commit(&o->publish, o->path, o->replace);
 	while (err && (err = job_wait(o->job, err, 0)) == 0);
 	room_taken(&o->job->room);
+	if (!err)
+		turn_end(&o->job->turn);
 	return err;
 }
 
 void object_abort(struct object *o)
 {
+	if (!o->job)
+		return;
 	beat_stop(&o->beat);
 	publish_abort(&o->publish);
-	if (o->job)
-		room_taken(&o->job->room);
+	room_taken(&o->job->room);
+	turn_end(&o->job->turn);
+	cleanup_close(&o->asidefd);
+	o->asidefd = -1;
 }

@@ -34,6 +34,13 @@ static void room_sleep(struct room *r)
 	r->delay_ns = r->delay_ns * 2 > ROOM_DELAY_MAX_NS ? ROOM_DELAY_MAX_NS : r->delay_ns * 2;
 }
 
+static void room_hold(struct room *r, bool held)
+{
+	if (r->hold && r->held != held)
+		r->hold(r->hold_cookie, held);
+	r->held = held;
+}
+
 int room_step(struct room *r, uint64_t want)
 {
 	uint64_t size = 0, free = 0, enough = want < ROOM_PIECE ? want : ROOM_PIECE;
@@ -48,6 +55,8 @@ int room_step(struct room *r, uint64_t want)
 		return -EINTR;
 	if (r->max_wait_ns && now - r->since_ns >= r->max_wait_ns)
 		return -ETIMEDOUT;
+	if (now - r->since_ns >= ROOM_HOLD_NS)
+		room_hold(r, true);
 	room_sleep(r);
 	err = room_look(r, &size, &free);
 	if (err)
@@ -61,4 +70,5 @@ void room_taken(struct room *r)
 		return;
 	r->blocked_ns += clock_ns() - r->since_ns;
 	r->since_ns = 0;
+	room_hold(r, false);
 }

@@ -13,6 +13,7 @@
 
 #define ROOM_DELAY_MIN_NS 500000LL
 #define ROOM_DELAY_MAX_NS 8000000LL
+#define ROOM_HOLD_NS	  50000000LL
 
 struct room {
 	int rootfd;
@@ -20,6 +21,10 @@ struct room {
 	int64_t blocked_ns;  /* waited so far, all waits */
 	int64_t since_ns;    /* the present wait began; 0: none */
 	int64_t delay_ns;
+	/* Called with true when a wait has lasted ROOM_HOLD_NS, with false when it is over. */
+	void (*hold)(void *cookie, bool held);
+	void *hold_cookie;
+	bool held;
 };
 
 void room_init(struct room *r, int rootfd, int64_t max_wait_ns);

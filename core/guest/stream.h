@@ -28,15 +28,24 @@ int source_init(struct source *s, int fd);
  */
 ssize_t source_read(struct source *s, void *buf, size_t want, bool *more);
 
-/* Takes all of `data`, or -errno. */
+/*
+ * write() takes all of `data`, or returns -errno. idle() is called while the source has nothing for
+ * a while; NULL where nothing is to be done then.
+ */
 struct sink {
 	int (*write)(void *cookie, const void *data, size_t size);
+	int (*idle)(void *cookie);
 	void *cookie;
 };
 
 static inline int sink_write(const struct sink *s, const void *data, size_t size)
 {
 	return s->write(s->cookie, data, size);
+}
+
+static inline int sink_idle(const struct sink *s)
+{
+	return s->idle ? s->idle(s->cookie) : 0;
 }
 
 /* A descriptor; with `sparse` runs of zeros become holes, and file_sink_end() sets the length. */

@@ -195,7 +195,6 @@ boot() {
 	vm_wait_boot demo || exit 1
 	vm_run demo "ip address add $guest_ip/24 dev eth0 && ip link set eth0 up" || exit 1
 	write_guest_server
-	vm_run demo 'mkdir -p /srv'
 }
 
 # One HTTP answer on standard input and output, which nc -e makes the socket.
@@ -257,7 +256,7 @@ create_spaces() {
 	attach_ms=$(vm_run demo 'read -r a _ </proc/uptime; memnet share mount >&2; status=$?; read -r b _ </proc/uptime
 		echo "$a $b" | awk "{ printf \"%d\", (\$2 - \$1) * 1000 }"; exit $status') || die "the guest cannot mount"
 	say "  guest# memnet share mount"
-	timed_host share create demo/served --size 64M
+	timed_host share create demo/served --size 128M
 	create_next_ms=$took_ms
 	start_stream 8080 --release delivered demo/out
 	stream_job=$stream_pid
@@ -512,7 +511,7 @@ where() {
 }
 
 inside() {
-	[ -z "$quick" ] || { input_mb=32 repeat=1 space=3M grown=4M shrunk=2M; }
+	[ -z "$quick" ] || { input_mb=32 repeat=1 space=4M grown=8M shrunk=3M; }
 	private_folder
 	work=$private/demo
 	runtime=$private/memnet

@@ -22,6 +22,7 @@
 #   vm_add_program FILE         the same with the shared libraries it needs
 #   vm_add_modules NAME…        more kernel modules, loaded at boot
 #   vm_start NAME [QEMU-ARG…]   boot; returns at once
+#   vm_start_memnet NAME [QEMU-ARG…]  the same with what `memnet share qemu-args NAME` asks for
 #   vm_wait_boot NAME           until the guest runs commands
 #   vm_run NAME COMMAND         run it with the guest's sh: its output, its exit status; 124 on deadline, 125 no VM
 #   vm_put NAME FILE GUESTPATH  copy a small file into a running guest
@@ -124,7 +125,7 @@ vm_root_build() {
 	local root=$VM_DIR/root busybox program
 
 	busybox=$(command -v busybox) || { vm_die "no busybox (Debian package busybox-static)"; return; }
-	mkdir -p "$root"/bin "$root"/dev "$root"/proc "$root"/sys "$root"/run "$root"/tmp "$root"/etc "$root"/lib/modules
+	mkdir -p "$root"/bin "$root"/dev "$root"/proc "$root"/sys "$root"/run "$root"/tmp "$root"/etc "$root"/mnt "$root"/srv "$root"/lib/modules
 	cp "$busybox" "$root/bin/busybox"
 	ln -sf busybox "$root/bin/sh"
 	cp "$MEMNET" "$root/bin/memnet"
@@ -222,7 +223,7 @@ vm_add() {
 	local file=$1 path=$VM_DIR/root/${2:-$1}
 
 	mkdir -p "$(dirname "$path")"
-	ln -f "$file" "$path" 2>/dev/null || cp -L "$file" "$path"
+	ln -fL "$file" "$path" 2>/dev/null || cp -fL "$file" "$path"
 }
 
 vm_add_program() {
@@ -309,17 +310,28 @@ vm_start() {
 	disown $!	# no "Killed" from the shell when it is
 }
 
+vm_start_memnet() {
+	local name=$1 words
+
+	shift
+	words=$(vm_host "$MEMNET" share qemu-args "$name" --machine "$VM_MACHINE") || return
+	# shellcheck disable=SC2086 # made to be split
+	vm_start "$name" $words "$@"
+}
+
 vm_pid() {
 	cat "$VM_DIR/vm/$1/pid" 2>/dev/null
 }
 
-# A zombie that its parent has not collected yet is gone for us.
+# A zombie that its parent has not collected yet is gone for us, once its other threads are too.
 vm_pid_alive() {
-	local stat
+	local stat tasks
 
 	{ read -r stat <"/proc/$1/stat"; } 2>/dev/null || return 1
 	stat=${stat##*) }
-	[ "${stat%% *}" != Z ]
+	[ "${stat%% *}" = Z ] || return 0
+	tasks=(/proc/"$1"/task/*)
+	[ "${#tasks[@]}" -gt 1 ]
 }
 
 vm_alive() {

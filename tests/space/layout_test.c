@@ -63,6 +63,42 @@ static void a_file_in_the_way(void)
 	close(root);
 }
 
+/* Looks for the space that `dir`, beneath the scratch folder, lies in; what lies below its root. */
+static const char *found(const char *dir)
+{
+	static char below[16];
+	char path[400];
+	int root = -1, err;
+
+	snprintf(path, sizeof(path), "%s/%s", scratch_path, dir);
+	err = space_find(path, &root, below, sizeof(below));
+	if (err)
+		return err == -ENOENT ? "(none)" : err == -ENAMETOOLONG ? "(long)" : "(error)";
+	ok(space_probe(root) == 0, "%s: a space's root", dir);
+	close(root);
+	return below;
+}
+
+static void finding(void)
+{
+	int root = make_root("find");
+
+	space_prepare(root);
+	mkdirat(root, "a", 0700);
+	mkdirat(root, "a/b", 0700);
+	mkdirat(root, "a/a-name-too-long", 0700);
+	(void)!symlinkat("find/a", top, "to-a");
+	is_str(found("find"), "", "the root itself");
+	is_str(found("find/"), "", "with a slash");
+	is_str(found("find/a/b"), "a/b", "a folder in it");
+	is_str(found("find/a/../a/./b"), "a/b", "by a roundabout way");
+	is_str(found("to-a"), "a", "through the caller's own link");
+	is_str(found("outside"), "(none)", "a folder in no space");
+	is_str(found("find/none"), "(none)", "no folder");
+	is_str(found("find/a/a-name-too-long"), "(long)", "one with no room for its name");
+	close(root);
+}
+
 int main(void)
 {
 	top = scratch_open();
@@ -72,6 +108,7 @@ int main(void)
 	planted("part", "../../outside", SPACE_PART, -ELOOP);
 	planted("jobs", "../../outside", SPACE_JOBS, -ELOOP);
 	a_file_in_the_way();
+	finding();
 	close(top);
 	return done_testing();
 }

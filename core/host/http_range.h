@@ -1,0 +1,33 @@
+/* Byte ranges (RFC 9110, 14) and dates, as pure functions. */
+#pragma once
+
+#include <stdint.h>
+
+#include "host/http_request.h"
+
+/* The end of a range that asks for all there will ever be (RFC 8673, and any larger number). */
+#define RANGE_FOREVER 9007199254740991LL
+
+#define RANGES_MAX 32
+
+/* [first, last], both included. */
+struct byte_range {
+	int64_t first, last;
+};
+
+/*
+ * Reads a Range field for an object of `size` bytes. The number of ranges that can be had, in the
+ * order asked for; 0 where the field is to be ignored: another unit, more than RANGES_MAX, or more
+ * bytes in sum than the object has; -1 for 416: none can be had, or it is not well formed (as
+ * nginx has it). With `growing`, the object is longer than `size` and its end is not known: a
+ * `last` past the present end becomes RANGE_FOREVER, and `first` may be `size` itself.
+ */
+int http_range_parse(struct http_text field, int64_t size, bool growing,
+		     struct byte_range ranges[RANGES_MAX]);
+
+/* "Sun, 06 Nov 1994 08:49:37 GMT" and a NUL. `seconds` since 1970, not negative. */
+#define HTTP_DATE_MAX 30
+void http_date_format(int64_t seconds, char buf[HTTP_DATE_MAX]);
+
+/* Takes the form above and the two obsolete ones. Seconds since 1970, or -1. */
+int64_t http_date_parse(struct http_text text);

@@ -1,0 +1,290 @@
+#include "host/object.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/confine.h"
+#include "host/release.h"
+#include "host/mime.h"
+#include "space/live.h"
+#include "space/name.h"
+
+int store_init(struct store *store, bool may_cache, bool write)
+{
+	*store = (struct store){.may_cache = may_cache, .write = write, .chains = 1024};
+	list_init(&store->idle);
+	list_init(&store->living);
+	store->chain = calloc(store->chains, sizeof(struct object *));
+	return store->chain ? 0 : -ENOMEM;
+}
+
+static unsigned hash_of(const struct site *site, const char *path)
+{
+	unsigned h = (unsigned)((uintptr_t)site >> 4) ^ 2166136261U;
+
+	for (; *path; path++)
+		h = (h ^ (unsigned char)*path) * 16777619U;
+	return h ^ h >> 15;
+}
+
+static struct object **place_of(struct store *store, unsigned hash)
+{
+	return &store->chain[hash & (store->chains - 1)];
+}
+
+static struct object *find(struct store *store, const struct site *site, const char *path,
+			   unsigned hash)
+{
+	struct object *o = *place_of(store, hash);
+
+	while (o && (o->hash != hash || o->site != site || strcmp(o->path, path) != 0))
+		o = o->next;
+	return o;
+}
+
+static void destroy(struct object *o)
+{
+	list_remove(&o->idle);
+	if (o->live)
+		o->store->unfollow(o);
+	list_remove(&o->living);
+	close(o->fd);
+	free(o);
+}
+
+void object_forget(struct object *o)
+{
+	struct object **p = place_of(o->store, o->hash);
+
+	if (!o->hashed)
+		return;
+	while (*p != o)
+		p = &(*p)->next;
+	*p = o->next;
+	o->hashed = false;
+	o->store->cached--;
+	if (o->refs == 0)
+		destroy(o);
+}
+
+static void remember(struct object *o)
+{
+	struct object **p = place_of(o->store, o->hash);
+
+	o->next = *p;
+	*p = o;
+	o->hashed = true;
+	o->store->cached++;
+}
+
+void store_fini(struct store *store)
+{
+	for (unsigned i = 0; store->chain && i < store->chains; i++) {
+		while (store->chain[i])
+			object_forget(store->chain[i]);
+	}
+	free(store->chain);
+	*store = (struct store){0};
+}
+
+static struct object *hold(struct object *o)
+{
+	if (o->refs++ == 0)
+		list_remove(&o->idle);
+	return o;
+}
+
+void object_put(struct object *o, int64_t now_ns)
+{
+	if (--o->refs > 0)
+		return;
+	o->idle_ns = now_ns;
+	list_append(&o->store->idle, &o->idle);
+	if (!o->hashed)
+		destroy(o);
+	else if (!o->settled || o->live || !o->store->may_cache ||
+		 o->store->cached > OBJECT_CACHE_MAX)
+		object_forget(o);
+}
+
+static bool same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+/* See the theory above. */
+static bool unchanged(struct object *o)
+{
+	struct stat st;
+
+	return o->settled && fstat(o->fd, &st) == 0 && st.st_nlink == o->st.st_nlink &&
+	       st.st_size == o->st.st_size && same_time(&st.st_ctim, &o->st.st_ctim) &&
+	       same_time(&st.st_mtim, &o->st.st_mtim);
+}
+
+static bool is_settled(const char *path, const struct stat *st)
+{
+	struct timespec now;
+	int64_t age;
+
+	if (strchr(path, '/'))
+		return false;
+	clock_gettime(CLOCK_REALTIME, &now);
+	age = (now.tv_sec - st->st_ctim.tv_sec) * NS_PER_S + now.tv_nsec - st->st_ctim.tv_nsec;
+	return age > OBJECT_SETTLED_NS;
+}
+
+/* Regular, and for writing too if that can be had and is wanted. */
+static int open_file(struct store *store, int rootfd, const char *path, bool *writable)
+{
+	struct stat st;
+	int fd = -EACCES;
+
+	*writable = false;
+	if (store->write) {
+		fd = confine_open_regular(rootfd, path, O_RDWR, &st);
+		*writable = fd >= 0;
+	}
+	if (fd == -EACCES || fd == -EPERM || fd == -EROFS || fd == -ETXTBSY)
+		fd = confine_open_regular(rootfd, path, O_RDONLY, &st);
+	return fd;
+}
+
+/*
+ * Opens, looks for the marker, and only then at the size: an object without a marker has its last
+ * byte.
+ */
+static int open_object(struct store *store, struct site *site, const char *path, int64_t now_ns,
+		       struct object **out)
+{
+	int rootfd = site_root(site, now_ns);
+	cleanup_fd int fd = -1;
+	struct object *o;
+	uint64_t beat = 0;
+	bool writable;
+	struct stat st;
+	int live;
+
+	if (rootfd < 0)
+		return rootfd;
+	fd = open_file(store, rootfd, path, &writable);
+	if (fd < 0)
+		return fd;
+	live = live_look(rootfd, path, &beat);
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	o = calloc(1, sizeof(*o) + strlen(path) + 1);
+	if (!o)
+		return -ENOMEM;
+	o->store = store;
+	o->site = site;
+	o->st = st;
+	o->live = live > 0;
+	o->writable = writable;
+	o->wd = -1;
+	o->beat = beat;
+	o->beat_ns = now_ns;
+	o->settled = !o->live && is_settled(path, &st);
+	o->given = release_given(fd, &st, store->write);
+	o->type = mime_type(path);
+	strcpy(o->path, path);
+	list_init(&o->idle);
+	list_init(&o->waiting);
+	list_init(&o->living);
+	o->fd = STEAL_FD(fd);
+	*out = o;
+	return 0;
+}
+
+int store_get(struct store *store, struct site *site, const char *path, int64_t now_ns,
+	      struct object **out)
+{
+	const unsigned hash = hash_of(site, path);
+	struct object *known = find(store, site, path, hash), *o;
+	int err;
+
+	if (!object_path_valid(path))
+		return -ENOENT;
+	if (known && !known->live && site_root(site, now_ns) >= 0 &&
+	    site->dev == known->st.st_dev && unchanged(known)) {
+		*out = hold(known);
+		return 0;
+	}
+	err = open_object(store, site, path, now_ns, &o);
+	if (err) {
+		if (known)
+			object_forget(known);
+		return err;
+	}
+	/* A live object's readers share it, so that one look serves them all. */
+	if (known && known->live && o->live && !known->broken && known->st.st_ino == o->st.st_ino &&
+	    known->st.st_dev == o->st.st_dev) {
+		o->live = false;
+		destroy(o);
+		object_look(known, now_ns);
+		*out = hold(known);
+		return 0;
+	}
+	if (known)
+		object_forget(known);
+	o->hash = hash;
+	remember(o);
+	if (o->live) {
+		list_append(&store->living, &o->living);
+		store->follow(o);
+		/* What was written before inotify watched. */
+		object_look(o, now_ns);
+	}
+	*out = hold(o);
+	return 0;
+}
+
+static void stop_living(struct object *o)
+{
+	if (!o->live)
+		return;
+	o->live = false;
+	list_remove(&o->living);
+	o->store->unfollow(o);
+}
+
+bool object_look(struct object *o, int64_t now_ns)
+{
+	const int64_t size = o->st.st_size;
+	int rootfd = site_root(o->site, now_ns);
+	uint64_t beat = o->beat;
+	int live = rootfd < 0 ? rootfd : live_look(rootfd, o->path, &beat);
+
+	if (!o->live)
+		return true;
+	if (beat != o->beat) {
+		o->beat = beat;
+		o->beat_ns = now_ns;
+	}
+	if (fstat(o->fd, &o->st) < 0 || o->st.st_nlink == 0 || o->st.st_size < size || live < 0 ||
+	    now_ns - o->beat_ns > LIVE_STALE_NS)
+		o->broken = true;
+	if (o->broken || live == 0)
+		stop_living(o);
+	return !o->live || o->st.st_size != size;
+}
+
+int64_t store_expire(struct store *store, int64_t now_ns)
+{
+	struct list *l;
+
+	while ((l = list_first(&store->idle)) != NULL) {
+		struct object *o = list_entry(l, struct object, idle);
+
+		if (o->idle_ns + OBJECT_IDLE_NS > now_ns)
+			return o->idle_ns + OBJECT_IDLE_NS;
+		object_forget(o);
+	}
+	return 0;
+}

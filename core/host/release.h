@@ -1,0 +1,91 @@
+/*
+ * Giving an object's memory back once it has been delivered.
+ *
+ * Theory of operation. Each response that sends an object's bytes is a reader of it, and says how
+ * far its client's TCP has acknowledged them. The bytes from 0 to `front` have been delivered: a
+ * reader counts towards that if it began at 0, or where a reader of the same address left off, or
+ * at the end of what was already given back. When `front` is the size of a finished object and its
+ * last reader has left, the object is unlinked. A reader that does not count still keeps what it
+ * reads.
+ *
+ * An object met while it was live may be larger than its space, its writer waiting for room. So its
+ * delivered part is punched out (fallocate(2)) while it is being read, up to where the slowest
+ * reader is: `given`. Who asks for those bytes later is told that they are gone. That survives us:
+ * a file with an attribute RELEASE_MARK is one that we gave bytes back of, and its hole in front
+ * says how many. (Where the file system has no such attributes (tmpfs before Linux 6.6), any hole
+ * in front is taken for ours while objects are being released, and none otherwise.)
+ *
+ * One table for all workers, one lock; nobody waits for it longer than for a fallocate(2).
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "base/list.h"
+
+#define RELEASE_MARK "user.memnet.given"
+
+/* Given back in steps of this size while bytes still flow, or of a page; the rest when they pause.
+ */
+#define RELEASE_STEP (256 * 1024)
+
+/* Delivered in part, and nobody there: so many are remembered. */
+#define RELEASE_KEPT_MAX 1024
+
+struct release {
+	pthread_mutex_t lock;
+	struct list holdings;
+	unsigned count;
+	bool delivered; /* what is delivered goes: give_back() and unlink are for that mode */
+	uint64_t objects, bytes; /* given back so far */
+};
+
+/* The address a client has, without its port. */
+struct peer {
+	uint8_t address[16];
+};
+
+struct holding;
+
+struct reader {
+	struct list link;
+	struct holding *holding; /* NULL: none */
+	int64_t acked;		 /* all bytes of the object before this one */
+	bool counts;
+};
+
+int release_init(struct release *r, bool delivered);
+void release_fini(struct release *r);
+
+/* How many bytes in front of an open file have been given back; `releasing`: see above. */
+int64_t release_given(int fd, const struct stat *st, bool releasing);
+
+/*
+ * A reader begins at `from`. 0; -ENODATA where this has been given back, -ENOENT where the object
+ * was unlinked just now, -ENOMEM.
+ */
+int release_join(struct release *r, struct reader *reader, int fd, bool live, int64_t from,
+		 const struct peer *peer);
+
+/*
+ * Its client has everything before `acked`. Gives back what can be if that is RELEASE_STEP, or
+ * anything at all with `now`. The offset up to which the object has been given back.
+ */
+int64_t release_acked(struct release *r, struct reader *reader, int fd, int64_t acked, bool now);
+
+/* What the last reader to leave needs to unlink the object. */
+struct release_name {
+	int rootfd; /* or negative: it is not to be had, do not unlink */
+	int fd;
+	const char *path;
+	int64_t size; /* -1: not finished */
+};
+
+/* The reader leaves. True if the object has been unlinked. */
+bool release_leave(struct release *r, struct reader *reader, const struct release_name *name);
+
+/* Unlinks an object that nobody reads, if `path` still means the file *st is of. */
+bool release_remove(struct release *r, int rootfd, const char *path, const struct stat *st);

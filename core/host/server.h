@@ -1,0 +1,63 @@
+/*
+ * The HTTP server: options, start, stop.
+ *
+ * Theory of operation. Each worker is a thread with its own loop, its own connections and its own
+ * open objects; they share the listening socket (which one of them takes a connection is the
+ * kernel's choice) and the table of what is to be released. The path of a request: conn.c reads
+ * and answers it, request and range parsers are pure functions, store_get() opens the object,
+ * conn.c sends it, follow.c wakes those who wait for a live object to grow, release.c gives memory
+ * back.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "host/release.h"
+#include "host/site.h"
+
+struct endpoint {
+	const char *addr;
+	uint16_t port;
+};
+
+/* When objects are removed. In all but NEVER, none that someone reads. */
+enum release_mode {
+	RELEASE_NEVER,
+	RELEASE_DELIVERED, /* once a client has it all */
+	RELEASE_TTL,	   /* `ttl_ns` after it was last written or read */
+	RELEASE_LRU,	   /* the least recently written or read, while a space is nearly full */
+};
+
+struct server_options {
+	struct endpoint listen;
+	unsigned workers; /* >= 1 */
+	enum release_mode release;
+	int64_t ttl_ns;
+	uint64_t client_rate;	 /* bytes per second, 0: as fast as it goes */
+	uint64_t rate;		 /* of all connections together, likewise */
+	const char *congestion;	 /* TCP's algorithm; NULL: the kernel's default */
+	const char *cors;	 /* Access-Control-Allow-Origin; NULL: not sent */
+	bool listing;		 /* folders are listed */
+	struct endpoint metrics; /* addr NULL: none */
+	const char *access_log;	 /* a file; NULL: none */
+	bool log_json;
+	int64_t drain_ns; /* how long requests under way may still take after SIGTERM */
+};
+
+struct server {
+	struct server_options options;
+	struct release release;
+	struct worker *workers;
+	unsigned started;		/* threads, besides the caller's */
+	int listenfd, metricsfd, logfd; /* -1: none */
+};
+
+/*
+ * Serves until SIGTERM or SIGINT, in the calling thread and options->workers - 1 others. 0; or
+ * -errno with *e. SIGHUP opens the access log anew. `started` is called when clients can connect,
+ * with the address they can use.
+ */
+int server_run(const struct server_options *options, const struct sites *sites,
+	       void (*started)(const char *url), struct mn_error *e);

@@ -1,0 +1,63 @@
+/* What one thread of the server owns. */
+#pragma once
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/loop.h"
+#include "host/access_log.h"
+#include "host/http_request.h"
+#include "host/http_range.h"
+#include "host/object.h"
+#include "host/server.h"
+#include "host/follow.h"
+#include "host/metrics.h"
+
+/* Objects up to this size go out with their head in one send(2), copied; larger ones by
+ * sendfile(2). */
+#define SMALL_OBJECT_MAX (16 * 1024)
+
+/* Room for a response's head. */
+#define RESPONSE_HEAD_MAX 1024
+
+struct worker {
+	struct loop loop;
+	struct server *server;
+	struct sites sites;
+	struct store store;
+	struct follow follow;
+	struct watch listener, metrics_listener;
+	pthread_t thread;
+	bool draining;
+
+	struct list conns;     /* all */
+	struct list runnable;  /* have had their share of this turn and could go on */
+	struct list throttled; /* wait for --rate to allow more */
+	struct list acking;    /* wait for their client's TCP to acknowledge */
+	struct list spare;     /* connections not in use */
+	unsigned conn_count;
+	struct timer ack_timer, expire_timer, drain_timer, accept_timer, rate_timer, sweep_timer;
+	int64_t allowance, refilled_ns; /* bytes that --rate allows now; as of when */
+	struct counters counters;
+	struct access_lines lines;
+
+	int64_t date_s; /* what `date` says */
+	char date[HTTP_DATE_MAX];
+	struct http_request request;
+	char in[HTTP_HEAD_MAX + 1];
+	char out[RESPONSE_HEAD_MAX + SMALL_OBJECT_MAX];
+};
+
+/* conn.c: takes over the socket; `metrics`: it came by the metrics' own address. */
+struct sockaddr_storage;
+void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *peer, bool metrics);
+/* Serves those that yielded. */
+void conn_run_all(struct worker *w);
+/* No new requests: idle ones are closed, the others after their response. */
+void conn_drain(struct worker *w);
+/* Breaks off all. */
+void conn_abort_all(struct worker *w);
+/* The object that these wait for has changed. */
+void conn_wake_waiting(struct object *o);
+void conn_init(struct worker *w);
+void conn_fini(struct worker *w);
