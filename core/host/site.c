@@ -141,6 +141,8 @@ static int site_open(struct site *site)
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
+	if (site->dev != st.st_dev || site->ino != st.st_ino)
+		site->generation++;
 	site->dev = st.st_dev;
 	site->ino = st.st_ino;
 	site->rootfd = STEAL_FD(fd);
