@@ -127,7 +127,7 @@ static int next_message(struct qmp *q, int64_t deadline_ns, cJSON **message)
 		*message = json_parse(line, (size_t)n);
 		if (cJSON_IsObject(*message))
 			return 0;
-		cJSON_Delete(*message);
+		cJSON_Delete(STEAL_PTR(*message)); /* the caller deletes what it finds there */
 	}
 }
 
