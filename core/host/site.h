@@ -17,6 +17,7 @@ struct site {
 	char *name; /* "web1/out": the URL's first components */
 	size_t name_size;
 	char *dir;
+	bool space;
 	int rootfd;	     /* -1: not open */
 	unsigned generation; /* another one for each file system that has been there */
 	dev_t dev;	     /* of rootfd */

@@ -631,6 +631,25 @@ assert line["agent"] == "a\"b" and line["complete"] is True' "$BATS_TEST_TMPDIR/
 	END
 }
 
+@test "few rights are left, as another user, too" {
+	[ "$(id -u)" = 0 ] || skip "not root"
+	echo mine >"$D/x"
+	chmod 600 "$D/x"
+	chmod 755 "$BATS_TEST_TMPDIR"
+	serve --user nobody --workers 2 --release delivered
+	for task in /proc/"$SERVER"/task/*/status; do
+		grep -q "^Uid:.$(id -u nobody)" "$task"
+		grep -q '^CapEff:.000000000000000e' "$task"
+		grep -q '^CapPrm:.000000000000000e' "$task"
+		grep -q '^NoNewPrivs:.1' "$task"
+		grep -q '^Seccomp:.2' "$task"
+	done
+	[ "$(get "$URL/x")" = mine ]
+	until_true gone "$D/x"
+	run memnet stream --user no-such-user "$D"
+	[ "$status" = 2 ]
+}
+
 @test "options are checked, and errors say what to do" {
 	run memnet stream --listen ftp://x vm1/out
 	[ "$status" = 2 ]
