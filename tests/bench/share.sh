@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# shellcheck disable=SC1091,SC2119 # sourced by a variable path; vm_setup without a folder
 # What memnet share costs, as medians: create and resize (process time), list of 200 spaces, attach until the guest's
 # driver runs, and 1,000 create/resize/destroy cycles with what they leave behind.
 #

@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC1091,SC2016 # sourced by a variable path; the guest or an inner shell expands
 # memnet share with real guests, on q35 and pc: one boot each, and a pair for the migration.
 
 bats_require_minimum_version 1.5.0

@@ -6,11 +6,10 @@ bats_require_minimum_version 1.5.0
 setup_file()
 {
 	command -v qemu-system-x86_64 socat jq >/dev/null || skip "no QEMU, socat or jq"
-	cd "$BATS_FILE_TMPDIR"
-	mkdir pool
-	qemu-system-x86_64 -S -machine q35 -accel tcg -m 32 -nodefaults -display none -daemonize -pidfile pid \
-		-device pcie-root-port,id=root7 -qmp unix:qmp.sock,server=on,wait=off \
-		-fsdev local,id=memnet,path=pool,security_model=mapped-file,multidevs=remap 3>&-
+	mkdir "$BATS_FILE_TMPDIR/pool"
+	qemu-system-x86_64 -S -machine q35 -accel tcg -m 32 -nodefaults -display none -daemonize -pidfile "$BATS_FILE_TMPDIR/pid" \
+		-device pcie-root-port,id=root7 -qmp "unix:$BATS_FILE_TMPDIR/qmp.sock,server=on,wait=off" \
+		-fsdev "local,id=memnet,path=$BATS_FILE_TMPDIR/pool,security_model=mapped-file,multidevs=remap" 3>&-
 }
 
 teardown_file()
@@ -44,7 +43,7 @@ plug='{"driver":"virtio-9p-pci","id":"ID","fsdev":"memnet","mount_tag":"memnet",
 }
 
 @test "query-pci sees nothing behind a port that no guest has set up" {
-	[ -z "$(ask query-pci '{}' | grep '"qdev_id": *"first"')" ]
+	[ "$(ask query-pci '{}' | grep -c '"qdev_id": *"first"')" = 0 ]
 }
 
 @test "the virtio status begins with the names of its bits" {
@@ -59,5 +58,5 @@ plug='{"driver":"virtio-9p-pci","id":"ID","fsdev":"memnet","mount_tag":"memnet",
 }
 
 @test "nothing lists the fsdevs" {
-	[ -z "$(ask query-qmp-schema '{}' | grep 'fsdev')" ]
+	[ "$(ask query-qmp-schema '{}' | grep -c fsdev)" = 0 ]
 }
