@@ -28,6 +28,7 @@ struct space_info {
 	char path[SPACE_PATH_MAX]; /* of its root on this host */
 	dev_t device;
 	uint64_t size_bytes, used_bytes;
+	uint64_t peak_bytes;	      /* the most that was ever used when somebody looked */
 	uint64_t inodes, inodes_used; /* those of the reserved folders included */
 	bool read_only;		      /* a destroy was killed half-way; resize heals it */
 	bool noswap;
