@@ -141,6 +141,32 @@ void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *peer, 
 	loop_add(&w->loop, &c->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
 }
 
+/* How much of what was sent the client's TCP has not acknowledged; a FIN counts as one. */
+static int64_t unacknowledged(const struct conn *c)
+{
+	int queued = 0;
+
+	if (ioctl(c->watch.fd, SIOCOUTQ, &queued) < 0)
+		return INT64_MAX;
+	return queued;
+}
+
+/*
+ * What is acknowledged of the object is at least what was sent of it, less all that is not
+ * acknowledged: heads and chunk frames among that only make us give back later. True once it is
+ * all that was sent.
+ */
+static bool note_acked(struct conn *c, bool now)
+{
+	struct object *o = c->object;
+	const int64_t queued = unacknowledged(c);
+	const bool all = queued <= (c->fin ? 1 : 0) && !c->out;
+
+	o->given = release_acked(&c->worker->server->release, &c->reader, o->fd,
+				 all ? c->at : c->at - queued, now);
+	return all;
+}
+
 static void leave_readers(struct conn *c)
 {
 	struct worker *w = c->worker;
@@ -157,6 +183,8 @@ static void leave_readers(struct conn *c)
 
 	if (!delivered)
 		futimens(o->fd, read_now);
+	else
+		note_acked(c, false);
 	if (release_leave(&w->server->release, &c->reader, &name)) {
 		log_debug("released /%s/%s", o->site->name, o->path);
 		object_forget(o);
@@ -459,7 +487,7 @@ static enum step send_body(struct conn *c, int64_t most, int64_t *share)
 	return STEP_GO_ON;
 }
 
-static enum step check_ack(struct conn *c, bool now);
+static enum step check_ack(struct conn *c);
 
 void conn_expect_acks(struct conn *c)
 {
@@ -481,7 +509,7 @@ static enum step finish(struct conn *c)
 	if (c->object && c->reader.holding) {
 		c->state = CONN_ACK;
 		conn_expect_acks(c);
-		return check_ack(c, true);
+		return check_ack(c);
 	}
 	conn_leave_object(c);
 	end_response(c, true);
@@ -544,32 +572,9 @@ static enum step send_response(struct conn *c, int64_t *share)
 
 /* ---- ACK ---- */
 
-/* How much of what was sent the client's TCP has not acknowledged; a FIN counts as one. */
-static int64_t unacknowledged(const struct conn *c)
+static enum step check_ack(struct conn *c)
 {
-	int queued = 0;
-
-	if (ioctl(c->watch.fd, SIOCOUTQ, &queued) < 0)
-		return INT64_MAX;
-	return queued;
-}
-
-/*
- * What is acknowledged of the object is at least what was sent of it, less all that is not
- * acknowledged: heads and chunk frames among that only make us give back later.
- */
-static enum step check_ack(struct conn *c, bool now)
-{
-	struct worker *w = c->worker;
-	struct object *o = c->object;
-	int64_t queued = unacknowledged(c), acked;
-	const bool all = queued <= (c->fin ? 1 : 0) && !c->out;
-
-	if (queued == INT64_MAX)
-		return STEP_CLOSE;
-	acked = all ? c->at : c->at - queued;
-	o->given = release_acked(&w->server->release, &c->reader, o->fd, acked, now);
-	if (c->state != CONN_ACK || !all)
+	if (!note_acked(c, true) || c->state != CONN_ACK)
 		return STEP_WAIT;
 	conn_leave_object(c);
 	c->state = CONN_SEND; /* finish() goes on from there */
@@ -590,7 +595,7 @@ static void conn_check_acks(struct timer *t)
 
 		list_remove(l);
 		list_append(&w->acking, l);
-		switch (check_ack(c, true)) {
+		switch (check_ack(c)) {
 		case STEP_CLOSE: conn_close(c); break;
 		case STEP_GO_ON: conn_run(c); break;
 		default: break;
@@ -627,7 +632,7 @@ static void conn_run(struct conn *c)
 		switch (c->state) {
 		case CONN_HEAD: step = read_request(c); break;
 		case CONN_SEND: step = send_response(c, &share); break;
-		case CONN_ACK: step = check_ack(c, true); break;
+		case CONN_ACK: step = check_ack(c); break;
 		default: step = discard_input(c); break;
 		}
 	} while (step == STEP_GO_ON);

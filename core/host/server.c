@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -11,12 +12,15 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/notify.h"
+#include "base/sandbox.h"
 #include "host/mime.h"
 #include "host/sweep.h"
 #include "host/worker.h"
@@ -415,6 +419,9 @@ static int run(struct server *s, const struct sites *sites, void (*started)(cons
 	if (err)
 		return err;
 	format_url(s->listenfd, url, sizeof(url));
+	err = sandbox_calls(e);
+	if (err)
+		return err;
 	started(url);
 	notify_state("READY=1");
 	worker_main(&s->workers[0]);
@@ -466,12 +473,43 @@ static void close_all(struct server *s)
 	}
 }
 
+/*
+ * The folders that are served, and the log's. Spaces come and go, so that it is the folder they
+ * come in, which is made if need be.
+ */
+static int give_up_rights(const struct server_options *o, const struct sites *sites,
+			  struct mn_error *e)
+{
+	cleanup_free struct sandbox_path *paths = calloc(sites->count + 1, sizeof(*paths));
+	cleanup_free char *log = o->access_log ? realpath(o->access_log, NULL) : NULL;
+	size_t n = 0;
+	int err = sandbox_rights(o->user, e);
+
+	if (!paths)
+		return -ENOMEM;
+	for (size_t i = 0; i < sites->count; i++) {
+		const struct site *site = &sites->site[i];
+
+		if (site->space)
+			mkdir(o->runtime_dir, 0755);
+		paths[n].dir = site->space ? o->runtime_dir : site->dir;
+		paths[n++].write = o->release != RELEASE_NEVER;
+	}
+	if (log)
+		paths[n++] = (struct sandbox_path){dirname(log), true, true};
+	return err ? err : sandbox_paths(paths, n, e);
+}
+
 static int start(struct server *s, const struct sites *sites, void (*started)(const char *url),
 		 struct mn_error *e)
 {
 	const unsigned count = s->options.workers;
 	int err = open_all(s, e);
 
+	if (err)
+		return err;
+	tzset(); /* reads a file, the last one for the log's sake */
+	err = give_up_rights(&s->options, sites, e);
 	if (err)
 		return err;
 	s->workers = calloc(count, sizeof(*s->workers));

@@ -43,7 +43,9 @@ struct server_options {
 	struct endpoint metrics; /* addr NULL: none */
 	const char *access_log;	 /* a file; NULL: none */
 	bool log_json;
-	int64_t drain_ns; /* how long requests under way may still take after SIGTERM */
+	const char *user;	 /* to become when all is open; NULL: stays who it is */
+	const char *runtime_dir; /* where spaces appear */
+	int64_t drain_ns;	 /* how long requests under way may still take after SIGTERM */
 };
 
 struct server {
