@@ -74,14 +74,19 @@ static int aside_open(void)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Copies the part behind the unnamed file `fd`'s end. */
+static size_t piece_of(uint64_t left)
+{
+	return left < SPACE_PIECE ? (size_t)left : SPACE_PIECE;
+}
+
+/* Copies the part into the unnamed file `fd`: its `size` bytes, of which the file may have more. */
 static int aside_copy(const struct publish *p, int fd)
 {
 	cleanup_free char *piece = malloc(SPACE_PIECE);
 	uint64_t at = 0;
 
 	while (piece && at < p->size) {
-		ssize_t n = pread(p->fd, piece, SPACE_PIECE, (off_t)at);
+		ssize_t n = pread(p->fd, piece, piece_of(p->size - at), (off_t)at);
 		int err = n <= 0 ? (n < 0 ? -errno : -EIO) : io_write_all(fd, piece, (size_t)n);
 
 		if (err)
@@ -186,7 +191,8 @@ static int take_back(struct object *o)
 	int err = piece ? wait_turn(o) : -ENOMEM;
 
 	while (!err && o->publish.size < o->aside) {
-		ssize_t n = pread(o->asidefd, piece, SPACE_PIECE, (off_t)o->publish.size);
+		ssize_t n = pread(o->asidefd, piece, piece_of(o->aside - o->publish.size),
+				  (off_t)o->publish.size);
 		const char *data = piece;
 		size_t size = n > 0 ? (size_t)n : 0;
 
@@ -219,6 +225,9 @@ int object_write(struct object *o, const void *data, size_t size)
 
 int object_idle(struct object *o)
 {
+	/* An elder that has nothing to write keeps others from their turn. */
+	if (o->asidefd < 0)
+		turn_end(&o->job->turn);
 	return o->asidefd < 0 && can_give(o) && turn_hungry(&o->job->turn) ? give_back(o) : 0;
 }
 

@@ -21,7 +21,7 @@ int room_look(const struct room *r, uint64_t *size, uint64_t *free)
 
 	if (fstatvfs(r->rootfd, &st) < 0)
 		return -errno;
-	*size = (uint64_t)st.f_blocks * st.f_frsize;
+	*size = ((uint64_t)st.f_blocks + 1) * st.f_frsize;
 	*free = (uint64_t)st.f_bavail * st.f_frsize;
 	return 0;
 }
@@ -50,6 +50,7 @@ int room_step(struct room *r, uint64_t want)
 	if (!r->since_ns) {
 		r->since_ns = now;
 		r->delay_ns = ROOM_DELAY_MIN_NS;
+		r->looks = 0;
 	}
 	if (stop_check())
 		return -EINTR;
@@ -61,7 +62,7 @@ int room_step(struct room *r, uint64_t want)
 	err = room_look(r, &size, &free);
 	if (err)
 		return err;
-	return free >= enough ? 0 : -EAGAIN;
+	return free >= enough || ++r->looks % ROOM_LOOKS == 0 ? 0 : -EAGAIN;
 }
 
 void room_taken(struct room *r)
