@@ -43,5 +43,15 @@ int room_step(struct room *r, uint64_t want);
 /* Something was taken: the present wait, if there is one, is over. */
 void room_taken(struct room *r);
 
-/* How large the space can be at most, and how much of it is surely free, in bytes. 0 or -errno. */
-int room_look(const struct room *r, uint64_t *size, uint64_t *free);
+/*
+ * A look at the space, in bytes. Through 9p the sizes are rounded down to whole units: up to one
+ * more may be there.
+ */
+struct room_view {
+	uint64_t size;
+	uint64_t free;
+	uint64_t unit;
+};
+
+/* 0 or -errno. */
+int room_look(const struct room *r, struct room_view *view);

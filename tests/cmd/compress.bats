@@ -320,7 +320,7 @@ line.zst" words
 		"$MEMNET" compress --to "$space" large 2>warning & large=$!
 		until [ "$(stat -fc %f "$space")" = 0 ]; do sleep 0.01; done
 		memnet compress --to "$space" ../random
-		grep -q 'larger than its whole space' warning
+		grep -q 'large.zst: fills its whole space' warning
 		rm "$space/random.zst"
 		mount -o remount,size=8M "$space"
 		wait $large
