@@ -68,7 +68,7 @@ static bool opt_matches(const struct opt *o, char letter, const char *name, size
 {
 	if (letter)
 		return o->key == letter;
-	return o->name && strlen(o->name) == len && memcmp(o->name, name, len) == 0;
+	return name && o->name && strlen(o->name) == len && memcmp(o->name, name, len) == 0;
 }
 
 const struct opt *command_opt(const struct command *command, char letter, const char *name,

@@ -73,8 +73,8 @@ typedef void on_name(struct completion *c, int dirfd, const char *vm, const char
 static void each_name(struct completion *c, int dirfd, const char *path, const char *vm,
 		      on_name *on)
 {
-	cleanup_fd int fd =
-		openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (vm ? O_NOFOLLOW : 0));
+	int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (vm ? O_NOFOLLOW : 0);
+	cleanup_fd int fd = path ? openat(dirfd, path, flags) : -1;
 	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *entry;
 	int pool = fd;
@@ -270,7 +270,7 @@ static const struct opt *pending_letter(struct completion *c, const char *letter
 
 static void take_value(struct completion *c, const struct opt *o, const char *value)
 {
-	if (o->name && strcmp(o->name, "runtime-dir") == 0)
+	if (value && o->name && strcmp(o->name, "runtime-dir") == 0)
 		c->runtime_dir = value;
 }
 

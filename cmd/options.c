@@ -144,7 +144,7 @@ int parse_address(const char *text, struct listen_address *a, struct mn_error *e
 	const char *colon = strrchr(text, ':');
 	const char *host = text, *port = colon ? colon + 1 : text;
 	size_t len = colon ? (size_t)(colon - text) : 0;
-	int64_t number;
+	int64_t number = 0;
 
 	if (len > 2 && host[0] == '[' && host[len - 1] == ']') {
 		host++;

@@ -8,21 +8,43 @@
 #include "cmd/options.h"
 #include "host/server.h"
 
-enum { OPT_LISTEN = 256, OPT_RELEASE, OPT_CLIENT_RATE, OPT_WORKERS, OPT_CONGESTION, OPT_DRAIN };
+enum {
+	OPT_LISTEN = 256,
+	OPT_RELEASE,
+	OPT_RATE,
+	OPT_CLIENT_RATE,
+	OPT_WORKERS,
+	OPT_CONGESTION,
+	OPT_LISTING,
+	OPT_CORS,
+	OPT_METRICS,
+	OPT_ACCESS_LOG,
+	OPT_LOG_FORMAT,
+	OPT_USER,
+	OPT_DRAIN,
+};
 
 static const struct opt stream_opts[] = {
 	{OPT_LISTEN, "listen", "URL", "where to serve HTTP (http://127.0.0.1:8080)", false},
-	{OPT_RELEASE, "release", "never|delivered", "when objects are removed (never)", false},
+	{OPT_RELEASE, "release", "never|delivered|ttl:DURATION|lru",
+	 "when objects are removed (never)", false},
+	{OPT_RATE, "rate", "RATE", "most that all connections get together", false},
 	{OPT_CLIENT_RATE, "client-rate", "RATE", "most that one connection gets", false},
 	{OPT_WORKERS, "workers", "N", "threads that serve (1)", false},
 	{OPT_CONGESTION, "congestion", "NAME", "TCP congestion control (the kernel's)", false},
+	{OPT_LISTING, "listing", NULL, "list folders, as HTML or JSON", false},
+	{OPT_CORS, "cors", "ORIGIN", "let that origin's pages read (\"*\": all)", false},
+	{OPT_METRICS, "metrics", "ADDRESS:PORT", "where to serve /metrics", false},
+	{OPT_ACCESS_LOG, "access-log", "FILE", "log each response; SIGHUP reopens", false},
+	{OPT_LOG_FORMAT, "log-format", "combined|json", "how (combined)", false},
+	{OPT_USER, "user", "NAME", "become that user once all is open", false},
 	{OPT_DRAIN, "drain", "DURATION", "how long SIGTERM waits for clients (30s)", false},
 	OPT_END,
 };
 
 struct stream_options {
 	struct server_options server;
-	struct listen_address listen;
+	struct listen_address listen, metrics;
 };
 
 static int parse_listen(const char *text, struct stream_options *o, struct mn_error *e)
@@ -44,15 +66,48 @@ static int parse_listen(const char *text, struct stream_options *o, struct mn_er
 	return parse_address(address, &o->listen, e);
 }
 
+static int parse_ttl(const char *text, struct server_options *o, struct mn_error *e)
+{
+	o->release = RELEASE_TTL;
+	return parse_duration(text, &o->ttl_ns, e);
+}
+
 static int parse_release(const char *text, struct server_options *o, struct mn_error *e)
 {
 	if (strcmp(text, "never") == 0)
 		o->release = RELEASE_NEVER;
 	else if (strcmp(text, "delivered") == 0)
 		o->release = RELEASE_DELIVERED;
+	else if (strcmp(text, "lru") == 0)
+		o->release = RELEASE_LRU;
+	else if (strncmp(text, "ttl:", 4) == 0)
+		return parse_ttl(text + 4, o, e);
 	else
 		return mn_fail(e, MN_USAGE, EINVAL,
-			       "bad release mode \"%.32s\": want never or delivered", text);
+			       "bad release mode \"%.32s\": want never, delivered, ttl:DURATION "
+			       "or lru",
+			       text);
+	return 0;
+}
+
+static int parse_log_format(const char *text, struct server_options *o, struct mn_error *e)
+{
+	o->log_json = strcmp(text, "json") == 0;
+	if (o->log_json || strcmp(text, "combined") == 0)
+		return 0;
+	return mn_fail(e, MN_USAGE, EINVAL, "bad log format \"%.32s\": want combined or json",
+		       text);
+}
+
+/* It goes into a header field as it is. */
+static int parse_cors(const char *text, struct server_options *o, struct mn_error *e)
+{
+	for (const char *p = text; *p; p++) {
+		if (*p <= ' ' || *p >= 0x7f || p - text > 200)
+			return mn_fail(e, MN_USAGE, EINVAL,
+				       "bad origin \"%.64s\": want * or https://HOST", text);
+	}
+	o->cors = text;
 	return 0;
 }
 
@@ -65,11 +120,21 @@ static int take_option(int key, const char *value, struct stream_options *o, str
 	case OPT_LISTEN: return parse_listen(value, o, e);
 	case OPT_RELEASE: return parse_release(value, &o->server, e);
 	case OPT_CLIENT_RATE: return parse_rate(value, &o->server.client_rate, e);
+	case OPT_RATE: return parse_rate(value, &o->server.rate, e);
+	case OPT_LISTING: o->server.listing = true; return 0;
+	case OPT_CORS: return parse_cors(value, &o->server, e);
+	case OPT_METRICS:
+		err = parse_address(value, &o->metrics, e);
+		o->server.metrics = (struct endpoint){o->metrics.addr, o->metrics.port};
+		return err;
+	case OPT_ACCESS_LOG: o->server.access_log = value; return 0;
+	case OPT_LOG_FORMAT: return parse_log_format(value, &o->server, e);
 	case OPT_WORKERS:
 		err = parse_number(value, "number of workers", 1, 64, &number, e);
 		o->server.workers = (unsigned)number;
 		return err;
 	case OPT_CONGESTION: o->server.congestion = value; return 0;
+	case OPT_USER: o->server.user = value; return 0;
 	case OPT_DRAIN: return parse_duration(value, &o->server.drain_ns, e);
 	default: return OPTS_BAD;
 	}
@@ -98,6 +163,7 @@ static int run(struct invocation *inv)
 	log_setup(inv->name, inv->common.quiet	   ? LOG_QUIET
 			     : inv->common.verbose ? LOG_VERBOSE
 						   : LOG_NORMAL);
+	o.server.runtime_dir = inv->common.runtime_dir;
 	o.server.listen = (struct endpoint){o.listen.addr, o.listen.port};
 	for (int i = 0; i < inv->operand_count && !err; i++)
 		err = sites_add(&sites, inv->operands[i], inv->common.runtime_dir, &inv->error);

@@ -96,22 +96,16 @@ static int set_key(struct simulate_spec *spec, const char *key, const char *valu
 		       key);
 }
 
-static int find_scenario(const char *name, struct simulate_spec *spec, struct mn_error *e)
-{
-	const struct sim_scenario *scenario = sim_scenario_find(name);
-
-	if (!scenario)
-		return mn_fail(e, MN_USAGE, EINVAL, "unknown scenario \"%.32s\" (S0 to S12, M8)",
-			       name);
-	*spec = simulate_spec_default(scenario, 1);
-	return 0;
-}
-
 static int parse_spec(char *text, struct simulate_spec *spec, struct mn_error *e)
 {
 	char *word = strsep(&text, ",");
-	int err = find_scenario(word, spec, e);
+	const struct sim_scenario *scenario = sim_scenario_find(word);
+	int err = 0;
 
+	if (!scenario)
+		return mn_fail(e, MN_USAGE, EINVAL, "unknown scenario \"%.32s\" (S0 to S13, M8)",
+			       word);
+	*spec = simulate_spec_default(scenario, 1);
 	while (!err && (word = strsep(&text, ","))) {
 		char *key = strsep(&word, "=");
 
@@ -155,6 +149,15 @@ static void add_result(cJSON *object, const struct simulate_vm *vm)
 		cJSON_AddNumberToObject(object, members[i].name, (double)(int64_t)members[i].value);
 }
 
+static void add_alarms(cJSON *object, unsigned int alarms)
+{
+	cJSON *texts = cJSON_AddArrayToObject(object, "alarms");
+
+	for (unsigned int bit = 1; bit && texts; bit <<= 1)
+		if (alarms & bit)
+			cJSON_AddItemToArray(texts, cJSON_CreateString(control_alarm_text(bit)));
+}
+
 static cJSON *result_object(const struct simulate_spec *spec, const struct simulate_result *result)
 {
 	cJSON *object = cJSON_CreateObject(), *vms;
@@ -165,6 +168,7 @@ static cJSON *result_object(const struct simulate_spec *spec, const struct simul
 	cJSON_AddNumberToObject(object, "budget_bytes", (double)spec->tuning.budget_bytes);
 	add_result(object, &result->total);
 	cJSON_AddNumberToObject(object, "over_budget", result->over_budget);
+	add_alarms(object, result->alarms);
 	cJSON_AddNumberToObject(object, "clairvoyant_bytes", (double)result->clairvoyant_bytes);
 	if (result->nvms == 1)
 		return object;
@@ -199,7 +203,7 @@ static int run_simulate(struct invocation *inv, char *what)
 {
 	static const char prefix[] = "scenario:";
 	struct simulate_result result;
-	struct simulate_spec spec;
+	struct simulate_spec spec = {0};
 	int err;
 
 	if (strncmp(what, prefix, sizeof(prefix) - 1) != 0)
@@ -208,7 +212,7 @@ static int run_simulate(struct invocation *inv, char *what)
 			      what);
 	else
 		err = parse_spec(what + sizeof(prefix) - 1, &spec, &inv->error);
-	if (err)
+	if (err || !spec.scenario)
 		return command_fail(inv);
 	err = simulate(&spec, &result);
 	if (err) {

@@ -8,7 +8,7 @@ _memnet_unquote() {
 	for ((i = 0; i < ${#text}; i++)); do
 		char=${text:i:1}
 		case $quote$char in
-		\\ | '"\') REPLY+=${text:++i:1} ;;
+		\\ | \"\\) REPLY+=${text:++i:1} ;;
 		"'" | '"') quote=$char ;;
 		"''" | '""') quote= ;;
 		*) REPLY+=$char ;;

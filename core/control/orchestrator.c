@@ -39,6 +39,7 @@
 #define SECOND_NS	 UINT64_C(1000000000)
 #define GRAIN_BYTES	 65536
 #define STALL_FACTOR_MAX 1024
+#define BUSY		 0.85
 #define GUARD_LOW	 0.4 /* of the headroom; the guard grows when less is left */
 
 struct control_space {
@@ -48,10 +49,11 @@ struct control_space {
 	struct slo_report report;
 	struct record_credit credit;
 	uint64_t rejected[RECORD_NVERDICTS], rejected_before;
-	uint64_t record_ns;  /* when the last good record came */
-	uint64_t peak_bytes; /* since the last period */
+	uint64_t cpu_well_ns, drain_well_ns; /* when last neither was overloaded */
+	uint64_t record_ns;		     /* when the last good record came */
+	uint64_t peak_bytes;		     /* since the last period */
 	uint64_t headroom_before_bytes, used_before_bytes;
-	bool full_in_period, rejecting;
+	bool met, full_in_period, rejecting;
 	double idle; /* byte-seconds since the room was last needed */
 	double stall_factor;
 	unsigned int stalled_ticks, most_growing;
@@ -156,6 +158,17 @@ int control_init(struct control *control, const struct control_tuning *tuning,
 	return 0;
 }
 
+void control_adopt(struct control *control, size_t i, const struct control *old, size_t j)
+{
+	struct control_wish wish = control->space[i].wish;
+
+	control->space[i] = old->space[j];
+	control->space[i].wish = wish;
+	control->last_ns = old->last_ns;
+	control->period_ns = old->period_ns;
+	control->started = old->started;
+}
+
 void control_close(struct control *control)
 {
 	free(control->space);
@@ -182,6 +195,15 @@ static void take_records(struct control_space *space, uint64_t now_ns,
 	}
 }
 
+/* A space seen for the first time has been silent and well until now. */
+static void meet(struct control_space *space, uint64_t now_ns)
+{
+	if (space->met)
+		return;
+	space->record_ns = space->cpu_well_ns = space->drain_well_ns = now_ns;
+	space->met = true;
+}
+
 static void observe(struct control_space *space, uint64_t now_ns, double dt_s,
 		    const struct control_facts *facts)
 {
@@ -189,6 +211,7 @@ static void observe(struct control_space *space, uint64_t now_ns, double dt_s,
 		.dt_s = dt_s,
 		.inflow_bytes = facts->inflow_bytes,
 		.delivered_bytes = facts->delivered_bytes,
+		.cpu_busy = facts->cpu_busy,
 		.started = facts->started,
 		.growing = facts->growing,
 		.completed = facts->completed,
@@ -226,6 +249,8 @@ static void predict(struct control_space *space, const struct control_facts *fac
 	}
 	space->rho_drain = prediction.rho;
 	space->doubts = prediction.doubts;
+	if (space->est.cpu_busy > BUSY)
+		space->doubts |= QUEUE_BUSY_WORKERS;
 }
 
 static double slo_limit_s(const struct control *control, const struct control_space *space)
@@ -240,6 +265,19 @@ static bool guest_stale(const struct control *control, const struct control_spac
 	return now_ns - space->record_ns > control->tuning.stale_ns;
 }
 
+/* Late without want of memory, on a busy CPU; more written than a busy drain delivers. */
+static void look_for_overload(struct control_space *space, uint64_t now_ns,
+			      const struct control_facts *facts)
+{
+	const struct slo_report *report = &space->report;
+	double excess = report->late - report->memory_late - (1 - space->wish.slo_share);
+
+	if (report->jobs < 10 || excess <= 0 || (facts->cpu_busy > 0 && space->est.cpu_busy < BUSY))
+		space->cpu_well_ns = now_ns;
+	if (space->rho_drain < 1 || space->est.drained_20s < BUSY * facts->drain_bps)
+		space->drain_well_ns = now_ns;
+}
+
 /* Once a period: predict, compare with what came, and let the objective move eps. */
 static void learn(struct control *control, struct control_space *space, uint64_t now_ns,
 		  const struct control_facts *facts)
@@ -252,6 +290,7 @@ static void learn(struct control *control, struct control_space *space, uint64_t
 	estimator_period(&space->est, space->peak_bytes, space->model_q95);
 	slo_report(&space->slo, now_ns, control->tuning.slo_window_ns, limit_s,
 		   space->wish.slo_share, &space->report);
+	look_for_overload(space, now_ns, facts);
 	estimator_track(&space->est,
 			space->full_in_period || grown > (double)space->headroom_before_bytes);
 	if (guest_stale(control, space, now_ns))
@@ -475,15 +514,14 @@ static void share_budget(struct control *control, const struct control_facts fac
 
 /* ---- orders ---- */
 
-static unsigned int alarms_of(const struct control_space *space, const struct control_facts *facts)
+static unsigned int alarms_of(const struct control *control, const struct control_space *space,
+			      uint64_t now_ns, const struct control_facts *facts)
 {
-	const struct slo_report *report = &space->report;
-	double allowed = 1 - space->wish.slo_share;
 	unsigned int alarms = 0;
 
-	if (report->jobs >= 10 && report->late - report->memory_late > allowed)
+	if (now_ns - space->cpu_well_ns > control->tuning.slo_window_ns)
 		alarms |= CONTROL_CPU_BOUND;
-	if (space->rho_drain >= 1)
+	if (now_ns - space->drain_well_ns > control->tuning.slo_window_ns)
 		alarms |= CONTROL_DRAIN_OVERLOAD;
 	if (space->stalled_ticks >= 2)
 		alarms |= CONTROL_DEADLOCK;
@@ -492,17 +530,23 @@ static unsigned int alarms_of(const struct control_space *space, const struct co
 	return alarms;
 }
 
+/* A guest can drive an estimate to any height; a conversion must not overflow for it. */
+static uint64_t bytes_of(double x)
+{
+	return (uint64_t)clip(x, 0, 0x1p62);
+}
+
 /*
  * Whole pages, rounded down lest the sum of many exceeds the budget, and never below the use: the
  * kernel would refuse that, and 0 would mean without limit.
  */
 static uint64_t whole_size(const struct control_space *space, const struct control_facts *facts)
 {
-	uint64_t size = (uint64_t)fmin(fmax(space->want, 0), 0x1p62) / GRAIN_BYTES * GRAIN_BYTES;
+	uint64_t size = bytes_of(space->want) / GRAIN_BYTES * GRAIN_BYTES;
 
 	if (size < space->wish.min_bytes && space->want >= (double)space->wish.min_bytes)
 		size = space->wish.min_bytes;
-	if (size > space->wish.max_bytes)
+	if (space->want >= (double)space->wish.max_bytes)
 		size = space->wish.max_bytes;
 	if (size < facts->used_bytes)
 		size = facts->used_bytes;
@@ -516,15 +560,16 @@ static void write_order(const struct control *control, struct control_space *spa
 	order->reason = space->reason;
 	if (order->size_bytes == facts->size_bytes && space->reason != CONTROL_BUDGET)
 		order->reason = CONTROL_HOLD;
-	order->alarms |= alarms_of(space, facts);
-	order->need_bytes = (uint64_t)space->need;
-	order->headroom_bytes = (uint64_t)space->headroom;
+	order->alarms |= alarms_of(control, space, now_ns, facts);
+	order->need_bytes = bytes_of(space->need);
+	order->headroom_bytes = bytes_of(space->headroom);
 	order->p95_s = space->report.p95_s;
 	order->late = space->report.late;
 	order->memory_late = space->report.memory_late;
 	order->full = space->report.full;
 	order->lambda = space->est.starts_60s;
 	order->rho_drain = space->rho_drain;
+	order->rho_cpu = space->est.cpu_busy;
 	order->model_q99_bytes = space->model_q99;
 	order->residual = space->est.residual;
 	order->doubts = space->doubts;
@@ -555,6 +600,7 @@ bool control_tick(struct control *control, uint64_t now_ns, const struct control
 		orders[i].growing_limit = UINT_MAX;
 		if (facts[i].absent)
 			continue;
+		meet(space, now_ns);
 		observe(space, now_ns, dt_s, &facts[i]);
 		if (period)
 			learn(control, space, now_ns, &facts[i]);

@@ -33,65 +33,41 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "host/text.h"
-#include "host/worker.h"
+#include "host/access_log.h"
+#include "host/conn.h"
 
 #define HEAD_TIMEOUT_NS	  (30 * NS_PER_S) /* from a request's first byte to its last */
 #define IDLE_TIMEOUT_NS	  (75 * NS_PER_S) /* between requests */
 #define SEND_TIMEOUT_NS	  (60 * NS_PER_S) /* without a byte taken */
 #define LINGER_TIMEOUT_NS (5 * NS_PER_S)
 #define ACK_POLL_NS	  (3 * NS_PER_MS)
+#define RATE_TICK_NS	  (5 * NS_PER_MS)
 
 /* A turn's share: enough that the turns cost nothing, little enough that the others wait for no
  * more than a millisecond or so. */
 #define TURN_BYTES (2 * 1024 * 1024)
 
-enum conn_state { CONN_HEAD, CONN_SEND, CONN_ACK, CONN_LINGER };
-
-/* What a step left the connection in. */
-enum step { STEP_GO_ON, STEP_WAIT, STEP_CLOSE, STEP_RESET };
-
-struct conn {
-	struct watch watch;
-	struct timer timer; /* fires at or before `deadline_ns` */
-	int64_t deadline_ns;
-	struct worker *worker;
-	struct list all, runnable, waiting, acking;
-	struct peer peer;
-
-	enum conn_state state;
-	bool readable, writable, hung_up; /* hung_up: the client will send no more */
-	bool close;			  /* after this response */
-	bool linger;			  /* … having refused what may still come */
-	bool chunked;
-	bool fin; /* we have sent ours */
-
-	char *in; /* saved input: HTTP_HEAD_MAX bytes, or NULL */
-	size_t in_size, scanned;
-	char *out; /* saved output, or NULL */
-	size_t out_at, out_size;
-
-	struct object *object; /* being sent */
-	int64_t at, end;       /* its bytes still to go; live: as far as it has grown */
-	int64_t chunk;	       /* of these, announced in the chunk under way */
-	bool started;	       /* a chunk has been sent before */
-	bool open_ended;       /* goes on to the end, wherever that will be */
-	struct reader reader;
-	int status;
-};
-
 /* ---- life ---- */
+
+static void free_pointer(char **p)
+{
+	free(*p);
+	*p = NULL;
+}
 
 static void conn_ready(struct watch *watch, uint32_t events);
 static void conn_expired(struct timer *t);
 static void conn_check_acks(struct timer *t);
+static void refill(struct timer *t);
 
 void conn_init(struct worker *w)
 {
 	list_init(&w->conns);
 	list_init(&w->runnable);
+	list_init(&w->throttled);
 	list_init(&w->acking);
 	list_init(&w->spare);
+	w->rate_timer.fire = refill;
 	w->ack_timer.fire = conn_check_acks;
 }
 
@@ -143,7 +119,7 @@ static void set_no_deadline(struct conn *c)
 	c->deadline_ns = INT64_MAX;
 }
 
-void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *peer)
+void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *peer, bool metrics)
 {
 	struct conn *c = conn_new(w);
 
@@ -152,6 +128,8 @@ void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *peer)
 		return;
 	}
 	*c = (struct conn){.watch = {fd, conn_ready}, .worker = w, .peer = peer_of(peer)};
+	c->metrics = metrics;
+	w->counters.accepted++;
 	c->timer.fire = conn_expired;
 	list_init(&c->all);
 	list_init(&c->runnable);
@@ -163,14 +141,57 @@ void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *peer)
 	loop_add(&w->loop, &c->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
 }
 
-static void free_pointer(char **p)
+/* How much of what was sent the client's TCP has not acknowledged; a FIN counts as one. */
+static int64_t unacknowledged(const struct conn *c)
 {
-	free(*p);
-	*p = NULL;
+	int queued = 0;
+
+	if (ioctl(c->watch.fd, SIOCOUTQ, &queued) < 0)
+		return INT64_MAX;
+	return queued;
 }
 
-/* Ends this response's hold on its object. `size` is -1 unless the object is complete. */
-static void leave_object(struct conn *c)
+/*
+ * What is acknowledged of the object is at least what was sent of it, less all that is not
+ * acknowledged: heads and chunk frames among that only make us give back later. True once it is
+ * all that was sent.
+ */
+static bool note_acked(struct conn *c, bool now)
+{
+	struct object *o = c->object;
+	const int64_t queued = unacknowledged(c);
+	const bool all = queued <= (c->fin ? 1 : 0) && !c->out;
+
+	o->given = release_acked(&c->worker->server->release, &c->reader, o->fd,
+				 all ? c->at : c->at - queued, now);
+	return all;
+}
+
+static void leave_readers(struct conn *c)
+{
+	struct worker *w = c->worker;
+	struct object *o = c->object;
+	const bool delivered = w->server->options.release == RELEASE_DELIVERED;
+	const struct release_name name = {
+		.rootfd = site_root(o->site, w->loop.now_ns),
+		.fd = o->fd,
+		.path = o->path,
+		.size = o->live || o->broken || !delivered ? -1 : o->st.st_size,
+	};
+	/* ttl and lru count from now, and find that in the file's own access time. */
+	static const struct timespec read_now[] = {{0, UTIME_NOW}, {0, UTIME_OMIT}};
+
+	if (!delivered)
+		futimens(o->fd, read_now);
+	else
+		note_acked(c, false);
+	if (release_leave(&w->server->release, &c->reader, &name)) {
+		log_debug("released /%s/%s", o->site->name, o->path);
+		object_forget(o);
+	}
+}
+
+void conn_leave_object(struct conn *c)
 {
 	struct worker *w = c->worker;
 	struct object *o = c->object;
@@ -179,28 +200,45 @@ static void leave_object(struct conn *c)
 		return;
 	list_remove(&c->waiting);
 	list_remove(&c->acking);
-	if (c->reader.holding) {
-		const struct release_name name = {
-			.rootfd = site_root(o->site, w->loop.now_ns),
-			.fd = o->fd,
-			.path = o->path,
-			.size = o->live || o->broken ? -1 : o->st.st_size,
-		};
-
-		if (release_leave(&w->server->release, &c->reader, &name)) {
-			log_debug("released /%s/%s", o->site->name, o->path);
-			object_forget(o);
-		}
-	}
+	free(c->parts);
+	c->parts = NULL;
+	if (c->reader.holding)
+		leave_readers(c);
 	c->object = NULL;
 	object_put(o, w->loop.now_ns);
+}
+
+/* Counts and logs the response under way, if there is one. */
+static void end_response(struct conn *c, bool complete)
+{
+	struct worker *w = c->worker;
+	const struct server_options *o = &w->server->options;
+	const struct access_end end = {
+		.status = c->status,
+		.bytes = c->sent > c->head_size ? c->sent - c->head_size : 0,
+		.took_ns = clock_ns() - c->began_ns,
+		.complete = complete,
+	};
+
+	if (c->status == 0)
+		return;
+	w->counters.responses[c->status / 100]++;
+	w->counters.aborted += !complete;
+	if (c->log && !access_log_end(&w->lines, c->log, &end, o->log_json)) {
+		access_log_flush(&w->lines, w->server->logfd);
+		access_log_end(&w->lines, c->log, &end, o->log_json);
+	}
+	free_pointer(&c->log);
+	c->status = 0;
+	c->sent = 0;
 }
 
 static void conn_close(struct conn *c)
 {
 	struct worker *w = c->worker;
 
-	leave_object(c);
+	end_response(c, false);
+	conn_leave_object(c);
 	free_pointer(&c->in);
 	free_pointer(&c->out);
 	loop_remove(&w->loop, &c->watch);
@@ -224,6 +262,15 @@ static void conn_reset(struct conn *c)
 
 /* ---- sending bytes ---- */
 
+static void count_sent(struct conn *c, ssize_t n)
+{
+	c->sent += (uint64_t)n;
+	c->worker->counters.sent += (uint64_t)n;
+	c->worker->allowance -= n;
+	if (c->object)
+		c->object->site->sent += (uint64_t)n;
+}
+
 /* Keeps what the socket would not take, behind what is kept already. */
 static int save_output(struct conn *c, const char *data, size_t size)
 {
@@ -237,8 +284,7 @@ static int save_output(struct conn *c, const char *data, size_t size)
 	return 0;
 }
 
-/* Sends, and saves the rest. `more`: a body follows at once. 0, or -errno when all is lost. */
-static int put(struct conn *c, const char *data, size_t size, bool more)
+int conn_put(struct conn *c, const char *data, size_t size, bool more)
 {
 	ssize_t n = 0;
 
@@ -249,6 +295,7 @@ static int put(struct conn *c, const char *data, size_t size, bool more)
 		if (n < 0)
 			n = 0;
 	}
+	count_sent(c, n);
 	if ((size_t)n == size)
 		return 0;
 	c->writable = false;
@@ -266,6 +313,7 @@ static enum step send_saved(struct conn *c)
 		return errno == EAGAIN ? STEP_WAIT : STEP_CLOSE;
 	}
 	set_deadline(c, SEND_TIMEOUT_NS);
+	count_sent(c, n);
 	c->out_at += (size_t)n;
 	if (c->out_at < c->out_size) {
 		c->writable = false;
@@ -274,414 +322,6 @@ static enum step send_saved(struct conn *c)
 	free_pointer(&c->out);
 	c->out_at = c->out_size = 0;
 	return STEP_GO_ON;
-}
-
-/* ---- responses ---- */
-
-static const char *reason_of(int status)
-{
-	switch (status) {
-	case 200: return "OK";
-	case 206: return "Partial Content";
-	case 304: return "Not Modified";
-	case 400: return "Bad Request";
-	case 403: return "Forbidden";
-	case 404: return "Not Found";
-	case 405: return "Method Not Allowed";
-	case 408: return "Request Timeout";
-	case 410: return "Gone";
-	case 412: return "Precondition Failed";
-	case 413: return "Content Too Large";
-	case 414: return "URI Too Long";
-	case 416: return "Range Not Satisfiable";
-	case 431: return "Request Header Fields Too Large";
-	case 501: return "Not Implemented";
-	case 503: return "Service Unavailable";
-	case 505: return "HTTP Version Not Supported";
-	default: return "Internal Server Error";
-	}
-}
-
-static const char *date_now(struct worker *w)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_REALTIME_COARSE, &now);
-	if (now.tv_sec != w->date_s) {
-		w->date_s = now.tv_sec;
-		http_date_format(now.tv_sec, w->date);
-	}
-	return w->date;
-}
-
-/* The head's beginning; end_head() completes it. */
-static struct text begin_head(struct conn *c, int status)
-{
-	struct worker *w = c->worker;
-	struct text t = {.buf = w->out, .room = RESPONSE_HEAD_MAX};
-
-	c->status = status;
-	text_put(&t, "HTTP/1.1 ");
-	text_decimal(&t, status);
-	text_put(&t, " ");
-	text_put(&t, reason_of(status));
-	text_put(&t, "\r\nServer: memnet\r\nDate: ");
-	text_put(&t, date_now(w));
-	text_put(&t, "\r\n");
-	return t;
-}
-
-static void end_head(struct conn *c, struct text *t)
-{
-	if (c->close)
-		text_put(t, "Connection: close\r\n");
-	else if (c->worker->request.minor == 0)
-		text_put(t, "Connection: keep-alive\r\n");
-	text_put(t, "\r\n");
-}
-
-static void field(struct text *t, const char *name, int64_t value)
-{
-	text_put(t, name);
-	text_decimal(t, value);
-	text_put(t, "\r\n");
-}
-
-/* Answers without an object, with a line of text that says why. */
-static enum step answer(struct conn *c, int status, const char *fields, const char *why)
-{
-	struct text t, body;
-	char line[256];
-
-	c->close |= c->worker->draining;
-	t = begin_head(c, status);
-	body = (struct text){.buf = line, .room = sizeof(line)};
-	text_decimal(&body, status);
-	text_put(&body, " ");
-	text_put(&body, why ? why : reason_of(status));
-	text_put(&body, "\n");
-	text_put(&t, fields);
-	if (status != 304) {
-		text_put(&t, "Content-Type: text/plain; charset=utf-8\r\n");
-		field(&t, "Content-Length: ", (int64_t)body.size);
-	}
-	end_head(c, &t);
-	if (status != 304 && c->worker->request.method != HTTP_HEAD)
-		text_data(&t, line, body.size);
-	c->state = CONN_SEND;
-	return put(c, t.buf, t.size, false) ? STEP_CLOSE : STEP_GO_ON;
-}
-
-/* Answers what could not be understood: nothing that follows can be, either. */
-static enum step refuse(struct conn *c, int status)
-{
-	c->close = true;
-	c->linger = true;
-	return answer(c, status, "", NULL);
-}
-
-/*
- * The entity tag: which file it is, when it was written, how long it is. Room for 64 bytes. Giving
- * back changes a file's times but not the bytes that can still be had: no tag then, and none for
- * what still grows.
- */
-static bool entity_tag(const struct object *o, struct text *t)
-{
-	if (o->live || o->given > 0)
-		return false;
-	text_put(t, "\"");
-	text_number(t, o->st.st_ino, 16);
-	text_put(t, "-");
-	text_number(t,
-		    (uint64_t)o->st.st_mtim.tv_sec * 1000000000U + (uint64_t)o->st.st_mtim.tv_nsec,
-		    16);
-	text_put(t, "-");
-	text_number(t, (uint64_t)o->st.st_size, 16);
-	text_put(t, "\"");
-	return true;
-}
-
-static bool list_has_tag(struct http_text list, const struct text *tag, bool weak)
-{
-	const char *end = list.at + list.size;
-
-	if (list.size == 1 && *list.at == '*')
-		return true;
-	for (const char *p = list.at; p && p + tag->size <= end; p++) {
-		p = memmem(p, (size_t)(end - p), tag->buf, tag->size);
-		if (!p)
-			return false;
-		if (weak || p < list.at + 2 || p[-1] != '/')
-			return true;
-	}
-	return false;
-}
-
-/* RFC 9110, 13.2.2: 0 to go on, or 304 or 412. */
-static int preconditions(const struct http_request *r, const struct object *o)
-{
-	char buf[64];
-	struct text tag = {.buf = buf, .room = sizeof(buf)};
-	const bool tagged = entity_tag(o, &tag);
-	const int64_t changed = o->st.st_mtim.tv_sec;
-
-	if (r->if_match.at) {
-		if (!tagged || !list_has_tag(r->if_match, &tag, false))
-			return 412;
-	} else if (r->if_unmodified_since.at) {
-		const int64_t then = http_date_parse(r->if_unmodified_since);
-
-		if (then >= 0 && changed > then)
-			return 412;
-	}
-	if (r->if_none_match.at)
-		return tagged && list_has_tag(r->if_none_match, &tag, true) ? 304 : 0;
-	if (r->if_modified_since.at && tagged && changed <= http_date_parse(r->if_modified_since))
-		return 304;
-	return 0;
-}
-
-/* Whether the Range field counts: If-Range names the object as it is now, or is not there. */
-static bool range_counts(const struct http_request *r, const struct object *o)
-{
-	char buf[64];
-	struct text tag = {.buf = buf, .room = sizeof(buf)};
-
-	if (!r->range.at || !r->if_range.at)
-		return r->range.at != NULL;
-	if (!entity_tag(o, &tag))
-		return false;
-	if (r->if_range.size > 0 && r->if_range.at[0] == '"')
-		return r->if_range.size == tag.size &&
-		       memcmp(r->if_range.at, tag.buf, tag.size) == 0;
-	return http_date_parse(r->if_range) == o->st.st_mtim.tv_sec;
-}
-
-static void put_validators(struct text *t, const struct object *o)
-{
-	char date[HTTP_DATE_MAX];
-
-	if (o->live)
-		return;
-	http_date_format(o->st.st_mtim.tv_sec < 0 ? 0 : o->st.st_mtim.tv_sec, date);
-	text_put(t, "Last-Modified: ");
-	text_put(t, date);
-	text_put(t, "\r\n");
-	if (o->given > 0)
-		return;
-	text_put(t, "ETag: ");
-	entity_tag(o, t);
-	text_put(t, "\r\n");
-}
-
-static bool is_playlist(const struct object *o)
-{
-	return strcmp(o->type, "application/vnd.apple.mpegurl") == 0 ||
-	       strcmp(o->type, "application/dash+xml") == 0;
-}
-
-static void put_content_range(struct text *t, const struct conn *c, int64_t last)
-{
-	text_put(t, "Content-Range: bytes ");
-	text_decimal(t, c->at);
-	text_put(t, "-");
-	text_decimal(t, last);
-	text_put(t, "/");
-	if (c->object->live)
-		text_put(t, "*");
-	else
-		text_decimal(t, c->object->st.st_size);
-	text_put(t, "\r\n");
-}
-
-static void put_object_head(struct conn *c, struct text *t, int status)
-{
-	struct object *o = c->object;
-
-	text_put(t, "Content-Type: ");
-	text_put(t, o->type);
-	text_put(t, "\r\n");
-	if (status == 206)
-		put_content_range(t, c, c->open_ended ? RANGE_FOREVER : c->end - 1);
-	if (!c->open_ended)
-		field(t, "Content-Length: ", c->end - c->at);
-	else if (c->chunked)
-		text_put(t, "Transfer-Encoding: chunked\r\n");
-	put_validators(t, o);
-	text_put(t, "Accept-Ranges: bytes\r\n");
-	if (o->live || is_playlist(o))
-		text_put(t, "Cache-Control: no-cache\r\n");
-}
-
-/*
- * Sends a small object's bytes along with its head: one send(2) for both, and a copy that is
- * cheaper than sendfile(2)'s pipe for a few pages.
- */
-static enum step send_small(struct conn *c, struct text *head)
-{
-	const size_t size = (size_t)(c->end - c->at);
-	ssize_t n = pread(c->object->fd, head->buf + head->size, size, c->at);
-
-	if (n != (ssize_t)size)
-		return STEP_RESET; /* truncated since we looked; nothing has been promised yet */
-	c->at = c->end;
-	return put(c, head->buf, head->size + size, false) ? STEP_CLOSE : STEP_GO_ON;
-}
-
-static enum step send_object_head(struct conn *c, int status)
-{
-	const bool head_only = c->worker->request.method == HTTP_HEAD;
-	struct text t;
-
-	c->close |= c->worker->draining;
-	c->chunked = c->open_ended && c->worker->request.minor > 0;
-	c->close |= c->open_ended && !c->chunked;
-	t = begin_head(c, status);
-	put_object_head(c, &t, status);
-	end_head(c, &t);
-	if (t.cut)
-		return STEP_RESET;
-	c->state = CONN_SEND;
-	c->started = false;
-	c->chunk = 0;
-	if (head_only)
-		leave_object(c);
-	else if (!c->open_ended && c->end - c->at <= SMALL_OBJECT_MAX)
-		return send_small(c, &t);
-	return put(c, t.buf, t.size, !head_only) ? STEP_CLOSE : STEP_GO_ON;
-}
-
-static enum step answer_gone(struct conn *c, int64_t given)
-{
-	char fields[64], why[128];
-
-	snprintf(fields, sizeof(fields), "Cache-Control: no-store\r\n");
-	snprintf(why, sizeof(why),
-		 "Gone: bytes 0 to %lld were delivered and given back; ask for bytes=%lld-",
-		 (long long)given - 1, (long long)given);
-	return answer(c, 410, fields, why);
-}
-
-static enum step answer_no_range(struct conn *c, int64_t size)
-{
-	char fields[64];
-
-	snprintf(fields, sizeof(fields), "Content-Range: bytes */%lld\r\n", (long long)size);
-	return answer(c, 416, fields, NULL);
-}
-
-/* Which bytes: sets at, end, open_ended. 200, 206 or 416. */
-static int choose_range(struct conn *c, const struct http_request *r)
-{
-	struct object *o = c->object;
-	struct byte_range ranges[RANGES_MAX];
-	int n = range_counts(r, o) ? http_range_parse(r->range, o->st.st_size, o->live, ranges) : 0;
-
-	c->at = 0;
-	c->end = o->st.st_size;
-	c->open_ended = o->live;
-	if (n < 0)
-		return 416;
-	if (n != 1) /* several: the whole is a permitted answer */
-		return 200;
-	c->at = ranges[0].first;
-	c->open_ended = ranges[0].last == RANGE_FOREVER;
-	c->end = c->open_ended ? o->st.st_size : ranges[0].last + 1;
-	return 206;
-}
-
-/* Takes part in the object's release. 0, or the status to answer with. */
-static int join_readers(struct conn *c)
-{
-	struct worker *w = c->worker;
-	struct object *o = c->object;
-	int err;
-
-	if (w->server->options.release == RELEASE_NEVER || w->request.method == HTTP_HEAD)
-		return 0;
-	err = release_join(&w->server->release, &c->reader, o->fd, o->live, c->at, &c->peer);
-	if (err == -ENODATA) {
-		o->given = release_given(o->fd, &o->st, true);
-		return 410;
-	}
-	return err == -ENOENT ? 404 : err ? 503 : 0;
-}
-
-/* Looks after acknowledgements at once, and by the timer. */
-static void expect_acks(struct conn *c)
-{
-	struct worker *w = c->worker;
-
-	if (list_empty(&c->acking))
-		list_append(&w->acking, &c->acking);
-	if (!w->ack_timer.slot)
-		loop_timer_set(&w->loop, &w->ack_timer, w->loop.now_ns + ACK_POLL_NS);
-}
-
-static enum step answer_object(struct conn *c, const struct http_request *r)
-{
-	struct object *o = c->object;
-	int status = preconditions(r, o);
-
-	if (status == 304) {
-		char fields[160];
-		struct text t = {.buf = fields, .room = sizeof(fields) - 1};
-
-		put_validators(&t, o);
-		fields[t.size] = '\0';
-		return answer(c, 304, fields, NULL);
-	}
-	if (status == 412)
-		return answer(c, 412, "", NULL);
-	status = choose_range(c, r);
-	if (status == 416)
-		return answer_no_range(c, o->st.st_size);
-	if (c->at < o->given)
-		return answer_gone(c, o->given);
-	switch (join_readers(c)) {
-	case 0: break;
-	case 404: return answer(c, 404, "", NULL);
-	case 410: return answer_gone(c, o->given);
-	default: return answer(c, 503, "", NULL);
-	}
-	if (c->reader.holding && (o->live || o->given > 0))
-		expect_acks(c);
-	return send_object_head(c, status);
-}
-
-static int status_of(int err)
-{
-	switch (err) {
-	case -EACCES:
-	case -EPERM: return 403;
-	case -EMFILE:
-	case -ENFILE:
-	case -ENOMEM: return 503;
-	case -EIO: return 500;
-	default: return 404;
-	}
-}
-
-static enum step answer_request(struct conn *c, const struct http_request *r)
-{
-	struct worker *w = c->worker;
-	const char *path;
-	struct site *site;
-	int err;
-
-	c->close |= r->close;
-	if (r->method == HTTP_OPTIONS)
-		return answer(c, 405, "Allow: GET, HEAD\r\n", NULL);
-	/* A decoded NUL is refused by the parser, so that the path is all there is. */
-	site = sites_find(&w->sites, r->path, &path);
-	if (!site)
-		return answer(c, 404, "", NULL);
-	err = store_get(&w->store, site, path, w->loop.now_ns, &c->object);
-	if (err)
-		return answer(c, status_of(err), "", NULL);
-	if (!w->store.idle.next || !w->expire_timer.slot)
-		loop_timer_set(&w->loop, &w->expire_timer, w->loop.now_ns + OBJECT_IDLE_NS);
-	return answer_object(c, r);
 }
 
 /* ---- HEAD ---- */
@@ -732,7 +372,7 @@ static enum step wait_for_input(struct conn *c, size_t size)
 	const bool fresh = c->in_size == 0;
 
 	if (size == HTTP_HEAD_MAX)
-		return refuse(c, memchr(w->in, '\n', size) ? 431 : 414);
+		return answer_refuse(c, memchr(w->in, '\n', size) ? 431 : 414);
 	if (c->hung_up || (size == 0 && w->draining))
 		return STEP_CLOSE;
 	if (save_input(c, w->in, size))
@@ -769,15 +409,19 @@ static enum step read_request(struct conn *c)
 	if (head == 0)
 		return wait_for_input(c, size);
 	c->scanned = 0;
+	c->began_ns = w->loop.now_ns;
 	status = http_request_parse(w->in, head, &w->request);
+	if (w->server->logfd >= 0)
+		c->log = access_log_begin(&w->request, &c->peer, w->server->options.log_json);
 	if (status && status != 405)
-		return refuse(c, status);
+		return answer_refuse(c, status);
 	/* Before the answer, which may need w->in no more: the request points into it. */
 	if (save_input(c, w->in + head, size - head))
 		return STEP_CLOSE;
 	set_deadline(c, SEND_TIMEOUT_NS);
+	c->close |= w->request.close;
 	if (status)
-		return answer(c, 405, "Allow: GET, HEAD\r\n", NULL);
+		return answer_plain(c, 405, "Allow: GET, HEAD\r\n", NULL);
 	return answer_request(c, &w->request);
 }
 
@@ -797,7 +441,7 @@ static enum step begin_chunk(struct conn *c, bool last)
 	text_put(&t, last ? "\r\n\r\n" : "\r\n");
 	if (last)
 		c->chunked = false;
-	return put(c, frame, t.size, !last) ? STEP_CLOSE : STEP_GO_ON;
+	return conn_put(c, frame, t.size, !last) ? STEP_CLOSE : STEP_GO_ON;
 }
 
 /* All there is has been sent: wait for more, or find that there is none. */
@@ -821,13 +465,13 @@ static enum step at_edge(struct conn *c)
 	return c->chunked ? begin_chunk(c, true) : STEP_GO_ON;
 }
 
-static enum step send_body(struct conn *c, int64_t *share)
+static enum step send_body(struct conn *c, int64_t most, int64_t *share)
 {
 	const int64_t left = c->chunked ? c->chunk : c->end - c->at;
 	off_t at = c->at;
 	ssize_t n;
 
-	n = sendfile(c->watch.fd, c->object->fd, &at, (size_t)(left < *share ? left : *share));
+	n = sendfile(c->watch.fd, c->object->fd, &at, (size_t)(left < most ? left : most));
 	if (n == 0)
 		return STEP_RESET; /* truncated */
 	if (n < 0) {
@@ -835,6 +479,7 @@ static enum step send_body(struct conn *c, int64_t *share)
 		return errno == EAGAIN || errno == EINTR ? STEP_WAIT : STEP_RESET;
 	}
 	set_deadline(c, SEND_TIMEOUT_NS);
+	count_sent(c, n);
 	c->at += n;
 	if (c->chunked)
 		c->chunk -= n;
@@ -842,7 +487,17 @@ static enum step send_body(struct conn *c, int64_t *share)
 	return STEP_GO_ON;
 }
 
-static enum step check_ack(struct conn *c, bool now);
+static enum step check_ack(struct conn *c);
+
+void conn_expect_acks(struct conn *c)
+{
+	struct worker *w = c->worker;
+
+	if (list_empty(&c->acking))
+		list_append(&w->acking, &c->acking);
+	if (!w->ack_timer.slot)
+		loop_timer_set(&w->loop, &w->ack_timer, w->loop.now_ns + ACK_POLL_NS);
+}
 
 /* The response is out. */
 static enum step finish(struct conn *c)
@@ -853,10 +508,11 @@ static enum step finish(struct conn *c)
 	}
 	if (c->object && c->reader.holding) {
 		c->state = CONN_ACK;
-		expect_acks(c);
-		return check_ack(c, true);
+		conn_expect_acks(c);
+		return check_ack(c);
 	}
-	leave_object(c);
+	conn_leave_object(c);
+	end_response(c, true);
 	if (c->close) {
 		if (!c->linger)
 			return STEP_CLOSE;
@@ -870,56 +526,57 @@ static enum step finish(struct conn *c)
 	return c->in_size > 0 || c->readable ? STEP_GO_ON : STEP_WAIT;
 }
 
+/* Bytes that may be sent now; 0: this turn's share is used up, or all that --rate allows. */
+static int64_t may_send(struct conn *c, int64_t share)
+{
+	struct worker *w = c->worker;
+
+	if (w->server->options.rate == 0 || share == 0)
+		return share;
+	return w->allowance <= 0 ? 0 : w->allowance < share ? w->allowance : share;
+}
+
+static enum step wait_for_turn(struct conn *c, int64_t share)
+{
+	struct worker *w = c->worker;
+
+	if (!list_empty(&c->runnable))
+		list_remove(&c->runnable);
+	list_append(share > 0 ? &w->throttled : &w->runnable, &c->runnable);
+	if (share > 0 && !w->rate_timer.slot)
+		loop_timer_set(&w->loop, &w->rate_timer, w->loop.now_ns + RATE_TICK_NS);
+	return STEP_WAIT;
+}
+
 static enum step send_response(struct conn *c, int64_t *share)
 {
 	if (!c->writable)
 		return STEP_WAIT;
 	if (c->out)
 		return send_saved(c);
-	if (c->object && (c->chunked ? c->chunk > 0 : c->at < c->end)) {
-		if (*share > 0)
-			return send_body(c, share);
-		if (list_empty(&c->runnable))
-			list_append(&c->worker->runnable, &c->runnable);
-		return STEP_WAIT;
+	if (!c->object)
+		return finish(c);
+	if (c->chunked ? c->chunk > 0 : c->at < c->end) {
+		int64_t allowed = may_send(c, *share);
+
+		return allowed > 0 ? send_body(c, allowed, share) : wait_for_turn(c, *share);
 	}
-	if (c->object && c->chunked && c->at < c->end)
+	if (c->parts)
+		return answer_next_part(c);
+	if (c->chunked && c->at < c->end)
 		return begin_chunk(c, false);
-	if (c->object && (c->open_ended || c->chunked))
+	if (c->open_ended || c->chunked)
 		return at_edge(c);
 	return finish(c);
 }
 
 /* ---- ACK ---- */
 
-/* How much of what was sent the client's TCP has not acknowledged; a FIN counts as one. */
-static int64_t unacknowledged(const struct conn *c)
+static enum step check_ack(struct conn *c)
 {
-	int queued = 0;
-
-	if (ioctl(c->watch.fd, SIOCOUTQ, &queued) < 0)
-		return INT64_MAX;
-	return queued;
-}
-
-/*
- * What is acknowledged of the object is at least what was sent of it, less all that is not
- * acknowledged: heads and chunk frames among that only make us give back later.
- */
-static enum step check_ack(struct conn *c, bool now)
-{
-	struct worker *w = c->worker;
-	struct object *o = c->object;
-	int64_t queued = unacknowledged(c), acked;
-	const bool all = queued <= (c->fin ? 1 : 0) && !c->out;
-
-	if (queued == INT64_MAX)
-		return STEP_CLOSE;
-	acked = all ? c->at : c->at - queued;
-	o->given = release_acked(&w->server->release, &c->reader, o->fd, acked, now);
-	if (c->state != CONN_ACK || !all)
+	if (!note_acked(c, true) || c->state != CONN_ACK)
 		return STEP_WAIT;
-	leave_object(c);
+	conn_leave_object(c);
 	c->state = CONN_SEND; /* finish() goes on from there */
 	return STEP_GO_ON;
 }
@@ -938,7 +595,7 @@ static void conn_check_acks(struct timer *t)
 
 		list_remove(l);
 		list_append(&w->acking, l);
-		switch (check_ack(c, true)) {
+		switch (check_ack(c)) {
 		case STEP_CLOSE: conn_close(c); break;
 		case STEP_GO_ON: conn_run(c); break;
 		default: break;
@@ -975,7 +632,7 @@ static void conn_run(struct conn *c)
 		switch (c->state) {
 		case CONN_HEAD: step = read_request(c); break;
 		case CONN_SEND: step = send_response(c, &share); break;
-		case CONN_ACK: step = check_ack(c, true); break;
+		case CONN_ACK: step = check_ack(c); break;
 		default: step = discard_input(c); break;
 		}
 	} while (step == STEP_GO_ON);
@@ -997,6 +654,26 @@ static void conn_ready(struct watch *watch, uint32_t events)
 	c->writable |= (events & EPOLLOUT) != 0;
 	c->hung_up |= (events & EPOLLRDHUP) != 0;
 	conn_run(c);
+}
+
+/* Refills what --rate allows, and no more than a few ticks' worth: a pause is no credit. */
+static void refill(struct timer *t)
+{
+	struct worker *w = container_of(t, struct worker, rate_timer);
+	const int64_t rate = (int64_t)(w->server->options.rate / w->server->options.workers);
+	const int64_t most = rate * 4 * RATE_TICK_NS / NS_PER_S + 1;
+	const int64_t passed = w->loop.now_ns - w->refilled_ns;
+
+	w->refilled_ns = w->loop.now_ns;
+	w->allowance += passed > NS_PER_S ? most : rate * passed / NS_PER_S;
+	if (w->allowance > most)
+		w->allowance = most;
+	if (w->allowance > 0) {
+		list_move_all(&w->throttled, &w->runnable);
+		loop_again(&w->loop);
+	}
+	if (!list_empty(&w->throttled))
+		loop_timer_set(&w->loop, t, w->loop.now_ns + RATE_TICK_NS);
 }
 
 void conn_run_all(struct worker *w)
@@ -1038,15 +715,17 @@ static void conn_expired(struct timer *t)
 	}
 	if (c->state == CONN_HEAD && c->in_size > 0) {
 		memset(&w->request, 0, offsetof(struct http_request, path));
-		if (refuse(c, 408) == STEP_GO_ON) {
+		if (answer_refuse(c, 408) == STEP_GO_ON) {
 			conn_run(c);
 			return;
 		}
 	}
-	if (c->state == CONN_SEND)
+	if (c->state == CONN_SEND) {
+		w->counters.stalls++;
 		conn_reset(c);
-	else
+	} else {
 		conn_close(c);
+	}
 }
 
 /* Of each in turn, which may close any. */

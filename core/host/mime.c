@@ -1,11 +1,14 @@
 #include "host/mime.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/cleanup.h"
+
+static const char fallback[] = "application/octet-stream";
 
 struct type {
 	const char *end, *type;
@@ -72,14 +75,41 @@ void mime_load(const char *file)
 		qsort(loaded, loaded_count, sizeof(*loaded), compare);
 }
 
-const char *mime_type(const char *path)
+/* By the name's ending, which lies between `dot` and `end`. */
+static const char *lookup(const char *dot, const char *end)
 {
-	const char *slash = strrchr(path, '/');
-	const char *dot = strrchr(slash ? slash : path, '.');
-	const struct type key = {dot ? dot + 1 : "", NULL}, *found;
+	char word[16];
+	const struct type key = {word, NULL}, *found;
 
+	if (!dot || end - dot > (ptrdiff_t)sizeof(word))
+		return fallback;
+	memcpy(word, dot + 1, (size_t)(end - dot - 1));
+	word[end - dot - 1] = '\0';
 	found = bsearch(&key, own, sizeof(own) / sizeof(*own), sizeof(*own), compare);
 	if (!found && loaded)
 		found = bsearch(&key, loaded, loaded_count, sizeof(*loaded), compare);
-	return found ? found->type : "application/octet-stream";
+	return found ? found->type : fallback;
+}
+
+static const char *last_dot(const char *path, const char *end)
+{
+	for (const char *p = end; p > path && p[-1] != '/'; p--) {
+		if (p[-1] == '.')
+			return p - 1;
+	}
+	return NULL;
+}
+
+const char *mime_type(const char *path)
+{
+	const char *end = path + strlen(path);
+
+	return lookup(last_dot(path, end), end);
+}
+
+const char *mime_inner_type(const char *path)
+{
+	const char *end = last_dot(path, path + strlen(path));
+
+	return end ? lookup(last_dot(path, end), end) : fallback;
 }

@@ -9,3 +9,6 @@ void mime_load(const char *file);
 
 /* The type for an object's name; "application/octet-stream" for what is not known. */
 const char *mime_type(const char *path);
+
+/* The type of what a compressed object holds: "a.html.zst" is HTML. */
+const char *mime_inner_type(const char *path);

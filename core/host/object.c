@@ -184,6 +184,7 @@ static int open_object(struct store *store, struct site *site, const char *path,
 		return -ENOMEM;
 	o->store = store;
 	o->site = site;
+	o->generation = site->generation;
 	o->st = st;
 	o->live = live > 0;
 	o->writable = writable;
@@ -212,7 +213,7 @@ int store_get(struct store *store, struct site *site, const char *path, int64_t 
 	if (!object_path_valid(path))
 		return -ENOENT;
 	if (known && !known->live && site_root(site, now_ns) >= 0 &&
-	    site->dev == known->st.st_dev && unchanged(known)) {
+	    site->generation == known->generation && unchanged(known)) {
 		*out = hold(known);
 		return 0;
 	}

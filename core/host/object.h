@@ -36,8 +36,9 @@ struct object {
 	struct store *store;
 	struct site *site;
 	unsigned hash, refs;
-	bool hashed;  /* the name still means this, as far as we know */
-	bool settled; /* may be cached */
+	unsigned generation; /* the site's, when it was opened */
+	bool hashed;	     /* the name still means this, as far as we know */
+	bool settled;	     /* may be cached */
 	bool live;
 	bool broken;   /* live, and its writer has died or given up */
 	bool writable; /* fd is */

@@ -24,9 +24,9 @@ struct holding {
 	struct peer peer; /* whose reader moved `front` last */
 };
 
-int release_init(struct release *r)
+int release_init(struct release *r, bool delivered)
 {
-	*r = (struct release){0};
+	*r = (struct release){.delivered = delivered};
 	list_init(&r->holdings);
 	return -pthread_mutex_init(&r->lock, NULL);
 }
@@ -144,7 +144,7 @@ static int join(struct release *r, struct reader *reader, int fd, bool live, int
 		leave_empty(r, h);
 		return -ENODATA;
 	}
-	h->flows |= live || h->given > 0;
+	h->flows |= r->delivered && (live || h->given > 0);
 	reader->counts = continues(h, from, peer);
 	if (reader->counts) {
 		/* Another client begins: what an earlier one had in part no longer counts. */
@@ -259,23 +259,30 @@ static int open_parent(int rootfd, const char *path, const char **base)
 
 /*
  * Unlinks the name if it still means the file. A guest may put another file there between the look
- * and the unlink; it would have to replace an object in the very moment of its delivery, and then
+ * and the unlink; it would have to replace an object in the very moment of its release, and then
  * loses it.
  */
-static bool unlink_object(const struct release_name *name)
+static bool unlink_object(int rootfd, const char *path, const struct stat *file)
 {
-	struct stat mine, there;
 	const char *base;
-	cleanup_fd int parent = open_parent(name->rootfd, name->path, &base);
+	cleanup_fd int parent = open_parent(rootfd, path, &base);
+	struct stat there;
 
-	if (parent < 0 || fstat(name->fd, &mine) < 0 ||
-	    fstatat(parent, base, &there, AT_SYMLINK_NOFOLLOW) < 0)
+	if (parent < 0 || fstatat(parent, base, &there, AT_SYMLINK_NOFOLLOW) < 0)
 		return false;
-	if (mine.st_ino != there.st_ino || mine.st_dev != there.st_dev)
-		return false;
-	if (mine.st_size != name->size) /* it has grown since: not delivered after all */
+	/* Another size: it has been written to since, and that is not what was released. */
+	if (there.st_ino != file->st_ino || there.st_dev != file->st_dev ||
+	    there.st_size != file->st_size)
 		return false;
 	return unlinkat(parent, base, 0) == 0;
+}
+
+static bool unlink_delivered(const struct release_name *name)
+{
+	struct stat st;
+
+	return fstat(name->fd, &st) == 0 && st.st_size == name->size &&
+	       unlink_object(name->rootfd, name->path, &st);
 }
 
 static bool leave(struct release *r, struct reader *reader, const struct release_name *name)
@@ -289,7 +296,7 @@ static bool leave(struct release *r, struct reader *reader, const struct release
 	if (!list_empty(&h->readers))
 		return false;
 	if (h->done && name->rootfd >= 0 && name->size >= 0)
-		unlinked = unlink_object(name);
+		unlinked = unlink_delivered(name);
 	h->done = false;
 	if (unlinked) {
 		r->objects++;
@@ -309,4 +316,29 @@ bool release_leave(struct release *r, struct reader *reader, const struct releas
 	unlinked = leave(r, reader, name);
 	pthread_mutex_unlock(&r->lock);
 	return unlinked;
+}
+
+static bool remove_unread(struct release *r, int rootfd, const char *path, const struct stat *st)
+{
+	struct holding *h = find(r, st);
+
+	if (h && !list_empty(&h->readers))
+		return false;
+	if (!unlink_object(rootfd, path, st))
+		return false;
+	r->objects++;
+	r->bytes += (uint64_t)st->st_blocks * 512;
+	if (h)
+		drop(r, h);
+	return true;
+}
+
+bool release_remove(struct release *r, int rootfd, const char *path, const struct stat *st)
+{
+	bool removed;
+
+	pthread_mutex_lock(&r->lock);
+	removed = remove_unread(r, rootfd, path, st);
+	pthread_mutex_unlock(&r->lock);
+	return removed;
 }

@@ -37,8 +37,9 @@
 
 struct release {
 	pthread_mutex_t lock;
-	struct list holdings; /* those with readers in front */
+	struct list holdings;
 	unsigned count;
+	bool delivered; /* what is delivered goes: give_back() and unlink are for that mode */
 	uint64_t objects, bytes; /* given back so far */
 };
 
@@ -56,7 +57,7 @@ struct reader {
 	bool counts;
 };
 
-int release_init(struct release *r);
+int release_init(struct release *r, bool delivered);
 void release_fini(struct release *r);
 
 /* How many bytes in front of an open file have been given back; `releasing`: see above. */
@@ -85,3 +86,6 @@ struct release_name {
 
 /* The reader leaves. True if the object has been unlinked. */
 bool release_leave(struct release *r, struct reader *reader, const struct release_name *name);
+
+/* Unlinks an object that nobody reads, if `path` still means the file *st is of. */
+bool release_remove(struct release *r, int rootfd, const char *path, const struct stat *st);

@@ -2,6 +2,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -10,12 +12,17 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/notify.h"
+#include "base/sandbox.h"
 #include "host/mime.h"
+#include "host/sweep.h"
 #include "host/worker.h"
 
 #define BACKLOG 4096
@@ -79,9 +86,8 @@ static int set_inherited(int fd, const struct server_options *o, struct mn_error
 	return 0;
 }
 
-static int listen_on(const struct server_options *o, struct mn_error *e)
+static int listen_on(const struct server_options *o, const struct endpoint *at, struct mn_error *e)
 {
-	const struct endpoint *at = &o->listen;
 	cleanup_fd int fd = -1;
 	const int on = 1;
 	union address a;
@@ -132,27 +138,41 @@ static void format_url(int fd, char *url, size_t size)
 
 /* ---- a worker ---- */
 
-static void accept_ready(struct watch *watch, uint32_t events)
+/* Accepting rests: there are no descriptors left. */
+static void accept_rest(struct worker *w)
 {
-	struct worker *w = container_of(watch, struct worker, listener);
+	log_warn("accept: %s", strerror(errno));
+	loop_remove(&w->loop, &w->listener);
+	loop_timer_set(&w->loop, &w->accept_timer, w->loop.now_ns + ACCEPT_REST_NS);
+}
 
-	(void)events;
+static void accept_all(struct worker *w, struct watch *watch)
+{
 	for (int i = 0; i < ACCEPT_TURN; i++) {
 		union address peer;
 		socklen_t size = sizeof(peer);
 		int fd = accept4(watch->fd, &peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 		if (fd >= 0) {
-			conn_accept(w, fd, &peer.room);
+			conn_accept(w, fd, &peer.room, watch == &w->metrics_listener);
 			continue;
 		}
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-			log_warn("accept: %s", strerror(errno));
-			loop_remove(&w->loop, watch);
-			loop_timer_set(&w->loop, &w->accept_timer, w->loop.now_ns + ACCEPT_REST_NS);
-		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			accept_rest(w);
 		return;
 	}
+}
+
+static void accept_ready(struct watch *watch, uint32_t events)
+{
+	(void)events;
+	accept_all(container_of(watch, struct worker, listener), watch);
+}
+
+static void accept_metrics_ready(struct watch *watch, uint32_t events)
+{
+	(void)events;
+	accept_all(container_of(watch, struct worker, metrics_listener), watch);
 }
 
 static int accept_start(struct worker *w)
@@ -190,6 +210,44 @@ static void expire(struct timer *t)
 		loop_timer_set(&w->loop, t, next);
 }
 
+/* Worker 0's: ttl and lru. */
+#define SWEEP_LRU_NS (250 * NS_PER_MS)
+
+static int64_t sweep_interval(const struct server_options *o)
+{
+	const int64_t part = o->ttl_ns / 8;
+
+	if (o->release == RELEASE_LRU)
+		return SWEEP_LRU_NS;
+	return part < 100 * NS_PER_MS ? 100 * NS_PER_MS
+	       : part > 10 * NS_PER_S ? 10 * NS_PER_S
+				      : part;
+}
+
+static void sweep(struct timer *t)
+{
+	struct worker *w = container_of(t, struct worker, sweep_timer);
+	const struct server_options *o = &w->server->options;
+
+	for (size_t i = 0; i < w->sites.count; i++) {
+		struct site *site = &w->sites.site[i];
+		int rootfd = site_root(site, w->loop.now_ns);
+		unsigned removed;
+
+		if (rootfd < 0)
+			continue;
+		removed = o->release == RELEASE_TTL
+				  ? sweep_old(&w->server->release, rootfd, o->ttl_ns)
+				  : sweep_full(&w->server->release, rootfd);
+		if (removed > 0)
+			log_debug("released %u objects of %s", removed, site->name);
+		/* The next look is far off: the space may be unmounted before that. */
+		if (w->conn_count == 0)
+			site_close(site);
+	}
+	loop_timer_set(&w->loop, t, w->loop.now_ns + sweep_interval(o));
+}
+
 static void drain_late(struct timer *t)
 {
 	struct worker *w = container_of(t, struct worker, drain_timer);
@@ -208,6 +266,8 @@ static void drain(struct loop *loop)
 		return;
 	w->draining = true;
 	loop_remove(loop, &w->listener);
+	if (w->metrics_listener.fd >= 0)
+		loop_remove(loop, &w->metrics_listener);
 	loop_timer_clear(loop, &w->accept_timer);
 	loop_timer_set(loop, &w->drain_timer, loop->now_ns + w->server->options.drain_ns);
 	conn_drain(w);
@@ -227,7 +287,11 @@ static void unfollow_object(struct object *o)
 
 static void after_batch(struct loop *loop)
 {
-	conn_run_all(container_of(loop, struct worker, loop));
+	struct worker *w = container_of(loop, struct worker, loop);
+
+	conn_run_all(w);
+	if (w->lines.size > 0)
+		access_log_flush(&w->lines, w->server->logfd);
 }
 
 static int worker_init(struct worker *w, struct server *server, const struct sites *sites)
@@ -239,7 +303,9 @@ static int worker_init(struct worker *w, struct server *server, const struct sit
 	w->listener = (struct watch){server->listenfd, accept_ready};
 	w->accept_timer.fire = accept_again;
 	w->expire_timer.fire = expire;
+	w->metrics_listener = (struct watch){-1, accept_metrics_ready};
 	w->drain_timer.fire = drain_late;
+	w->sweep_timer.fire = sweep;
 	conn_init(w);
 	err = loop_init(&w->loop);
 	if (!err)
@@ -280,11 +346,30 @@ static void *worker_main(void *arg)
 
 /* ---- all of them ---- */
 
+static int open_log(const char *file)
+{
+	return open(file, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+}
+
+/* The new file takes the old one's number, so that every worker writes to it from then on. */
+static void reopen_log(struct server *s)
+{
+	cleanup_fd int fd = s->logfd < 0 ? -1 : open_log(s->options.access_log);
+
+	if (s->logfd >= 0 && (fd < 0 || dup3(fd, s->logfd, O_CLOEXEC) < 0))
+		log_warn("%s: %s (the old file is kept)", s->options.access_log, strerror(errno));
+}
+
 static void on_signal(struct loop *loop, int signo)
 {
 	struct server *server = container_of(loop, struct worker, loop)->server;
 
+	if (signo == SIGHUP) {
+		reopen_log(server);
+		return;
+	}
 	log_debug("%s: draining", strsignal(signo));
+	notify_state("STOPPING=1");
 	for (unsigned i = 0; i < server->options.workers; i++)
 		loop_wake(&server->workers[i].loop);
 }
@@ -312,7 +397,7 @@ static void join_threads(struct server *s)
 static int run(struct server *s, const struct sites *sites, void (*started)(const char *url),
 	       struct mn_error *e)
 {
-	static const int signals[] = {SIGTERM, SIGINT, 0};
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, 0};
 	char url[80];
 	int err;
 
@@ -324,11 +409,21 @@ static int run(struct server *s, const struct sites *sites, void (*started)(cons
 	err = loop_signals(&s->workers[0].loop, signals, on_signal);
 	if (err)
 		return mn_fail_errno(e, -err, "signals");
+	if (s->metricsfd >= 0) {
+		s->workers[0].metrics_listener.fd = s->metricsfd;
+		loop_add(&s->workers[0].loop, &s->workers[0].metrics_listener, EPOLLIN);
+	}
+	if (s->options.release == RELEASE_TTL || s->options.release == RELEASE_LRU)
+		sweep(&s->workers[0].sweep_timer);
 	err = start_threads(s, e);
 	if (err)
 		return err;
 	format_url(s->listenfd, url, sizeof(url));
+	err = sandbox_calls(e);
+	if (err)
+		return err;
 	started(url);
+	notify_state("READY=1");
 	worker_main(&s->workers[0]);
 	return 0;
 }
@@ -344,27 +439,102 @@ static void raise_limit(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/* The sockets and the log: what may need more rights than serving does. */
+static int open_all(struct server *s, struct mn_error *e)
+{
+	const struct server_options *o = &s->options;
+
+	if (o->access_log) {
+		s->logfd = open_log(o->access_log);
+		if (s->logfd < 0)
+			return mn_fail_errno(e, errno, "%s", o->access_log);
+	}
+	if (o->metrics.addr) {
+		s->metricsfd = listen_on(o, &o->metrics, e);
+		if (s->metricsfd < 0)
+			return s->metricsfd;
+	}
+	if (notify_listen_fds() > 0) {
+		s->listenfd = NOTIFY_LISTEN_FD;
+		fcntl(s->listenfd, F_SETFL, fcntl(s->listenfd, F_GETFL) | O_NONBLOCK);
+		return set_inherited(s->listenfd, o, e);
+	}
+	s->listenfd = listen_on(o, &o->listen, e);
+	return s->listenfd < 0 ? s->listenfd : 0;
+}
+
+static void close_all(struct server *s)
+{
+	const int fds[] = {s->listenfd, s->metricsfd, s->logfd};
+
+	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
+		if (fds[i] >= 0)
+			close(fds[i]);
+	}
+}
+
+/*
+ * The folders that are served, and the log's. Spaces come and go, so that it is the folder they
+ * come in, which is made if need be.
+ */
+static int give_up_rights(const struct server_options *o, const struct sites *sites,
+			  struct mn_error *e)
+{
+	cleanup_free struct sandbox_path *paths = calloc(sites->count + 1, sizeof(*paths));
+	cleanup_free char *log = o->access_log ? realpath(o->access_log, NULL) : NULL;
+	size_t n = 0;
+	int err = sandbox_rights(o->user, e);
+
+	if (!paths)
+		return -ENOMEM;
+	for (size_t i = 0; i < sites->count; i++) {
+		const struct site *site = &sites->site[i];
+
+		if (site->space)
+			mkdir(o->runtime_dir, 0755);
+		paths[n].dir = site->space ? o->runtime_dir : site->dir;
+		paths[n++].write = o->release != RELEASE_NEVER;
+	}
+	if (log)
+		paths[n++] = (struct sandbox_path){dirname(log), true, true};
+	return err ? err : sandbox_paths(paths, n, e);
+}
+
+static int start(struct server *s, const struct sites *sites, void (*started)(const char *url),
+		 struct mn_error *e)
+{
+	const unsigned count = s->options.workers;
+	int err = open_all(s, e);
+
+	if (err)
+		return err;
+	tzset(); /* reads a file, the last one for the log's sake */
+	err = give_up_rights(&s->options, sites, e);
+	if (err)
+		return err;
+	s->workers = calloc(count, sizeof(*s->workers));
+	if (!s->workers)
+		return mn_fail_errno(e, ENOMEM, "server");
+	err = run(s, sites, started, e);
+	join_threads(s);
+	for (unsigned i = 0; i < count; i++)
+		worker_fini(&s->workers[i]);
+	free(s->workers);
+	return err;
+}
+
 int server_run(const struct server_options *options, const struct sites *sites,
 	       void (*started)(const char *url), struct mn_error *e)
 {
-	struct server s = {.options = *options};
-	int err;
+	struct server s = {.options = *options, .listenfd = -1, .metricsfd = -1, .logfd = -1};
+	int err = release_init(&s.release, options->release == RELEASE_DELIVERED);
 
-	raise_limit();
-	mime_load("/etc/mime.types");
-	s.listenfd = listen_on(options, e);
-	if (s.listenfd < 0)
-		return s.listenfd;
-	s.workers = calloc(options->workers, sizeof(*s.workers));
-	err = s.workers ? release_init(&s.release) : -ENOMEM;
 	if (err)
 		return mn_fail_errno(e, -err, "server");
-	err = run(&s, sites, started, e);
-	join_threads(&s);
-	for (unsigned i = 0; i < options->workers; i++)
-		worker_fini(&s.workers[i]);
+	raise_limit();
+	mime_load("/etc/mime.types");
+	err = start(&s, sites, started, e);
+	close_all(&s);
 	release_fini(&s.release);
-	free(s.workers);
-	close(s.listenfd);
 	return err;
 }

@@ -22,28 +22,44 @@ struct endpoint {
 	uint16_t port;
 };
 
-enum release_mode { RELEASE_NEVER, RELEASE_DELIVERED };
+/* When objects are removed. In all but NEVER, none that someone reads. */
+enum release_mode {
+	RELEASE_NEVER,
+	RELEASE_DELIVERED, /* once a client has it all */
+	RELEASE_TTL,	   /* `ttl_ns` after it was last written or read */
+	RELEASE_LRU,	   /* the least recently written or read, while a space is nearly full */
+};
 
 struct server_options {
 	struct endpoint listen;
 	unsigned workers; /* >= 1 */
 	enum release_mode release;
-	uint64_t client_rate;	/* bytes per second, 0: as fast as it goes */
-	const char *congestion; /* TCP's algorithm; NULL: the kernel's default */
-	int64_t drain_ns;	/* how long requests under way may still take after SIGTERM */
+	int64_t ttl_ns;
+	uint64_t client_rate;	 /* bytes per second, 0: as fast as it goes */
+	uint64_t rate;		 /* of all connections together, likewise */
+	const char *congestion;	 /* TCP's algorithm; NULL: the kernel's default */
+	const char *cors;	 /* Access-Control-Allow-Origin; NULL: not sent */
+	bool listing;		 /* folders are listed */
+	struct endpoint metrics; /* addr NULL: none */
+	const char *access_log;	 /* a file; NULL: none */
+	bool log_json;
+	const char *user;	 /* to become when all is open; NULL: stays who it is */
+	const char *runtime_dir; /* where spaces appear */
+	int64_t drain_ns;	 /* how long requests under way may still take after SIGTERM */
 };
 
 struct server {
 	struct server_options options;
 	struct release release;
 	struct worker *workers;
-	unsigned started; /* threads, besides the caller's */
-	int listenfd;
+	unsigned started;		/* threads, besides the caller's */
+	int listenfd, metricsfd, logfd; /* -1: none */
 };
 
 /*
  * Serves until SIGTERM or SIGINT, in the calling thread and options->workers - 1 others. 0; or
- * -errno with *e. `started` is called when clients can connect, with the address they can use.
+ * -errno with *e. SIGHUP opens the access log anew. `started` is called when clients can connect,
+ * with the address they can use.
  */
 int server_run(const struct server_options *options, const struct sites *sites,
 	       void (*started)(const char *url), struct mn_error *e);

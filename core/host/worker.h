@@ -5,11 +5,13 @@
 #include <stdatomic.h>
 
 #include "base/loop.h"
+#include "host/access_log.h"
 #include "host/http_request.h"
 #include "host/http_range.h"
 #include "host/object.h"
 #include "host/server.h"
 #include "host/follow.h"
+#include "host/metrics.h"
 
 /* Objects up to this size go out with their head in one send(2), copied; larger ones by
  * sendfile(2). */
@@ -24,16 +26,20 @@ struct worker {
 	struct sites sites;
 	struct store store;
 	struct follow follow;
-	struct watch listener;
+	struct watch listener, metrics_listener;
 	pthread_t thread;
 	bool draining;
 
-	struct list conns;    /* all */
-	struct list runnable; /* have had their share of this turn and could go on */
-	struct list acking;   /* wait for their client's TCP to acknowledge */
-	struct list spare;    /* connections not in use */
+	struct list conns;     /* all */
+	struct list runnable;  /* have had their share of this turn and could go on */
+	struct list throttled; /* wait for --rate to allow more */
+	struct list acking;    /* wait for their client's TCP to acknowledge */
+	struct list spare;     /* connections not in use */
 	unsigned conn_count;
-	struct timer ack_timer, expire_timer, drain_timer, accept_timer;
+	struct timer ack_timer, expire_timer, drain_timer, accept_timer, rate_timer, sweep_timer;
+	int64_t allowance, refilled_ns; /* bytes that --rate allows now; as of when */
+	struct counters counters;
+	struct access_lines lines;
 
 	int64_t date_s; /* what `date` says */
 	char date[HTTP_DATE_MAX];
@@ -42,9 +48,9 @@ struct worker {
 	char out[RESPONSE_HEAD_MAX + SMALL_OBJECT_MAX];
 };
 
-/* conn.c: takes over the socket. */
+/* conn.c: takes over the socket; `metrics`: it came by the metrics' own address. */
 struct sockaddr_storage;
-void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *peer);
+void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *peer, bool metrics);
 /* Serves those that yielded. */
 void conn_run_all(struct worker *w);
 /* No new requests: idle ones are closed, the others after their response. */

@@ -158,7 +158,7 @@ static int explain_refusal(struct qmp *q, int err, struct mn_error *e)
 
 	if (err != -EREMOTEIO)
 		return err;
-	if (strstr(words, "fsdev"))
+	if (strstr(words, "couldn't find fsdev"))
 		return mn_fail(
 			e, MN_FAILED, ENODEV,
 			"the VM was not started with a pool (start it with what memnet share "
@@ -167,7 +167,7 @@ static int explain_refusal(struct qmp *q, int err, struct mn_error *e)
 		return mn_fail(e, MN_FAILED, ENODEV,
 			       "this QEMU has no virtio-9p (install one that was built with "
 			       "--enable-virtfs)");
-	if (strstr(words, "Cannot") || strstr(words, "share path") || strstr(words, "mount tag"))
+	if (strstr(words, "failed to open") || strstr(words, "cannot initialize fsdev"))
 		return mn_fail(e, MN_FAILED, ENOENT,
 			       "QEMU cannot open the pool: %s (does it see the same folder as this "
 			       "command, and may its user enter it?)",
@@ -287,15 +287,29 @@ int device_look(struct qmp *q, struct device_state *state, struct mn_error *e)
 	return look_migration(q, state, e);
 }
 
+/*
+ * Waiting asks QEMU again and again until a deadline, and the last answer must have the time to
+ * arrive: a guest that is late is not a QEMU that is silent.
+ */
+#define GRACE_NS NS_PER_S
+
+static int wait_with_grace(struct qmp *q, int (*wait)(struct qmp *, int64_t, struct mn_error *),
+			   struct mn_error *e)
+{
+	int64_t until = qmp_deadline(q);
+	int err;
+
+	qmp_set_deadline(q, until + GRACE_NS);
+	err = wait(q, until, e);
+	qmp_set_deadline(q, until);
+	return err;
+}
+
 static int fail_not_ready(struct qmp *q, enum device_driver driver, struct mn_error *e)
 {
 	struct device_state state = {0};
-	int64_t deadline_ns = qmp_deadline(q);
-	int err;
+	int err = look_run_state(q, &state, e);
 
-	qmp_set_deadline(q, clock_ns() + NS_PER_S);
-	err = look_run_state(q, &state, e);
-	qmp_set_deadline(q, deadline_ns);
 	if (!err && !state.running)
 		return mn_fail(
 			e, MN_TIMEOUT, ETIMEDOUT,
@@ -318,7 +332,7 @@ static int fail_not_ready(struct qmp *q, enum device_driver driver, struct mn_er
 }
 
 /* Nothing tells when a driver has bound: the virtio status has no event. */
-int device_wait_ready(struct qmp *q, struct mn_error *e)
+static int wait_ready(struct qmp *q, int64_t until, struct mn_error *e)
 {
 	for (;;) {
 		enum device_driver driver;
@@ -328,14 +342,19 @@ int device_wait_ready(struct qmp *q, struct mn_error *e)
 			return err;
 		if (driver == DRIVER_READY || driver == DRIVER_UNKNOWN)
 			return 0;
-		if (clock_left_ms(qmp_deadline(q)) == 0)
+		if (clock_left_ms(until) == 0)
 			return fail_not_ready(q, driver, e);
 		poll(NULL, 0, 5);
 	}
 }
 
+int device_wait_ready(struct qmp *q, struct mn_error *e)
+{
+	return wait_with_grace(q, wait_ready, e);
+}
+
 /* Waits a little, or until any event, which is a reason to look again. 0 or -errno. */
-static int wait_a_little(struct qmp *q, struct mn_error *e)
+static int wait_a_little(struct qmp *q, int64_t deadline_ns, struct mn_error *e)
 {
 	int64_t until = clock_ns() + 100 * NS_PER_MS;
 	cleanup_json cJSON *event = NULL;
@@ -346,7 +365,7 @@ static int wait_a_little(struct qmp *q, struct mn_error *e)
 		poll(NULL, 0, 50);
 		return 0;
 	}
-	err = qmp_event(q, until, &event, e);
+	err = qmp_event(q, until < deadline_ns ? until : deadline_ns, &event, e);
 	if (err)
 		return err == -ETIMEDOUT ? 0 : err;
 	name = json_string(event, "event");
@@ -363,7 +382,7 @@ static int wait_a_little(struct qmp *q, struct mn_error *e)
  * stay with it and strike at the next unmount, whenever that is: it is made only when it can be
  * met.
  */
-static int wait_unmounted(struct qmp *q, struct mn_error *e)
+static int wait_unmounted(struct qmp *q, int64_t until, struct mn_error *e)
 {
 	for (;;) {
 		struct device_state state = {0};
@@ -371,7 +390,7 @@ static int wait_unmounted(struct qmp *q, struct mn_error *e)
 
 		if (err || !state.mounted)
 			return err;
-		if (clock_left_ms(qmp_deadline(q)) < 50)
+		if (clock_left_ms(until) == 0)
 			return mn_fail(
 				e, MN_BUSY, EBUSY,
 				"the guest has it mounted (in the guest: memnet share umount)");
@@ -380,19 +399,19 @@ static int wait_unmounted(struct qmp *q, struct mn_error *e)
 }
 
 /* The object is gone from the tree in the same breath as the second DEVICE_DELETED is sent. */
-static int wait_gone(struct qmp *q, struct mn_error *e)
+static int wait_gone(struct qmp *q, int64_t until, struct mn_error *e)
 {
 	for (;;) {
 		int err = device_plugged(q, e);
 
 		if (err <= 0)
 			return err;
-		if (clock_left_ms(qmp_deadline(q)) < 50)
+		if (clock_left_ms(until) == 0)
 			return mn_fail(
 				e, MN_TIMEOUT, ETIMEDOUT,
 				"the guest does not let the device go (no operating system up, "
 				"or the VM is paused; it goes at the next reset of the VM)");
-		err = wait_a_little(q, e);
+		err = wait_a_little(q, until, e);
 		if (err)
 			return err;
 	}
@@ -404,7 +423,7 @@ int device_unplug(struct qmp *q, struct mn_error *e)
 
 	if (err <= 0)
 		return err;
-	err = wait_unmounted(q, e);
+	err = wait_with_grace(q, wait_unmounted, e);
 	if (err)
 		return err;
 	err = qmp_call(q, "device_del", qmp_strings("id", DEVICE_ID, NULL), NULL, e);
@@ -412,5 +431,5 @@ int device_unplug(struct qmp *q, struct mn_error *e)
 		return 0;
 	if (err && !(err == -EREMOTEIO && strstr(qmp_refusal(q), "in the process of unplug")))
 		return err;
-	return wait_gone(q, e);
+	return wait_with_grace(q, wait_gone, e);
 }

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # Completion in bash: the function as readline calls it, and readline itself.
+# shellcheck disable=SC2016,SC2088 # what is typed is not expanded here
 
 load pty
 

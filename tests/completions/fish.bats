@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # Completion in fish, which prints what it would offer.
+# shellcheck disable=SC2016 # fish expands these
 
 load pty
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
 # Completion in zsh, typed into its line editor.
+# shellcheck disable=SC2016,SC2088 # what is typed is not expanded here
 
 load pty
 
@@ -33,7 +34,8 @@ typed() {
 	typed 'memnet share de'
 	grep -E 'destroy +-- [a-z]' "$HOME/screen"
 	grep -E 'detach +-- [a-z]' "$HOME/screen"
-	! grep -E 'create +--' "$HOME/screen"
+	run grep -E 'create +--' "$HOME/screen"
+	[ "$status" -eq 1 ]
 }
 
 @test "live names" {
@@ -45,7 +47,8 @@ typed() {
 	[ "${lines[2]}" = 'memnet share show web1/out |' ]
 	[ "${lines[3]}" = "memnet share attach --runtime-dir '$HOME/rt' other |" ]
 	grep -q 'web1/in' "$HOME/screen"
-	! grep -q 'a b' "$HOME/screen"
+	run grep 'a b' "$HOME/screen"
+	[ "$status" -eq 1 ]
 }
 
 @test "paths with odd names" {

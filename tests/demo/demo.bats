@@ -36,13 +36,18 @@ start_demo() {
 said() {
 	local end=$((SECONDS + 60))
 
-	until grep -q "$1" "$BATS_TEST_TMPDIR/out"; do
+	until grep -qs "$1" "$BATS_TEST_TMPDIR/out"; do
 		if [ "$SECONDS" -ge "$end" ] || ! kill -0 "$pid"; then
 			cat "$BATS_TEST_TMPDIR/out" "$BATS_TEST_TMPDIR/err"
 			return 1
 		fi
 		sleep 0.05
 	done
+}
+
+# It did not simply go on to its end while we waited for the end of its processes.
+cut_short() {
+	run ! grep -q Results "$BATS_TEST_TMPDIR/out"
 }
 
 # Without a moment's grace: the demo has ended, so all of it has.
@@ -79,6 +84,7 @@ nothing_left() {
 	exec {keys}>&-
 	[ "$status" = 130 ]
 	grep -q 'nothing is left behind' "$BATS_TEST_TMPDIR/out"
+	cut_short
 	nothing_left
 }
 
@@ -89,6 +95,7 @@ nothing_left() {
 	status=0
 	wait "$pid" || status=$?
 	[ "$status" = 143 ]
+	cut_short
 	nothing_left
 }
 
@@ -103,6 +110,7 @@ nothing_left() {
 		[ "$SECONDS" -lt "$end" ]
 		sleep 0.05
 	done
+	cut_short
 	nothing_left
 
 	start_demo

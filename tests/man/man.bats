@@ -71,8 +71,8 @@ documented() {
 @test "each option is documented, in its page or with those for all" {
 	for command in $(commands); do
 		[ -e "$MAN/memnet-$command.1" ] || continue
-		documented "$MAN/memnet-$command.1" "$MAN/memnet.1" >documented
-		options_of "$command" | comm -23 - documented >missing
+		documented "$MAN/memnet-$command.1" "$MAN/memnet.1" >said
+		options_of "$command" | comm -23 - said >missing
 		echo "memnet-$command.1 lacks: $(xargs <missing)"
 		[ ! -s missing ]
 	done
@@ -94,13 +94,13 @@ documented() {
 }
 
 @test "the options for all commands are in memnet(1)" {
-	documented "$MAN/memnet.1" >documented
+	documented "$MAN/memnet.1" >said
 	# What every command has, and the switches that some take.
 	options_of "$(commands | head -n 1)" >common
 	for command in $(commands); do
 		options_of "$command" | comm -12 - common >both && mv both common
 	done
-	printf '%s\n' -j --json -H -p -n --dry-run | cat - common | sort -u | comm -23 - documented >missing
+	printf '%s\n' -j --json -H -p -n --dry-run | cat - common | sort -u | comm -23 - said >missing
 	echo "memnet.1 lacks: $(xargs <missing)"
 	[ ! -s missing ]
 	[ "$(wc -l <common)" -ge 6 ]

@@ -81,7 +81,7 @@ static void long_names(void)
 static void a_life(void)
 {
 	uint64_t first = 0, second = 0;
-	struct timespec long_ago[2] = {{1, 0}, {1, 0}};
+	struct timespec long_ago[2] = {{1, 0}, {1, 0}}, just_after[2] = {{1, 1}, {1, 1}};
 	int fd;
 
 	is_int(live_look(root, "a/b", &first), 0, "not live before");
@@ -91,7 +91,11 @@ static void a_life(void)
 	is_int(live_look(root, "a/b", &first), 1, "live");
 	is_int(live_look(root, "a/b", &second), 1, "still");
 	ok(first == second, "without a beat, nothing moves");
+	futimens(fd, just_after);
+	is_int(live_look(root, "a/b", &second), 1, "live");
+	ok(first != second, "a nanosecond is a difference");
 	is_int(live_beat(fd), 0, "a beat");
+	first = second;
 	is_int(live_look(root, "a/b", &second), 1, "live");
 	ok(first != second, "and moves");
 	is_int(live_look(root, "a", &first), 0, "another object is not");

@@ -1,0 +1,605 @@
+/*
+ * From a request to the head of its response: which object, whether at all, which bytes of it.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "host/access_log.h"
+#include "host/conn.h"
+#include "host/listing.h"
+#include "host/metrics.h"
+#include "host/mime.h"
+#include "space/name.h"
+
+#define BOUNDARY "memnet-5f2c9b7d1e"
+
+static const char *reason_of(int status)
+{
+	switch (status) {
+	case 200: return "OK";
+	case 204: return "No Content";
+	case 206: return "Partial Content";
+	case 301: return "Moved Permanently";
+	case 304: return "Not Modified";
+	case 400: return "Bad Request";
+	case 403: return "Forbidden";
+	case 404: return "Not Found";
+	case 405: return "Method Not Allowed";
+	case 408: return "Request Timeout";
+	case 410: return "Gone";
+	case 412: return "Precondition Failed";
+	case 413: return "Content Too Large";
+	case 414: return "URI Too Long";
+	case 416: return "Range Not Satisfiable";
+	case 431: return "Request Header Fields Too Large";
+	case 501: return "Not Implemented";
+	case 503: return "Service Unavailable";
+	case 505: return "HTTP Version Not Supported";
+	default: return "Internal Server Error";
+	}
+}
+
+/* ---- heads ---- */
+
+static const char *date_now(struct worker *w)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME_COARSE, &now);
+	if (now.tv_sec != w->date_s) {
+		w->date_s = now.tv_sec;
+		http_date_format(now.tv_sec, w->date);
+	}
+	return w->date;
+}
+
+static void field(struct text *t, const char *name, int64_t value)
+{
+	text_put(t, name);
+	text_decimal(t, value);
+	text_put(t, "\r\n");
+}
+
+/* The head's beginning, in the worker's buffer; end_head() completes it. */
+static struct text begin_head(struct conn *c, int status)
+{
+	struct worker *w = c->worker;
+	struct text t = {.buf = w->out, .room = RESPONSE_HEAD_MAX};
+
+	c->close |= w->draining;
+	c->status = status;
+	text_put(&t, "HTTP/1.1 ");
+	text_decimal(&t, status);
+	text_put(&t, " ");
+	text_put(&t, reason_of(status));
+	text_put(&t, "\r\nServer: memnet\r\nDate: ");
+	text_put(&t, date_now(w));
+	text_put(&t, "\r\n");
+	return t;
+}
+
+static void end_head(struct conn *c, struct text *t)
+{
+	const char *cors = c->worker->server->options.cors;
+
+	if (cors && !c->metrics) {
+		text_put(t, "Access-Control-Allow-Origin: ");
+		text_put(t, cors);
+		text_put(t, "\r\nAccess-Control-Expose-Headers: Content-Range, Content-Length, "
+			    "ETag, Accept-Ranges\r\n");
+	}
+	if (c->close)
+		text_put(t, "Connection: close\r\n");
+	else if (c->worker->request.minor == 0)
+		text_put(t, "Connection: keep-alive\r\n");
+	text_put(t, "\r\n");
+	c->head_size = t->size;
+	c->state = CONN_SEND;
+}
+
+/* A response whose body is in memory. */
+static enum step answer_body(struct conn *c, int status, const char *fields, const char *type,
+			     const struct text *body)
+{
+	const bool bodiless = status == 304 || status == 204;
+	const bool send = !bodiless && c->worker->request.method != HTTP_HEAD;
+	struct text t = begin_head(c, status);
+
+	text_put(&t, fields);
+	if (!bodiless) {
+		text_put(&t, "Content-Type: ");
+		text_put(&t, type);
+		text_put(&t, "\r\n");
+		field(&t, "Content-Length: ", (int64_t)body->size);
+	}
+	end_head(c, &t);
+	if (t.cut || conn_put(c, t.buf, t.size, send && body->size > 0))
+		return STEP_CLOSE;
+	if (send && body->size > 0 && conn_put(c, body->buf, body->size, false))
+		return STEP_CLOSE;
+	return STEP_GO_ON;
+}
+
+enum step answer_plain(struct conn *c, int status, const char *fields, const char *why)
+{
+	char line[256];
+	struct text body = {.buf = line, .room = sizeof(line)};
+
+	conn_leave_object(c);
+	text_decimal(&body, status);
+	text_put(&body, " ");
+	text_put(&body, why ? why : reason_of(status));
+	text_put(&body, "\n");
+	return answer_body(c, status, fields, "text/plain; charset=utf-8", &body);
+}
+
+enum step answer_refuse(struct conn *c, int status)
+{
+	c->close = true;
+	c->linger = true;
+	return answer_plain(c, status, "", NULL);
+}
+
+/* ---- validators and preconditions ---- */
+
+/*
+ * The entity tag: which file it is, when it was written, how long it is. Giving back changes a
+ * file's times but not the bytes that can still be had: no tag then, and none for what still grows.
+ */
+#define ETAG_MAX 64
+static bool entity_tag(const struct object *o, struct text *t)
+{
+	const struct timespec *written = &o->st.st_mtim;
+
+	if (o->live || o->given > 0)
+		return false;
+	text_put(t, "\"");
+	text_number(t, o->st.st_ino, 16);
+	text_put(t, "-");
+	text_number(t, (uint64_t)(written->tv_sec * NS_PER_S + written->tv_nsec), 16);
+	text_put(t, "-");
+	text_number(t, (uint64_t)o->st.st_size, 16);
+	text_put(t, "\"");
+	return true;
+}
+
+/* A tag in the list; `weak`: one with W/ in front will do. */
+static bool list_has_tag(struct http_text list, const struct text *tag, bool weak)
+{
+	const char *end = list.at + list.size, *p = list.at;
+
+	if (list.size == 1 && *list.at == '*')
+		return true;
+	while ((p = memmem(p, (size_t)(end - p), tag->buf, tag->size)) != NULL) {
+		if (weak || p < list.at + 2 || p[-1] != '/')
+			return true;
+		p += tag->size;
+	}
+	return false;
+}
+
+/* RFC 9110, 13.2.2: 0 to go on, or 304 or 412. */
+static int preconditions(const struct http_request *r, const struct object *o)
+{
+	char buf[ETAG_MAX];
+	struct text tag = {.buf = buf, .room = sizeof(buf)};
+	const bool tagged = entity_tag(o, &tag);
+	const int64_t written = o->st.st_mtim.tv_sec;
+
+	if (r->if_match.at) {
+		if (!tagged || !list_has_tag(r->if_match, &tag, false))
+			return 412;
+	} else if (r->if_unmodified_since.at) {
+		const int64_t then = http_date_parse(r->if_unmodified_since);
+
+		if (then >= 0 && written > then)
+			return 412;
+	}
+	if (r->if_none_match.at)
+		return tagged && list_has_tag(r->if_none_match, &tag, true) ? 304 : 0;
+	if (r->if_modified_since.at && tagged && written <= http_date_parse(r->if_modified_since))
+		return 304;
+	return 0;
+}
+
+/* Whether the Range field counts: If-Range names the object as it is now, or is not there. */
+static bool range_counts(const struct http_request *r, const struct object *o)
+{
+	char buf[ETAG_MAX];
+	struct text tag = {.buf = buf, .room = sizeof(buf)};
+
+	if (!r->range.at || !r->if_range.at)
+		return r->range.at != NULL;
+	if (!entity_tag(o, &tag))
+		return false;
+	if (r->if_range.size > 0 && r->if_range.at[0] == '"')
+		return r->if_range.size == tag.size &&
+		       memcmp(r->if_range.at, tag.buf, tag.size) == 0;
+	return http_date_parse(r->if_range) == o->st.st_mtim.tv_sec;
+}
+
+static void put_validators(struct text *t, const struct object *o)
+{
+	const int64_t written = o->st.st_mtim.tv_sec;
+	char date[HTTP_DATE_MAX];
+
+	if (o->live)
+		return;
+	http_date_format(written < 0 ? 0 : written, date);
+	text_put(t, "Last-Modified: ");
+	text_put(t, date);
+	text_put(t, "\r\n");
+	if (o->given > 0)
+		return;
+	text_put(t, "ETag: ");
+	entity_tag(o, t);
+	text_put(t, "\r\n");
+}
+
+/* ---- an object's head ---- */
+
+static bool is_playlist(const struct object *o)
+{
+	return strcmp(o->type, "application/vnd.apple.mpegurl") == 0 ||
+	       strcmp(o->type, "application/dash+xml") == 0;
+}
+
+static void put_content_range(struct text *t, const struct object *o, int64_t first, int64_t last)
+{
+	text_put(t, "Content-Range: bytes ");
+	text_decimal(t, first);
+	text_put(t, "-");
+	text_decimal(t, last);
+	text_put(t, "/");
+	if (o->live)
+		text_put(t, "*");
+	else
+		text_decimal(t, o->st.st_size);
+	text_put(t, "\r\n");
+}
+
+static struct text part_head(const struct object *o, struct byte_range range, char *buf,
+			     size_t room)
+{
+	struct text t = {.buf = buf, .room = room};
+
+	text_put(&t, "\r\n--" BOUNDARY "\r\nContent-Type: ");
+	text_put(&t, o->type);
+	text_put(&t, "\r\n");
+	put_content_range(&t, o, range.first, range.last);
+	text_put(&t, "\r\n");
+	return t;
+}
+
+#define PART_HEAD_MAX 320
+static const char parts_end[] = "\r\n--" BOUNDARY "--\r\n";
+
+static int64_t parts_size(const struct conn *c)
+{
+	int64_t size = (int64_t)strlen(parts_end);
+	char buf[PART_HEAD_MAX];
+
+	for (int i = 0; i < c->parts->count; i++) {
+		const struct byte_range range = c->parts->range[i];
+
+		size += (int64_t)part_head(c->object, range, buf, sizeof(buf)).size;
+		size += range.last - range.first + 1;
+	}
+	return size;
+}
+
+enum step answer_next_part(struct conn *c)
+{
+	struct multipart *parts = c->parts;
+	char buf[PART_HEAD_MAX];
+	struct text t;
+
+	if (parts->next == parts->count) {
+		free(parts);
+		c->parts = NULL;
+		return conn_put(c, parts_end, strlen(parts_end), false) ? STEP_CLOSE : STEP_GO_ON;
+	}
+	c->at = parts->range[parts->next].first;
+	c->end = parts->range[parts->next].last + 1;
+	t = part_head(c->object, parts->range[parts->next++], buf, sizeof(buf));
+	return conn_put(c, t.buf, t.size, true) ? STEP_CLOSE : STEP_GO_ON;
+}
+
+static void put_object_fields(struct conn *c, struct text *t, int status, bool encoded)
+{
+	struct object *o = c->object;
+
+	text_put(t, "Content-Type: ");
+	if (c->parts)
+		text_put(t, "multipart/byteranges; boundary=" BOUNDARY);
+	else
+		text_put(t, encoded ? mime_inner_type(o->path) : o->type);
+	text_put(t, "\r\n");
+	if (encoded)
+		text_put(t, "Content-Encoding: zstd\r\nVary: Accept-Encoding\r\n");
+	if (status == 206 && !c->parts)
+		put_content_range(t, o, c->at, c->open_ended ? RANGE_FOREVER : c->end - 1);
+	if (!c->open_ended)
+		field(t, "Content-Length: ", c->parts ? parts_size(c) : c->end - c->at);
+	else if (c->chunked)
+		text_put(t, "Transfer-Encoding: chunked\r\n");
+	put_validators(t, o);
+	text_put(t, "Accept-Ranges: bytes\r\n");
+	if (o->live || is_playlist(o))
+		text_put(t, "Cache-Control: no-cache\r\n");
+}
+
+/*
+ * Sends a small object's bytes along with its head: one send(2) for both, and a copy that is
+ * cheaper than sendfile(2)'s pipe for a few pages.
+ */
+static enum step send_small(struct conn *c, struct text *head)
+{
+	const size_t size = (size_t)(c->end - c->at);
+	ssize_t n = pread(c->object->fd, head->buf + head->size, size, c->at);
+
+	if (n != (ssize_t)size)
+		return STEP_RESET; /* truncated since we looked */
+	c->at = c->end;
+	return conn_put(c, head->buf, head->size + size, false) ? STEP_CLOSE : STEP_GO_ON;
+}
+
+static enum step send_object(struct conn *c, int status, bool encoded)
+{
+	const bool head_only = c->worker->request.method == HTTP_HEAD;
+	struct text t;
+
+	c->chunked = c->open_ended && c->worker->request.minor > 0;
+	c->close |= c->open_ended && !c->chunked;
+	c->started = false;
+	c->chunk = 0;
+	t = begin_head(c, status);
+	put_object_fields(c, &t, status, encoded);
+	end_head(c, &t);
+	if (t.cut)
+		return STEP_CLOSE;
+	if (head_only)
+		conn_leave_object(c);
+	else if (c->parts)
+		c->at = c->end;
+	else if (!c->open_ended && c->end - c->at <= SMALL_OBJECT_MAX)
+		return send_small(c, &t);
+	return conn_put(c, t.buf, t.size, !head_only) ? STEP_CLOSE : STEP_GO_ON;
+}
+
+/* ---- which bytes ---- */
+
+static enum step answer_gone(struct conn *c, int64_t given)
+{
+	char why[160];
+
+	snprintf(why, sizeof(why),
+		 "Gone: bytes 0 to %lld were delivered and given back; ask for bytes=%lld-",
+		 (long long)given - 1, (long long)given);
+	return answer_plain(c, 410, "Cache-Control: no-store\r\n", why);
+}
+
+static enum step answer_no_range(struct conn *c, int64_t size)
+{
+	char fields[64];
+
+	snprintf(fields, sizeof(fields), "Content-Range: bytes */%lld\r\n", (long long)size);
+	return answer_plain(c, 416, fields, NULL);
+}
+
+static enum step answer_not_modified(struct conn *c)
+{
+	char fields[160];
+	struct text t = {.buf = fields, .room = sizeof(fields) - 1};
+
+	put_validators(&t, c->object);
+	fields[t.size] = '\0';
+	return answer_plain(c, 304, fields, NULL);
+}
+
+static struct multipart *make_parts(const struct byte_range *ranges, int count)
+{
+	const size_t size = (size_t)count * sizeof(*ranges);
+	struct multipart *parts = malloc(sizeof(*parts) + size);
+
+	if (parts) {
+		parts->count = count;
+		parts->next = 0;
+		memcpy(parts->range, ranges, size);
+	}
+	return parts;
+}
+
+/* Sets at, end, open_ended, parts. 200, 206 or 416. */
+static int choose_bytes(struct conn *c, const struct http_request *r)
+{
+	struct object *o = c->object;
+	struct byte_range ranges[RANGES_MAX];
+	int n = range_counts(r, o) ? http_range_parse(r->range, o->st.st_size, o->live, ranges) : 0;
+
+	c->at = 0;
+	c->end = o->st.st_size;
+	c->open_ended = o->live;
+	if (n < 0)
+		return 416;
+	if (n == 0 || (n > 1 && o->live))
+		return 200; /* the whole is always a permitted answer */
+	if (n > 1) {
+		c->parts = make_parts(ranges, n);
+		return c->parts ? 206 : 200;
+	}
+	c->at = ranges[0].first;
+	c->open_ended = ranges[0].last == RANGE_FOREVER;
+	c->end = c->open_ended ? o->st.st_size : ranges[0].last + 1;
+	return 206;
+}
+
+/* The first byte that the response will need. */
+static int64_t first_byte(const struct conn *c)
+{
+	int64_t first = c->at;
+
+	for (int i = 0; c->parts && i < c->parts->count; i++) {
+		if (i == 0 || c->parts->range[i].first < first)
+			first = c->parts->range[i].first;
+	}
+	return first;
+}
+
+/* Takes part in the object's release. 0, or the status to answer with. */
+static int join_readers(struct conn *c)
+{
+	struct worker *w = c->worker;
+	struct object *o = c->object;
+	const enum release_mode mode = w->server->options.release;
+	int err;
+
+	if (mode == RELEASE_NEVER || w->request.method == HTTP_HEAD)
+		return 0;
+	err = release_join(&w->server->release, &c->reader, o->fd, o->live, first_byte(c),
+			   &c->peer);
+	if (err == -ENODATA) {
+		o->given = release_given(o->fd, &o->st, true);
+		return 410;
+	}
+	/* Parts out of order prove nothing about what lies between them. */
+	if (!err && c->parts)
+		c->reader.counts = false;
+	return err == -ENOENT ? 404 : err ? 503 : 0;
+}
+
+static enum step answer_object(struct conn *c, const struct http_request *r, bool encoded)
+{
+	struct object *o = c->object;
+	int status = preconditions(r, o);
+
+	if (status == 304)
+		return answer_not_modified(c);
+	if (status == 412)
+		return answer_plain(c, 412, "", NULL);
+	status = choose_bytes(c, r);
+	if (status == 416)
+		return answer_no_range(c, o->st.st_size);
+	if (first_byte(c) < o->given)
+		return answer_gone(c, o->given);
+	switch (join_readers(c)) {
+	case 0: break;
+	case 404: return answer_plain(c, 404, "", NULL);
+	case 410: return answer_gone(c, o->given);
+	default: return answer_plain(c, 503, "", NULL);
+	}
+	if (c->reader.holding && (o->live || o->given > 0))
+		conn_expect_acks(c);
+	return send_object(c, status, encoded);
+}
+
+/* ---- which object ---- */
+
+static int status_of(int err)
+{
+	switch (err) {
+	case -EACCES:
+	case -EPERM: return 403;
+	case -EMFILE:
+	case -ENFILE:
+	case -ENOMEM: return 503;
+	case -EIO: return 500;
+	default: return 404;
+	}
+}
+
+static enum step answer_options(struct conn *c)
+{
+	if (!c->worker->server->options.cors)
+		return answer_plain(c, 405, "Allow: GET, HEAD\r\n", NULL);
+	return answer_body(c, 204,
+			   "Allow: GET, HEAD, OPTIONS\r\n"
+			   "Access-Control-Allow-Methods: GET, HEAD\r\n"
+			   "Access-Control-Allow-Headers: Range, If-Range\r\n"
+			   "Access-Control-Max-Age: 86400\r\n",
+			   "", &(struct text){0});
+}
+
+static enum step answer_metrics(struct conn *c, const struct http_request *r)
+{
+	struct text body = {0};
+	enum step step;
+
+	if (strcmp(r->path, "/metrics") != 0)
+		return answer_plain(c, 404, "", "Not Found: metrics are at /metrics");
+	if (metrics_format(c->worker->server, &body))
+		return answer_plain(c, 503, "", NULL);
+	step = answer_body(c, 200, "", "application/openmetrics-text; version=1.0.0; charset=utf-8",
+			   &body);
+	free(body.buf);
+	return step;
+}
+
+static enum step answer_listing(struct conn *c, const struct http_request *r, struct site *site,
+				const char *path)
+{
+	const bool json = http_accepts(r->accept, "application/json");
+	struct text body = {0};
+	enum step step;
+	int err;
+
+	if (r->path[r->path_size - 1] != '/')
+		return answer_plain(c, 404, "", "Not Found: a folder's list is at its name and /");
+	err = listing_format(site_root(site, c->worker->loop.now_ns), path, r->path, json, &body);
+	if (err)
+		return answer_plain(c, status_of(err), "", NULL);
+	step = answer_body(c, 200, "Cache-Control: no-cache\r\nVary: Accept\r\n",
+			   json ? "application/json" : "text/html; charset=utf-8", &body);
+	free(body.buf);
+	return step;
+}
+
+/* Opens what the path names into c->object; *encoded if that is its .zst. 0 or -errno. */
+static int open_object(struct conn *c, const struct http_request *r, struct site *site,
+		       const char *path, bool *encoded)
+{
+	struct worker *w = c->worker;
+	int err = store_get(&w->store, site, path, w->loop.now_ns, &c->object);
+	char compressed[OBJECT_PATH_MAX + 1];
+
+	*encoded = false;
+	if (err != -ENOENT || !r->accept_encoding.at || !http_accepts(r->accept_encoding, "zstd"))
+		return err;
+	if (*path == '\0' ||
+	    snprintf(compressed, sizeof(compressed), "%s.zst", path) >= (int)sizeof(compressed))
+		return err;
+	err = store_get(&w->store, site, compressed, w->loop.now_ns, &c->object);
+	*encoded = !err;
+	return err;
+}
+
+enum step answer_request(struct conn *c, const struct http_request *r)
+{
+	struct worker *w = c->worker;
+	const char *path;
+	struct site *site;
+	bool encoded;
+	int err;
+
+	if (c->metrics)
+		return answer_metrics(c, r);
+	if (r->method == HTTP_OPTIONS)
+		return answer_options(c);
+	site = sites_find(&w->sites, r->path, &path);
+	if (!site)
+		return answer_plain(c, 404, "", NULL);
+	if (!w->expire_timer.slot)
+		loop_timer_set(&w->loop, &w->expire_timer, w->loop.now_ns + OBJECT_IDLE_NS);
+	if (w->server->options.listing && (!*path || r->path[r->path_size - 1] == '/'))
+		return answer_listing(c, r, site, path);
+	err = open_object(c, r, site, path, &encoded);
+	if (err)
+		return answer_plain(c, status_of(err), "", NULL);
+	site->requests++;
+	return answer_object(c, r, encoded);
+}

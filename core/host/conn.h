@@ -1,0 +1,77 @@
+/* One client's connection: what conn.c, which moves bytes, and answer.c, which decides, share. */
+#pragma once
+
+#include "host/text.h"
+#include "host/worker.h"
+
+enum conn_state { CONN_HEAD, CONN_SEND, CONN_ACK, CONN_LINGER };
+
+/* What a step left the connection in. */
+enum step { STEP_GO_ON, STEP_WAIT, STEP_CLOSE, STEP_RESET };
+
+/* The ranges of a multipart response; `next` is the one that comes when this one is out. */
+struct multipart {
+	int count, next;
+	struct byte_range range[];
+};
+
+struct conn {
+	struct watch watch;
+	struct timer timer; /* fires at or before `deadline_ns` */
+	int64_t deadline_ns;
+	struct worker *worker;
+	struct list all, runnable, waiting, acking;
+	struct peer peer;
+
+	enum conn_state state;
+	bool readable, writable, hung_up; /* hung_up: the client will send no more */
+	bool metrics;			  /* came by the metrics' own address */
+	bool close;			  /* after this response */
+	bool linger;			  /* … having refused what may still come */
+	bool chunked;
+	bool fin; /* we have sent ours */
+
+	char *in; /* saved input: HTTP_HEAD_MAX bytes, or NULL */
+	size_t in_size, scanned;
+	char *out; /* saved output, or NULL */
+	size_t out_at, out_size;
+
+	struct object *object; /* being sent */
+	int64_t at, end;       /* its bytes still to go; live: as far as it has grown */
+	int64_t chunk;	       /* of these, announced in the chunk under way */
+	bool started;	       /* a chunk has been sent before */
+	bool open_ended;       /* goes on to the end, wherever that will be */
+	struct multipart *parts;
+	struct reader reader;
+
+	int status; /* of the response under way; 0: none */
+	size_t head_size;
+	uint64_t sent; /* of it, head included */
+	int64_t began_ns;
+	char *log; /* what the access log will say of the request; see host/access_log.h */
+};
+
+/* ---- conn.c ---- */
+
+/* Sends, and saves the rest. `more`: a body follows at once. 0, or -errno when all is lost. */
+int conn_put(struct conn *c, const char *data, size_t size, bool more);
+
+/* Ends this response's hold on its object, and releases that if it is time. */
+void conn_leave_object(struct conn *c);
+
+/* Looks after acknowledgements from now on, by the timer. */
+void conn_expect_acks(struct conn *c);
+
+/* ---- answer.c: each begins a response, and leaves the connection in SEND or better ---- */
+
+/* Answers a request that was understood: `r` is the worker's. */
+enum step answer_request(struct conn *c, const struct http_request *r);
+
+/* Answers without an object, with `fields` (each with its CR LF) and a line of text. */
+enum step answer_plain(struct conn *c, int status, const char *fields, const char *why);
+
+/* Answers what could not be understood: nothing that follows can be, either. */
+enum step answer_refuse(struct conn *c, int status);
+
+/* The next part's head of a multipart response, or its end. */
+enum step answer_next_part(struct conn *c);

@@ -1,0 +1,150 @@
+#include "host/sweep.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/confine.h"
+#include "space/live.h"
+#include "space/name.h"
+
+struct found {
+	int64_t used_ns; /* when it was last written or read, of CLOCK_REALTIME */
+	struct stat st;
+	char *path;
+};
+
+struct walk {
+	struct found *found;
+	size_t count, room, names;
+};
+
+static int64_t to_ns(struct timespec t)
+{
+	return t.tv_sec * NS_PER_S + t.tv_nsec;
+}
+
+static int64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_REALTIME, &t);
+	return to_ns(t);
+}
+
+static void take_file(struct walk *w, const char *path, const struct stat *st)
+{
+	const int64_t written = to_ns(st->st_mtim), read = to_ns(st->st_atim);
+	char *copy;
+
+	if (w->count == w->room) {
+		const size_t room = w->room ? 2 * w->room : 256;
+		struct found *grown = realloc(w->found, room * sizeof(*grown));
+
+		if (!grown)
+			return;
+		w->found = grown;
+		w->room = room;
+	}
+	copy = strdup(path);
+	if (!copy)
+		return;
+	w->found[w->count++] = (struct found){written > read ? written : read, *st, copy};
+}
+
+static DIR *open_folder(int rootfd, const char *path)
+{
+	cleanup_fd int fd = confine_open(rootfd, *path ? path : ".", O_RDONLY | O_DIRECTORY, 0);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+	if (dir)
+		fd = -1;
+	return dir;
+}
+
+static void walk_folder(struct walk *w, int rootfd, const char *path, int depth)
+{
+	cleanup_dir DIR *dir = open_folder(rootfd, path);
+	const struct dirent *d;
+
+	while (dir && (d = readdir(dir)) != NULL && w->names++ < SWEEP_NAMES_MAX) {
+		char child[OBJECT_PATH_MAX + 1];
+		struct stat st;
+
+		if (snprintf(child, sizeof(child), "%s%s%s", path, *path ? "/" : "", d->d_name) >=
+			    (int)sizeof(child) ||
+		    !object_path_valid(child) ||
+		    fstatat(dirfd(dir), d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		if (S_ISREG(st.st_mode))
+			take_file(w, child, &st);
+		else if (S_ISDIR(st.st_mode) && depth < SWEEP_DEPTH_MAX)
+			walk_folder(w, rootfd, child, depth + 1);
+	}
+}
+
+static void walk_free(struct walk *w)
+{
+	for (size_t i = 0; i < w->count; i++)
+		free(w->found[i].path);
+	free(w->found);
+}
+
+static bool remove_one(struct release *r, int rootfd, const struct found *f)
+{
+	uint64_t beat;
+
+	return live_look(rootfd, f->path, &beat) == 0 && release_remove(r, rootfd, f->path, &f->st);
+}
+
+unsigned sweep_old(struct release *r, int rootfd, int64_t ttl_ns)
+{
+	const int64_t before = now_ns() - ttl_ns;
+	struct walk w = {0};
+	unsigned removed = 0;
+
+	walk_folder(&w, rootfd, "", 0);
+	for (size_t i = 0; i < w.count; i++)
+		removed += w.found[i].used_ns < before && remove_one(r, rootfd, &w.found[i]);
+	walk_free(&w);
+	return removed;
+}
+
+/* Blocks above `percent` of the space's size; negative: so many below. */
+static int64_t excess(int rootfd, int percent)
+{
+	struct statvfs v;
+
+	if (fstatvfs(rootfd, &v) < 0 || v.f_blocks == 0)
+		return -1;
+	return (int64_t)(v.f_blocks - v.f_bfree) - (int64_t)v.f_blocks * percent / 100;
+}
+
+static int by_use(const void *a, const void *b)
+{
+	const struct found *x = a, *y = b;
+
+	return x->used_ns < y->used_ns ? -1 : x->used_ns > y->used_ns;
+}
+
+unsigned sweep_full(struct release *r, int rootfd)
+{
+	struct walk w = {0};
+	unsigned removed = 0;
+
+	if (excess(rootfd, SWEEP_HIGH) <= 0)
+		return 0;
+	walk_folder(&w, rootfd, "", 0);
+	if (w.count > 0)
+		qsort(w.found, w.count, sizeof(*w.found), by_use);
+	for (size_t i = 0; i < w.count && excess(rootfd, SWEEP_LOW) > 0; i++)
+		removed += remove_one(r, rootfd, &w.found[i]);
+	walk_free(&w);
+	return removed;
+}

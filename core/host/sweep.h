@@ -1,0 +1,25 @@
+/*
+ * Release by age or by need, without a client that asks: --release ttl and lru.
+ *
+ * An object's age counts from when it was last written or read, whichever is later: the file's own
+ * times, as a reader that leaves sets its access time. So a restart forgets nothing. Live objects
+ * and those that are being read are passed over. For `lru` a space is looked at when more than
+ * SWEEP_HIGH percent of it is used, until SWEEP_LOW percent are.
+ */
+#pragma once
+
+#include "host/release.h"
+#include "host/site.h"
+
+#define SWEEP_HIGH 90
+#define SWEEP_LOW  80
+
+/* So many names of a space are looked at in one sweep; a guest may have made a million. */
+#define SWEEP_NAMES_MAX 65536
+#define SWEEP_DEPTH_MAX 8
+
+/* Removes what is older than ttl_ns. The number of objects removed. */
+unsigned sweep_old(struct release *r, int rootfd, int64_t ttl_ns);
+
+/* Removes the eldest while the space is too full. The number of objects removed. */
+unsigned sweep_full(struct release *r, int rootfd);
