@@ -112,10 +112,10 @@ int job_wait(struct job *j, int err, uint64_t want)
 {
 	if (err != -ENOSPC && err != -EDQUOT)
 		return err;
-	do
-		err = room_step(&j->room, want);
-	while (err == -EAGAIN);
-	return err;
+	/* There is nothing to give back, but an elder shall know that somebody waits. */
+	while ((err = room_step(&j->room, want)) == -EAGAIN && j->lockfd >= 0)
+		(void)turn_step(&j->turn);
+	return err == -EAGAIN ? 0 : err;
 }
 
 static int job_open(struct job *j)
@@ -124,8 +124,10 @@ static int job_open(struct job *j)
 
 	if (err)
 		return err;
-	if (j->lockfd < 0)
+	if (j->lockfd < 0) {
 		j->lockfd = confine_open(j->rootfd, SPACE_LOCK, O_RDWR | O_CREAT, 0600);
+		turn_init(&j->turn, j->lockfd);
+	}
 	if (j->lockfd < 0)
 		return j->lockfd;
 	err = lock_byte_wait(j->lockfd, LOCK_HOUSE);
@@ -169,7 +171,7 @@ int job_begin(struct job *j, const char *dir, enum record_kind kind, int64_t max
 		err = job_open(j);
 	while (err && (err = job_wait(j, err, RECORD_MAX)) == 0);
 	room_taken(&j->room);
-	turn_init(&j->turn, j->lockfd);
+	turn_end(&j->turn);
 	return err ? begin_failed(dir, err, e) : 0;
 }
 

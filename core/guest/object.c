@@ -14,6 +14,9 @@
 #include "guest/stop.h"
 #include "space/layout.h"
 
+/* Records and markers, which are in a space besides parts. */
+#define ALONE_SLACK ((uint64_t)64 * 1024)
+
 static bool taken(int rootfd, const char *path)
 {
 	struct stat st;
@@ -74,14 +77,19 @@ static int aside_open(void)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Copies the part behind the unnamed file `fd`'s end. */
+static size_t piece_of(uint64_t left)
+{
+	return left < SPACE_PIECE ? (size_t)left : SPACE_PIECE;
+}
+
+/* Copies the part into the unnamed file `fd`: its `size` bytes, of which the file may have more. */
 static int aside_copy(const struct publish *p, int fd)
 {
 	cleanup_free char *piece = malloc(SPACE_PIECE);
 	uint64_t at = 0;
 
 	while (piece && at < p->size) {
-		ssize_t n = pread(p->fd, piece, SPACE_PIECE, (off_t)at);
+		ssize_t n = pread(p->fd, piece, piece_of(p->size - at), (off_t)at);
 		int err = n <= 0 ? (n < 0 ? -errno : -EIO) : io_write_all(fd, piece, (size_t)n);
 
 		if (err)
@@ -116,15 +124,24 @@ static int give_back(struct object *o)
 	return publish_rewind(&o->publish);
 }
 
-static void warn_larger(struct object *o, uint64_t want)
+/* Blocked though nobody else has anything in the space: no client can make room for it. */
+static bool alone(const struct object *o)
 {
-	uint64_t size, free;
+	struct room_view view;
+	struct stat st;
 
-	if (o->warned || room_look(&o->job->room, &size, &free) || o->publish.size + want <= size)
+	if (room_look(&o->job->room, &view) || fstat(o->publish.fd, &st) < 0)
+		return false;
+	return view.size - view.free <= (uint64_t)st.st_blocks * 512 + view.unit + ALONE_SLACK;
+}
+
+static void warn_alone(struct object *o)
+{
+	if (o->warned || !o->publish.part[0] || !alone(o))
 		return;
 	o->warned = true;
-	log_warn("%s: larger than its whole space, waiting (memnet share resize on the host, or "
-		 "--live)",
+	log_warn("%s: fills its whole space and has more to come, waiting (memnet share resize on "
+		 "the host, or --live)",
 		 o->path);
 }
 
@@ -133,8 +150,7 @@ static int blocked(struct object *o, int err, uint64_t want)
 {
 	if (err != -ENOSPC && err != -EDQUOT)
 		return err;
-	if (o->publish.part[0])
-		warn_larger(o, want);
+	warn_alone(o);
 	while ((err = room_step(&o->job->room, want)) == -EAGAIN) {
 		if (turn_step(&o->job->turn) && can_give(o))
 			return -ECANCELED;
@@ -163,11 +179,11 @@ static int put(struct object *o, const char **data, size_t *size)
 /* Whether what was given back may be taken again out of turn: without it mattering to an elder. */
 static bool plenty(const struct object *o)
 {
-	uint64_t size, free;
+	struct room_view view;
 
-	if (room_look(&o->job->room, &size, &free) || free / 2 < o->aside)
+	if (room_look(&o->job->room, &view) || view.free / 2 < o->aside)
 		return false;
-	return free > size / 2 || !turn_hungry(&o->job->turn);
+	return view.free > view.size / 2 || !turn_hungry(&o->job->turn);
 }
 
 static int wait_turn(struct object *o)
@@ -186,7 +202,8 @@ static int take_back(struct object *o)
 	int err = piece ? wait_turn(o) : -ENOMEM;
 
 	while (!err && o->publish.size < o->aside) {
-		ssize_t n = pread(o->asidefd, piece, SPACE_PIECE, (off_t)o->publish.size);
+		ssize_t n = pread(o->asidefd, piece, piece_of(o->aside - o->publish.size),
+				  (off_t)o->publish.size);
 		const char *data = piece;
 		size_t size = n > 0 ? (size_t)n : 0;
 
@@ -219,6 +236,9 @@ int object_write(struct object *o, const void *data, size_t size)
 
 int object_idle(struct object *o)
 {
+	/* An elder that has nothing to write keeps others from their turn. */
+	if (o->asidefd < 0)
+		turn_end(&o->job->turn);
 	return o->asidefd < 0 && can_give(o) && turn_hungry(&o->job->turn) ? give_back(o) : 0;
 }
 
