@@ -34,6 +34,7 @@ setup()
 
 teardown()
 {
+	[ -z "${holder:-}" ] || kill "$holder" 2>/dev/null || true
 	for space in $(share list -H | cut -f 1); do
 		share destroy --force "$space"
 	done
@@ -162,9 +163,12 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 @test "a monitor that another client holds" {
 	socat UNIX-CONNECT:"$MEMNET_RUNTIME_DIR/.qmp/web1.sock" EXEC:'sleep 100' 3>&- &
 	holder=$!
-	until fails 6 'does not greet' create web1/out --size 1M --wait 200ms; do :; done
-	[ "$(share list --wait 100ms | wc -l)" = 0 ]
+	until [[ $(share check web1 --wait 200ms) == *"does not greet"* ]]; do :; done
+	fails 6 'does not greet' create web1/out --size 1M --wait 200ms
+	[ -z "$(share list --wait 100ms)" ]
 	kill "$holder"
+	wait "$holder" || true
+	holder=
 	share create web1/out --size 1M
 }
 
