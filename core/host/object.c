@@ -1,5 +1,6 @@
 #include "host/object.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -218,7 +219,7 @@ int store_get(struct store *store, struct site *site, const char *path, int64_t 
 	      struct object **out)
 {
 	const unsigned hash = hash_of(site, path);
-	struct object *known = find(store, site, path, hash), *o;
+	struct object *known = find(store, site, path, hash), *o = NULL;
 	int err;
 
 	if (!object_path_valid(path))
@@ -236,6 +237,7 @@ int store_get(struct store *store, struct site *site, const char *path, int64_t 
 			object_forget(known);
 		return err;
 	}
+	assert(o);
 	/* A live object's readers share it, so that one look serves them all. */
 	if (known && known->live && o->live && !known->broken && known->st.st_ino == o->st.st_ino &&
 	    known->st.st_dev == o->st.st_dev) {
