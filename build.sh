@@ -28,8 +28,8 @@ packages_of() {
 		echo "qemu-system-$qemu" busybox-static curl zstd jq iproute2 procps socat
 		;;
 	test)
-		echo perl bats git clang libclang-rt-dev libc6-dev clang-format clang-tidy shellcheck \
-			mandoc bash zsh fish tmux iputils-ping ffmpeg
+		echo perl bats git clang libclang-rt-dev libc6-dev clang-format clang-tidy cppcheck \
+			shellcheck mandoc bash zsh fish tmux iputils-ping ffmpeg
 		;;
 	esac
 }

@@ -68,7 +68,7 @@ static bool opt_matches(const struct opt *o, char letter, const char *name, size
 {
 	if (letter)
 		return o->key == letter;
-	return o->name && strlen(o->name) == len && memcmp(o->name, name, len) == 0;
+	return name && o->name && strlen(o->name) == len && memcmp(o->name, name, len) == 0;
 }
 
 const struct opt *command_opt(const struct command *command, char letter, const char *name,
@@ -98,8 +98,8 @@ static void take_common(struct invocation *inv, int key)
 	case 'j': c->json = true; break;
 	case 'H': c->bare = true; break;
 	case 'p': c->exact = true; break;
-	case 'q': c->quiet = true; break;
-	case 'v': c->verbose = true; break;
+	case 'q': c->quiet++; break;
+	case 'v': c->verbose++; break;
 	case 'n': c->dry_run = true; break;
 	case OPT_CONFIG:
 		c->config = inv->value;
@@ -139,11 +139,43 @@ static int take_long(struct invocation *inv, const struct opt **out)
 	return 0;
 }
 
+static const struct opt *number_opt(const struct command *command)
+{
+	const struct opt *o = command->opts;
+
+	while (o && o->key && o->key != OPT_NUMBER)
+		o++;
+	return o && o->key ? o : NULL;
+}
+
+/* A number that is an option itself: 19 of "-19v". NULL if the cluster begins with none. */
+static const struct opt *take_number(struct invocation *inv)
+{
+	size_t len = strspn(inv->cluster, "0123456789");
+	const struct opt *o = len > 0 ? number_opt(inv->command) : NULL;
+
+	if (!o || len >= sizeof(inv->number) ||
+	    (len == 1 && command_opt(inv->command, *inv->cluster, NULL, 0)))
+		return NULL;
+	memcpy(inv->number, inv->cluster, len);
+	inv->number[len] = '\0';
+	inv->value = inv->number;
+	inv->cluster = inv->cluster[len] ? inv->cluster + len : NULL;
+	return o;
+}
+
 /* One letter of "-abVALUE" or "-b VALUE". */
 static int take_letter(struct invocation *inv, const struct opt **out)
 {
-	char letter[3] = {'-', *inv->cluster++, '\0'};
-	const struct opt *o = command_opt(inv->command, letter[1], NULL, 0);
+	char letter[3] = {'-', '\0', '\0'};
+	const struct opt *o = take_number(inv);
+
+	if (o) {
+		*out = o;
+		return 0;
+	}
+	letter[1] = *inv->cluster++;
+	o = command_opt(inv->command, letter[1], NULL, 0);
 
 	if (*inv->cluster == '\0')
 		inv->cluster = NULL;
@@ -251,13 +283,16 @@ int output_finish(int status)
 
 static void usage_option(const struct opt *o, FILE *out)
 {
-	char left[64], letter[8] = "";
+	const char *value = o->key == OPT_NUMBER ? NULL : o->value;
+	char left[64], letter[16] = "";
 
-	if (o->key < 256)
+	if (o->key == OPT_NUMBER)
+		snprintf(letter, sizeof(letter), "-%s", o->value);
+	else if (o->key < 256)
 		snprintf(letter, sizeof(letter), "-%c%s", o->key, o->name ? ", " : "");
-	snprintf(left, sizeof(left), "%4s%s%s%s%s%s", letter, o->name ? "--" : "",
-		 o->name ? o->name : "", o->value ? (o->optional ? "[=" : " ") : "",
-		 o->value ? o->value : "", o->optional ? "]" : "");
+	snprintf(left, sizeof(left), "%-4s%s%s%s%s%s", letter, o->name ? "--" : "",
+		 o->name ? o->name : "", value ? (o->optional ? "[=" : " ") : "",
+		 value ? value : "", o->optional ? "]" : "");
 	fprintf(out, "  %-28s %s\n", left, o->help);
 }
 

@@ -11,7 +11,9 @@
 #include "base/error.h"
 
 /*
- * One option. `key` is its letter, or any number above 255 for one without. `value` is the
+ * One option. `key` is its letter, any number above 255 for one without, or OPT_NUMBER for one that
+ * is a number itself, as -19: that stands in `value` (and may be followed by more letters; a single
+ * digit that has a row of its own is that option). `value` is the
  * placeholder of its value in the usage ("SIZE"), NULL for a switch; completion knows FILE, DIR, VM
  * and VM/SPACE, and lists such as "q35|pc".
  */
@@ -22,6 +24,7 @@ struct opt {
 	const char *help;
 	bool optional; /* the value may be left out, and stands only behind '=' */
 };
+#define OPT_NUMBER 255
 #define OPT_END                                                                                    \
 	{                                                                                          \
 		0, NULL, NULL, NULL, false                                                         \
@@ -32,8 +35,8 @@ struct common {
 	bool json;		 /* -j: one object, or one a line for streams of events */
 	bool bare;		 /* -H: tab-separated, no header */
 	bool exact;		 /* -p: exact numbers */
-	bool quiet;		 /* -q */
-	bool verbose;		 /* -v */
+	unsigned quiet;		 /* -q, how often */
+	unsigned verbose;	 /* -v, how often */
 	bool dry_run;		 /* -n: say what would be done */
 	const char *config;	 /* --config, MEMNET_CONF, /etc/memnet/memnet.conf */
 	bool config_given;	 /* by the option or the variable: it must then exist */
@@ -65,6 +68,7 @@ struct invocation {
 	struct common common;
 	char **argv;	   /* the words not looked at yet; NULL-terminated */
 	char *cluster;	   /* the rest of "-abc" */
+	char number[12];   /* the value of OPT_NUMBER */
 	const char *value; /* of the option opts_next() returned; NULL if it has none */
 	char **operands;   /* after OPTS_END: what is not an option, NULL-terminated */
 	int operand_count;

@@ -23,8 +23,9 @@
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
 
-/* A folder is read no further than this: a shell that waits for a list nobody reads is stuck. */
-#define ENTRIES_MAX 4096
+/* Folders are read no further than this: a list that long helps nobody, and a shell waits for it.
+ */
+#define ENTRIES_MAX 1024
 
 struct completion {
 	const struct command *command;
@@ -36,9 +37,10 @@ struct completion {
 	const char *word;
 	int typed; /* how much of the word precedes the value: "--name=" */
 	FILE *out;
+	int entries; /* that may still be read from folders */
 };
 
-static void candidate(const struct completion *c, const char *text, int len, const char *help)
+static void candidate(struct completion *c, const char *text, int len, const char *help)
 {
 	const char *value = c->word + c->typed;
 	size_t begun = strlen(value);
@@ -51,7 +53,7 @@ static void candidate(const struct completion *c, const char *text, int len, con
 	fputc('\n', c->out);
 }
 
-static void whole_candidate(const struct completion *c, const char *text, const char *help)
+static void whole_candidate(struct completion *c, const char *text, const char *help)
 {
 	candidate(c, text, (int)strlen(text), help);
 }
@@ -65,14 +67,14 @@ static bool is_folder(int dirfd, const struct dirent *entry)
 	return fstatat(dirfd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode);
 }
 
-typedef void on_name(const struct completion *c, int dirfd, const char *vm, const char *name);
+typedef void on_name(struct completion *c, int dirfd, const char *vm, const char *name);
 
 /* Calls `on` for each folder in folder `path` that has the name of a VM or a space. */
-static void each_name(const struct completion *c, int dirfd, const char *path, const char *vm,
+static void each_name(struct completion *c, int dirfd, const char *path, const char *vm,
 		      on_name *on)
 {
-	cleanup_fd int fd =
-		openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (vm ? O_NOFOLLOW : 0));
+	int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (vm ? O_NOFOLLOW : 0);
+	cleanup_fd int fd = path ? openat(dirfd, path, flags) : -1;
 	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	const struct dirent *entry;
 	int pool = fd;
@@ -80,19 +82,19 @@ static void each_name(const struct completion *c, int dirfd, const char *path, c
 	if (!dir)
 		return;
 	fd = -1; /* it is the DIR's now */
-	for (int i = 0; i < ENTRIES_MAX && (entry = readdir(dir)) != NULL; i++) {
+	while (c->entries-- > 0 && (entry = readdir(dir)) != NULL) {
 		if (name_part_valid(entry->d_name) && is_folder(pool, entry))
 			on(c, pool, vm, entry->d_name);
 	}
 }
 
-static void vm_candidate(const struct completion *c, int dirfd, const char *vm, const char *name)
+static void vm_candidate(struct completion *c, int dirfd, const char *vm, const char *name)
 {
 	(void)dirfd, (void)vm;
 	whole_candidate(c, name, "VM");
 }
 
-static void space_candidate(const struct completion *c, int dirfd, const char *vm, const char *name)
+static void space_candidate(struct completion *c, int dirfd, const char *vm, const char *name)
 {
 	char text[2 * NAME_PART_MAX + 2];
 
@@ -101,33 +103,33 @@ static void space_candidate(const struct completion *c, int dirfd, const char *v
 	whole_candidate(c, text, "space");
 }
 
-static void vm_spaces(const struct completion *c, int dirfd, const char *vm, const char *name)
+static void vm_spaces(struct completion *c, int dirfd, const char *vm, const char *name)
 {
 	(void)vm;
 	each_name(c, dirfd, name, name, space_candidate);
 }
 
-static void complete_vm(const struct completion *c)
+static void complete_vm(struct completion *c)
 {
 	each_name(c, AT_FDCWD, c->runtime_dir, NULL, vm_candidate);
 }
 
-static void complete_space(const struct completion *c)
+static void complete_space(struct completion *c)
 {
 	each_name(c, AT_FDCWD, c->runtime_dir, NULL, vm_spaces);
 }
 
-static void complete_file(const struct completion *c)
+static void complete_file(struct completion *c)
 {
 	fputs(":file\n", c->out);
 }
 
-static void complete_dir(const struct completion *c)
+static void complete_dir(struct completion *c)
 {
 	fputs(":dir\n", c->out);
 }
 
-static void complete_command(const struct completion *c)
+static void complete_command(struct completion *c)
 {
 	fputs(c->rest ? ":file\n" : ":command\n", c->out);
 }
@@ -138,12 +140,12 @@ static bool is_kind(const char *text, size_t len, const char *kind)
 }
 
 /* One alternative of a placeholder. */
-static void complete_alternative(const struct completion *c, const char *text, size_t len,
+static void complete_alternative(struct completion *c, const char *text, size_t len,
 				 const char *help)
 {
 	static const struct {
 		const char *kind;
-		void (*complete)(const struct completion *c);
+		void (*complete)(struct completion *c);
 	} kinds[] = {{"VM", complete_vm},     {"VM/SPACE", complete_space},
 		     {"FILE", complete_file}, {"PATH", complete_file},
 		     {"DIR", complete_dir},   {"COMMAND", complete_command}};
@@ -164,7 +166,7 @@ static void complete_alternative(const struct completion *c, const char *text, s
 
 /* A placeholder, or one word of the operands; what brackets and ellipses enclose or follow is not
  * for completion. */
-static void complete_placeholder(const struct completion *c, const char *text, size_t len,
+static void complete_placeholder(struct completion *c, const char *text, size_t len,
 				 const char *help)
 {
 	size_t from = text[0] == '[';
@@ -199,7 +201,7 @@ static const char *operand_placeholder(const char *operands, int index, bool beh
 	return last && memmem(last, *len, "…", strlen("…")) ? last : NULL;
 }
 
-static void complete_operand(const struct completion *c)
+static void complete_operand(struct completion *c)
 {
 	const char *operands = c->command->operands;
 	bool behind = c->ended && operands && strstr(operands, "-- ");
@@ -211,15 +213,17 @@ static void complete_operand(const struct completion *c)
 		complete_placeholder(c, text, len, NULL);
 }
 
-static void complete_value(const struct completion *c, const struct opt *o)
+static void complete_value(struct completion *c, const struct opt *o)
 {
 	complete_placeholder(c, o->value, strlen(o->value), o->help);
 }
 
-static void option_candidate(const struct completion *c, const struct opt *o)
+static void option_candidate(struct completion *c, const struct opt *o)
 {
 	char text[64];
 
+	if (o->key == OPT_NUMBER)
+		return;
 	if (o->name)
 		snprintf(text, sizeof(text), "--%s", o->name);
 	else
@@ -227,7 +231,7 @@ static void option_candidate(const struct completion *c, const struct opt *o)
 	whole_candidate(c, text, o->help);
 }
 
-static void complete_option(const struct completion *c)
+static void complete_option(struct completion *c)
 {
 	for (const struct opt *o = c->command->opts; o && o->key; o++)
 		option_candidate(c, o);
@@ -243,8 +247,7 @@ static bool wants_value(const struct opt *o)
 }
 
 /* The option whose value begins at `*value`, in "--name=VALUE". */
-static const struct opt *long_option(const struct completion *c, const char *word,
-				     const char **value)
+static const struct opt *long_option(struct completion *c, const char *word, const char **value)
 {
 	size_t len = strcspn(word, "=");
 	const struct opt *o = command_opt(c->command, 0, word + 2, len - 2);
@@ -254,7 +257,7 @@ static const struct opt *long_option(const struct completion *c, const char *wor
 }
 
 /* The last option of "-abc" if its value is the next word. */
-static const struct opt *pending_letter(const struct completion *c, const char *letters)
+static const struct opt *pending_letter(struct completion *c, const char *letters)
 {
 	for (; *letters; letters++) {
 		const struct opt *o = command_opt(c->command, *letters, NULL, 0);
@@ -267,7 +270,7 @@ static const struct opt *pending_letter(const struct completion *c, const char *
 
 static void take_value(struct completion *c, const struct opt *o, const char *value)
 {
-	if (o->name && strcmp(o->name, "runtime-dir") == 0)
+	if (value && o->name && strcmp(o->name, "runtime-dir") == 0)
 		c->runtime_dir = value;
 }
 
@@ -374,7 +377,9 @@ static void give_up(int signal_number)
 
 int complete_main(const struct command *const *table, const struct command *command, char **words)
 {
-	struct completion c = {.command = command, .runtime_dir = common_defaults().runtime_dir};
+	struct completion c = {.command = command,
+			       .runtime_dir = common_defaults().runtime_dir,
+			       .entries = ENTRIES_MAX};
 	cleanup_free char *text = NULL;
 	size_t size = 0;
 

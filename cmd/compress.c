@@ -1,8 +1,331 @@
 #include "cmd/command.h"
 
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cjson/cJSON.h>
+
+#include "base/json.h"
+#include "base/log.h"
+#include "cmd/options.h"
+#include "guest/compress.h"
+#include "guest/stop.h"
+
+enum {
+	OPT_FAST = 256,
+	OPT_ULTRA,
+	OPT_LONG,
+	OPT_TO,
+	OPT_LIVE,
+	OPT_MAX_WAIT,
+	OPT_RM,
+	OPT_FILELIST,
+	OPT_NO_CHECK,
+};
+
+static const struct opt opts[] = {
+	{OPT_NUMBER, NULL, "LEVEL", "compression level, 1 to 19 (3); to 22 with --ultra", false},
+	{OPT_FAST, "fast", "N", "faster than level 1, N times over", true},
+	{OPT_ULTRA, "ultra", NULL, "allow levels 20 to 22", false},
+	{OPT_LONG, "long", "LOG", "find matches far apart, in a window of 2^LOG bytes (27)", true},
+	{'T', "threads", "N", "compress with N threads; 0: one for each CPU", false},
+	{OPT_NO_CHECK, "no-check", NULL, "leave the checksum out", false},
+	{'z', "compress", NULL, "compress (the default)", false},
+	{'d', "decompress", NULL, "decompress", false},
+	{'t', "test", NULL, "test compressed files", false},
+	{OPT_TO, "to", "DIR", "into the space that DIR lies in, as objects below it", false},
+	{OPT_LIVE, "live", NULL, "with --to: objects can be read while they grow", false},
+	{OPT_MAX_WAIT, "max-wait", "DURATION", "with --to: wait for room no longer than this",
+	 false},
+	{'o', NULL, "NAME", "one output, file or object, for all inputs", false},
+	{'c', "stdout", NULL, "write to standard output", false},
+	{'f', "force", NULL, "replace what is there; read links and devices too", false},
+	{'k', "keep", NULL, "keep the inputs (the default)", false},
+	{OPT_RM, "rm", NULL, "remove each input once its output is published", false},
+	{'r', NULL, NULL, "go into folders", false},
+	{OPT_FILELIST, "filelist", "FILE", "read names of inputs from FILE, one a line", false},
+	{'0', "null", NULL, "names in a --filelist end in NUL, not newline", false},
+	OPT_END,
+};
+
+struct arguments {
+	struct compress_options run;
+	struct inputs inputs;
+	const char *filelist[16];
+	size_t filelists;
+	bool ultra, to_stdout, recursive, null;
+};
+
+static int level_option(const char *text, int max, int sign, int *level, struct mn_error *e)
+{
+	int64_t number;
+	int err = parse_number(text, "level", sign > 0 ? 0 : 1, max, &number, e);
+
+	if (!err)
+		*level = sign * (int)number;
+	return err;
+}
+
+static int window_option(const char *text, struct encode_options *o, struct mn_error *e)
+{
+	int64_t number = 27;
+	int err = text ? parse_number(text, "window", 10, 31, &number, e) : 0;
+
+	o->long_window = o->window_max = (int)number;
+	return err;
+}
+
+static int threads_option(const char *text, struct encode_options *o, struct mn_error *e)
+{
+	int64_t number;
+	int err = parse_number(text, "number of threads", 0, 256, &number, e);
+
+	if (err)
+		return err;
+	if (number == 0)
+		number = sysconf(_SC_NPROCESSORS_ONLN);
+	/* One thread is the one there is: a worker beside it would only add a switch. */
+	o->workers = number > 1 ? (int)number : 0;
+	return 0;
+}
+
+static int filelist_option(struct arguments *a, const char *file, struct mn_error *e)
+{
+	if (a->filelists == sizeof(a->filelist) / sizeof(*a->filelist))
+		return mn_fail(e, MN_USAGE, E2BIG, "more than 16 --filelist");
+	a->filelist[a->filelists++] = file;
+	return 0;
+}
+
+static int take(struct invocation *inv, struct arguments *a, int key)
+{
+	struct compress_options *run = &a->run;
+	struct mn_error *e = &inv->error;
+	const char *value = inv->value;
+
+	switch (key) {
+	case OPT_NUMBER: return level_option(value, 22, 1, &run->encode.level, e);
+	case OPT_FAST: return level_option(value ? value : "1", 131072, -1, &run->encode.level, e);
+	case OPT_ULTRA: a->ultra = true; return 0;
+	case OPT_LONG: return window_option(value, &run->encode, e);
+	case 'T': return threads_option(value, &run->encode, e);
+	case OPT_NO_CHECK: run->encode.no_checksum = true; return 0;
+	case 'z': run->action = ACTION_COMPRESS; return 0;
+	case 'd': run->action = ACTION_DECOMPRESS; return 0;
+	case 't': run->action = ACTION_TEST; return 0;
+	case OPT_TO: run->to = value; return 0;
+	case OPT_LIVE: run->live = true; return 0;
+	case OPT_MAX_WAIT: return parse_duration(value, &run->max_wait_ns, e);
+	case 'o': run->output = value; return 0;
+	case 'c': a->to_stdout = true; return 0;
+	case 'f': run->replace = true; return 0;
+	case 'k': run->remove = false; return 0;
+	case OPT_RM: run->remove = true; return 0;
+	case 'r': a->recursive = true; return 0;
+	case OPT_FILELIST: return filelist_option(a, value, e);
+	case '0': a->null = true; return 0;
+	default: return 0;
+	}
+}
+
+static int take_environment(struct arguments *a, struct mn_error *e)
+{
+	const char *level = getenv("ZSTD_CLEVEL"), *threads = getenv("ZSTD_NBTHREADS");
+	int err = 0;
+
+	a->run.encode.level = 3;
+	if (level && *level)
+		err = level_option(*level == '-' ? level + 1 : level, *level == '-' ? 131072 : 22,
+				   *level == '-' ? -1 : 1, &a->run.encode.level, e);
+	if (!err && threads && *threads)
+		err = threads_option(threads, &a->run.encode, e);
+	return err;
+}
+
+static int usage(struct invocation *inv, const char *text)
+{
+	return mn_fail(&inv->error, MN_USAGE, EINVAL, "%s", text);
+}
+
+/* What does not go together, and what follows from what. */
+static int settle(struct invocation *inv, struct arguments *a)
+{
+	struct compress_options *run = &a->run;
+
+	if (run->encode.level == 0)
+		run->encode.level = 3;
+	if (run->encode.level > 19 && !a->ultra) {
+		log_warn("level %d is for --ultra; 19 it is", run->encode.level);
+		run->encode.level = 19;
+	}
+	if (run->to && a->to_stdout)
+		return usage(inv, "--to and -c are two places");
+	if (run->live && !run->to)
+		return usage(inv, "--live wants --to");
+	if (run->max_wait_ns && !run->to)
+		return usage(inv, "--max-wait wants --to");
+	if (a->to_stdout)
+		run->output = "-";
+	if (run->to && run->action == ACTION_TEST)
+		return usage(inv, "-t makes nothing for --to");
+	return 0;
+}
+
+static int parse(struct invocation *inv, struct arguments *a)
+{
+	int key, err = take_environment(a, &inv->error);
+
+	if (err)
+		return err;
+	while ((key = opts_next(inv)) >= 0) {
+		err = take(inv, a, key);
+		if (err)
+			return err;
+	}
+	return key == OPTS_BAD ? OPTS_BAD : settle(inv, a);
+}
+
+static bool is_folder(const char *path)
+{
+	struct stat st;
+
+	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+static int collect(struct invocation *inv, struct arguments *a)
+{
+	size_t unread = 0;
+	int err = 0;
+
+	for (int i = 0; i < inv->operand_count && !err; i++) {
+		const char *path = inv->operands[i];
+
+		if (a->recursive && is_folder(path))
+			err = inputs_add_below(&a->inputs, path, &unread);
+		else
+			err = inputs_add(&a->inputs, path);
+	}
+	for (size_t i = 0; i < a->filelists && !err; i++)
+		err = inputs_add_listed(&a->inputs, a->filelist[i], a->null ? '\0' : '\n',
+					&inv->error);
+	if (!err && inv->operand_count == 0 && a->filelists == 0)
+		err = inputs_add(&a->inputs, "-");
+	if (unread)
+		log_warn("%zu folders could not be read", unread);
+	if (err && !inv->error.text[0])
+		mn_fail_errno(&inv->error, -err, "list of inputs");
+	return err;
+}
+
+/* zstd(1) does the same: nobody wants frames on a terminal. */
+static int check_terminals(struct invocation *inv, const struct arguments *a)
+{
+	const struct compress_options *run = &a->run;
+	bool from_stdin = a->inputs.count == 1 && strcmp(a->inputs.list[0].path, "-") == 0;
+	bool to_stdout = !run->to && run->action == ACTION_COMPRESS &&
+			 (run->output ? strcmp(run->output, "-") == 0 : from_stdin);
+
+	if (from_stdin && run->to && !run->output)
+		return usage(inv, "-o NAME wanted for what comes from standard input");
+	if (run->replace)
+		return 0;
+	if (to_stdout && isatty(STDOUT_FILENO))
+		return usage(inv, "standard output is a terminal: -o FILE, or -f");
+	if (from_stdin && isatty(STDIN_FILENO))
+		return usage(inv, "standard input is a terminal: FILE, or -f");
+	return 0;
+}
+
+static double seconds(int64_t ns)
+{
+	return (double)ns / 1e9;
+}
+
+static void print_json(const struct compress *c)
+{
+	cleanup_json cJSON *json = cJSON_CreateObject();
+
+	cJSON_AddNumberToObject(json, "schema", 1);
+	cJSON_AddStringToObject(json, "command", "compress");
+	cJSON_AddNumberToObject(json, "files", (double)c->done);
+	cJSON_AddNumberToObject(json, "failed", (double)c->failed);
+	cJSON_AddNumberToObject(json, "bytes_in", (double)c->total.in);
+	cJSON_AddNumberToObject(json, "bytes_out", (double)c->total.out);
+	cJSON_AddNumberToObject(json, "seconds", seconds(c->end_ns - c->start_ns));
+	cJSON_AddNumberToObject(json, "cpu_seconds", seconds(c->cpu_ns));
+	cJSON_AddNumberToObject(json, "blocked_seconds", seconds(c->blocked_ns));
+	if (c->has_job)
+		cJSON_AddStringToObject(json, "record", c->job.record.id);
+	json_print_line(json);
+}
+
+/* Several inputs: their own lines, in the order they fail. */
+static void report_failure(const struct invocation *inv, struct mn_error *e)
+{
+	if (inv->common.quiet < 2)
+		log_error("%s", e->text);
+	e->text[0] = '\0';
+}
+
+static int exit_status(const struct compress *c, enum mn_status first)
+{
+	if (stop_signal())
+		return 128 + stop_signal();
+	if (c->failed == 0)
+		return MN_OK;
+	return c->done ? MN_PARTIAL : first ? (int)first : MN_FAILED;
+}
+
+static int run_all(struct invocation *inv, struct arguments *a)
+{
+	struct mn_error *e = &inv->error;
+	enum mn_status first = MN_OK;
+	struct compress c;
+
+	if (compress_open(&c, &a->run, e))
+		return command_fail(inv);
+	for (size_t i = 0; i < a->inputs.count && !stop_signal(); i++) {
+		if (compress_input(&c, &a->inputs.list[i], e)) {
+			first = first ? first : e->status;
+			report_failure(inv, e);
+		}
+	}
+	if (compress_close(&c, e)) {
+		first = first ? first : e->status;
+		report_failure(inv, e);
+	}
+	if (inv->common.json)
+		print_json(&c);
+	return exit_status(&c, first);
+}
+
 static int run(struct invocation *inv)
 {
-	mn_fail(&inv->error, MN_FAILED, 38, "not there yet");
-	return command_fail(inv);
+	struct arguments a = {0};
+	int status = MN_USAGE;
+
+	if (parse(inv, &a) || collect(inv, &a) || check_terminals(inv, &a)) {
+		status = command_fail(inv);
+	} else {
+		log_setup(inv->name, inv->common.quiet	   ? LOG_QUIET
+				     : inv->common.verbose ? LOG_VERBOSE
+							   : LOG_NORMAL);
+		stop_install();
+		status = run_all(inv, &a);
+	}
+	inputs_free(&a.inputs);
+	return status;
 }
-const struct command command_compress = {.name = "compress", .summary = "x", .run = run};
+
+const struct command command_compress = {
+	.name = "compress",
+	.summary = "compress files as zstd(1) does, into a space without ever failing for want of "
+		   "room",
+	.operands = "[FILE…]",
+	.opts = opts,
+	.common = "j",
+	.run = run,
+};

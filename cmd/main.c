@@ -58,6 +58,7 @@ static int run(const struct command *command, char **words)
 			return command_fail(&inv);
 		}
 		snprintf(inv.name, sizeof(inv.name), "memnet %s %s", command->name, verb);
+		log_setup(inv.name, LOG_NORMAL);
 		words++;
 	}
 	inv.argv = inv.operands = words;

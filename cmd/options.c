@@ -110,7 +110,9 @@ int parse_duration(const char *text, int64_t *ns, struct mn_error *e)
 	for (size_t i = 0; unit && i < sizeof(units) / sizeof(*units); i++) {
 		uint64_t result;
 
-		if (strcmp(unit, units[i].unit) == 0 && to_u64(value * units[i].ns, &result) == 0) {
+		/* Half of what fits, so that a time now may be added to it: 146 years. */
+		if (strcmp(unit, units[i].unit) == 0 && value * units[i].ns <= 0x1p62 &&
+		    to_u64(value * units[i].ns, &result) == 0) {
 			*ns = (int64_t)result;
 			return 0;
 		}
@@ -142,7 +144,7 @@ int parse_address(const char *text, struct listen_address *a, struct mn_error *e
 	const char *colon = strrchr(text, ':');
 	const char *host = text, *port = colon ? colon + 1 : text;
 	size_t len = colon ? (size_t)(colon - text) : 0;
-	int64_t number;
+	int64_t number = 0;
 
 	if (len > 2 && host[0] == '[' && host[len - 1] == ']') {
 		host++;

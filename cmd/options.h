@@ -19,7 +19,10 @@ int parse_size(const char *text, uint64_t *bytes, struct mn_error *e);
  */
 int parse_rate(const char *text, uint64_t *bytes_per_s, struct mn_error *e);
 
-/* "500ms", "30s", "5m", "2h", "1d", or a plain number of seconds: nanoseconds. */
+/*
+ * "500ms", "30s", "5m", "2h", "1d", or a plain number of seconds: nanoseconds, at
+ * most 2^62, so that adding a time of clock_ns() cannot overflow.
+ */
 int parse_duration(const char *text, int64_t *ns, struct mn_error *e);
 
 /* A whole number in [min, max]; `what` names it in the message: "number of threads". */

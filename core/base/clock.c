@@ -1,5 +1,6 @@
 #include "base/clock.h"
 
+#include <limits.h>
 #include <stddef.h>
 #include <time.h>
 
@@ -21,6 +22,16 @@ int64_t clock_ns(void)
 int64_t clock_cpu_ns(void)
 {
 	return clock_read(CLOCK_PROCESS_CPUTIME_ID);
+}
+
+int clock_left_ms(int64_t deadline_ns)
+{
+	int64_t left = deadline_ns - clock_ns();
+
+	if (left <= 0)
+		return 0;
+	left = (left + NS_PER_MS - 1) / NS_PER_MS;
+	return left > INT_MAX ? INT_MAX : (int)left;
 }
 
 void clock_use(int64_t (*source)(void))

@@ -12,5 +12,8 @@ int64_t clock_ns(void);
 /* CPU time of this process, all threads. */
 int64_t clock_cpu_ns(void);
 
+/* Milliseconds from now until `deadline_ns`, rounded up, for poll(2); 0 when it has passed. */
+int clock_left_ms(int64_t deadline_ns);
+
 /* For tests: every later clock_ns() asks `source`; NULL gives the real clock back. */
 void clock_use(int64_t (*source)(void));

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/file.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -28,4 +29,47 @@ int lock_acquire(const char *path, int64_t wait_ns, struct mn_error *e)
 		poll(NULL, 0, 5);
 	}
 	return STEAL_FD(fd);
+}
+
+static int byte_control(int fd, int command, short type, off_t byte, struct flock *lock)
+{
+	*lock = (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+	return fcntl(fd, command, lock) < 0 ? -errno : 0;
+}
+
+int lock_byte(int fd, off_t byte)
+{
+	struct flock lock;
+	int err = byte_control(fd, F_OFD_SETLK, F_WRLCK, byte, &lock);
+
+	return err == -EACCES ? -EAGAIN : err;
+}
+
+int lock_byte_shared(int fd, off_t byte)
+{
+	struct flock lock;
+	int err = byte_control(fd, F_OFD_SETLK, F_RDLCK, byte, &lock);
+
+	return err == -EACCES ? -EAGAIN : err;
+}
+
+int lock_byte_wait(int fd, off_t byte)
+{
+	struct flock lock;
+
+	return byte_control(fd, F_OFD_SETLKW, F_WRLCK, byte, &lock);
+}
+
+void unlock_byte(int fd, off_t byte)
+{
+	struct flock lock;
+
+	byte_control(fd, F_OFD_SETLK, F_UNLCK, byte, &lock);
+}
+
+bool lock_byte_held(int fd, off_t byte)
+{
+	struct flock lock;
+
+	return byte_control(fd, F_OFD_GETLK, F_WRLCK, byte, &lock) == 0 && lock.l_type != F_UNLCK;
 }

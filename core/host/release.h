@@ -28,7 +28,8 @@
 
 #define RELEASE_MARK "user.memnet.given"
 
-/* Given back in steps of this size while bytes still flow; the rest when they pause. */
+/* Given back in steps of this size while bytes still flow, or of a page; the rest when they pause.
+ */
 #define RELEASE_STEP (256 * 1024)
 
 /* Delivered in part, and nobody there: so many are remembered. */

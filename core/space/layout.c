@@ -2,13 +2,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/confine.h"
 
-/* Makes folder `name` in `dirfd`, and opens what is there then: in *out, or not at all for NULL. */
-static int prepare_folder(int dirfd, const char *name, int *out)
+/*
+ * Makes folder `name` in `dirfd`, opens what is there then and gives it to the owner of the space,
+ * the user that QEMU runs as. The descriptor goes to *out, or is closed for NULL.
+ */
+static int prepare_folder(int dirfd, const char *name, const struct stat *owner, int *out)
 {
 	cleanup_fd int fd = -1;
 
@@ -17,6 +22,8 @@ static int prepare_folder(int dirfd, const char *name, int *out)
 	fd = confine_open(dirfd, name, O_PATH | O_DIRECTORY, 0);
 	if (fd < 0)
 		return fd;
+	if (fchownat(fd, "", owner->st_uid, owner->st_gid, AT_EMPTY_PATH) < 0)
+		return -errno;
 	if (out)
 		*out = STEAL_FD(fd);
 	return 0;
@@ -30,10 +37,14 @@ int space_prepare(int rootfd)
 {
 	static const char *const folders[] = {SPACE_PART, SPACE_LIVE, SPACE_JOBS};
 	cleanup_fd int reserved = -1;
-	int err = prepare_folder(rootfd, SPACE_RESERVED, &reserved);
+	struct stat root;
+	int err;
 
+	if (fstat(rootfd, &root) < 0)
+		return -errno;
+	err = prepare_folder(rootfd, SPACE_RESERVED, &root, &reserved);
 	for (size_t i = 0; !err && i < sizeof(folders) / sizeof(*folders); i++)
-		err = prepare_folder(reserved, folders[i] + sizeof(SPACE_RESERVED), NULL);
+		err = prepare_folder(reserved, folders[i] + sizeof(SPACE_RESERVED), &root, NULL);
 	return err;
 }
 
@@ -42,4 +53,31 @@ int space_probe(int rootfd)
 	cleanup_fd int fd = confine_open(rootfd, SPACE_PART, O_PATH | O_DIRECTORY, 0);
 
 	return fd < 0 ? fd : 0;
+}
+
+int space_find(const char *dir, int *rootfd, char *below, size_t size)
+{
+	cleanup_free char *path = realpath(dir, NULL);
+	cleanup_free char *full = path ? strdup(path) : NULL;
+	char *end;
+
+	if (!full)
+		return -errno;
+	/* From the longest prefix to the shortest; "/" itself is no space. */
+	for (end = path + strlen(path); end > path; end = strrchr(path, '/')) {
+		const char *rest = full + (end - path);
+		cleanup_fd int fd = -1;
+
+		*end = '\0';
+		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (fd < 0 || space_probe(fd) != 0)
+			continue;
+		rest += *rest == '/';
+		if (strlen(rest) >= size)
+			return -ENAMETOOLONG;
+		strcpy(below, rest);
+		*rootfd = STEAL_FD(fd);
+		return 0;
+	}
+	return -ENOENT;
 }

@@ -6,17 +6,21 @@
  *	.memnet/live/NAME     one marker per live object (space/live.h)
  *	.memnet/jobs/ID.json  records, one per job (space/record.h)
  *	.memnet/pace          the host's word to the guest
+ *	.memnet/lock          empty; jobs in the guest lock bytes of it among themselves
  *
  * The guest writes everything but `pace`. It may write anything anywhere, at any time: the host
  * opens through base/confine.h and believes nothing.
  */
 #pragma once
 
+#include <stddef.h>
+
 #define SPACE_RESERVED ".memnet"
 #define SPACE_PART     ".memnet/part"
 #define SPACE_LIVE     ".memnet/live"
 #define SPACE_JOBS     ".memnet/jobs"
 #define SPACE_PACE     ".memnet/pace"
+#define SPACE_LOCK     ".memnet/lock"
 
 /* Where QEMU's security_model=mapped-file keeps modes and owners, in every folder. */
 #define SPACE_VIRTFS ".virtfs_metadata"
@@ -32,10 +36,17 @@
 #define SPACE_PIECE (1024 * 1024)
 
 /*
- * Makes the reserved folders in the space whose root is open as `rootfd`, if need be. 0 or -errno:
- * -ELOOP or -ENOTDIR where the guest put something else in their place.
+ * Makes the reserved folders in the space whose root is open as `rootfd`, if need be, and gives
+ * them to the root's owner. The host does this; the guest finds them. 0 or -errno: -ELOOP or
+ * -ENOTDIR where the guest put something else in their place.
  */
 int space_prepare(int rootfd);
+
+/*
+ * Finds the space that the folder `dir` lies in: opens its root (the caller closes) and writes the
+ * rest of the path, "" for the root itself, into `below`. -errno, -ENOENT when it is in no space.
+ */
+int space_find(const char *dir, int *rootfd, char *below, size_t size);
 
 /* 0 if `rootfd` is a space's root (it has the reserved folders), -ENOENT if not, or -errno. */
 int space_probe(int rootfd);

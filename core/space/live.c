@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/confine.h"
+#include "base/lock.h"
 #include "space/layout.h"
 #include "space/name.h"
 
@@ -63,11 +64,18 @@ int live_begin(int rootfd, const char *path)
 
 	if (err)
 		return err;
-	fd = confine_open(rootfd, marker, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	fd = confine_open(rootfd, marker, O_RDWR | O_CREAT, 0600);
 	if (fd < 0)
 		return fd;
+	err = lock_byte(fd, 0);
+	if (err)
+		return err == -EAGAIN ? -EEXIST : err;
 	err = live_beat(fd);
-	return err ? err : STEAL_FD(fd);
+	if (err) {
+		unlinkat(rootfd, marker, 0);
+		return err;
+	}
+	return STEAL_FD(fd);
 }
 
 int live_beat(int markerfd)

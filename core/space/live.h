@@ -33,7 +33,11 @@ int live_marker_path(const char *path, char marker[LIVE_MARKER_MAX]);
 /* The object's path for a marker's file name; -EINVAL if it is nobody's. */
 int live_object_path(const char *name, char *path, size_t size);
 
-/* Writer: makes the marker. A descriptor for live_beat(), or -errno. */
+/*
+ * Writer: makes the marker and locks its first byte (base/lock.h), so that others in the same guest
+ * can tell a live writer from a dead one. A descriptor for live_beat(), or -errno; -EEXIST when
+ * another writes that object live.
+ */
 int live_begin(int rootfd, const char *path);
 
 /* Writer: shows that it is alive. 0 or -errno. */

@@ -129,17 +129,18 @@ static void paths_only(void)
 static void other_mounts(void)
 {
 	if (unshare(geteuid() == 0 ? CLONE_NEWNS : CLONE_NEWNS | CLONE_NEWUSER) < 0 ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || fchdir(root) < 0 ||
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || chdir(scratch_path) < 0 ||
 	    mount("none", "in/deep", "tmpfs", 0, NULL) < 0) {
 		skip(2, "no mount namespace to be had here");
 		return;
 	}
-	/* The descriptor is of the old namespace's mount. */
+	/* The descriptor belongs to the mounts of the old namespace. */
 	close(root);
 	root = open(scratch_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	is_int(look("in/deep"), -EXDEV, "a mount in the space is not entered");
 	is_int(look("in/new"), 0, "what is beside it still opens");
 	umount("in/deep");
+	(void)!chdir("/");
 }
 
 int main(void)

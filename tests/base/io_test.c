@@ -31,9 +31,12 @@ static void small_files(void)
 	is_int(io_read_file(root, ".", buf, sizeof(buf)), -EISDIR, "a folder");
 }
 
-static void ignore(int signal_number)
+static volatile sig_atomic_t interruptions;
+
+static void count(int signal_number)
 {
 	(void)signal_number;
+	interruptions++;
 }
 
 static void *read_slowly(void *arg)
@@ -41,6 +44,8 @@ static void *read_slowly(void *arg)
 	int fd = *(int *)arg;
 	size_t done = 0;
 
+	while (interruptions < 3)
+		usleep(100);
 	while (done < BIG) {
 		ssize_t n = read(fd, back + done, 5000);
 
@@ -51,17 +56,25 @@ static void *read_slowly(void *arg)
 	return NULL;
 }
 
-/* A pipe holds 64 KiB, so that the write sleeps, and the timer's signal interrupts it halfway. */
+/*
+ * The pipe is full before a byte is written, and nobody reads until the write, asleep, has been
+ * interrupted with nothing done; later signals find it halfway.
+ */
 static void through_interruptions(void)
 {
-	struct sigaction action = {.sa_handler = ignore};
+	struct sigaction action = {.sa_handler = count};
 	struct itimerval often = {{0, 1000}, {0, 1000}}, never = {{0, 0}, {0, 0}};
 	pthread_t reader;
 	sigset_t alarms;
+	size_t filled = 0;
 	int pipes[2];
 
 	if (pipe(pipes) < 0)
 		return;
+	fcntl(pipes[1], F_SETFL, O_NONBLOCK);
+	while (write(pipes[1], big + filled, 4096) > 0)
+		filled += 4096;
+	fcntl(pipes[1], F_SETFL, 0);
 	sigemptyset(&alarms);
 	sigaddset(&alarms, SIGALRM);
 	pthread_sigmask(SIG_BLOCK, &alarms, NULL);
@@ -69,7 +82,8 @@ static void through_interruptions(void)
 	pthread_sigmask(SIG_UNBLOCK, &alarms, NULL);
 	sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &often, NULL);
-	is_int(io_write_all(pipes[1], big, BIG), 0, "a write finishes through signals");
+	is_int(io_write_all(pipes[1], big + filled, BIG - filled), 0,
+	       "a write finishes through signals");
 	setitimer(ITIMER_REAL, &never, NULL);
 	close(pipes[1]);
 	pthread_join(reader, NULL);

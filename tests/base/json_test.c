@@ -69,7 +69,7 @@ static bool nests(size_t depth, char open, char close)
 
 static void depth(void)
 {
-	cleanup_json cJSON *brackets = parse("[\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"[\"]");
+	cleanup_json cJSON *brackets = parse("[\"\\\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\"]");
 	cleanup_json cJSON *flat =
 		parse("[[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],"
 		      "[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[],[]]");

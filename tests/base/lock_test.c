@@ -78,6 +78,26 @@ static void waits(int64_t wait_ns, const char *what)
 	waitpid(child, NULL, 0);
 }
 
+/* Belonging to the open file and not to the process, they can be tried within one. */
+static void bytes(void)
+{
+	int a = open(path, O_RDWR | O_CLOEXEC), b = open(path, O_RDWR | O_CLOEXEC);
+
+	is_int(lock_byte(a, 7), 0, "a byte behind the end of a file");
+	is_int(lock_byte(a, 7), 0, "again by its holder");
+	is_int(lock_byte(b, 7), -EAGAIN, "not by another");
+	is_int(lock_byte(b, 8), 0, "who can have the next");
+	ok(lock_byte_held(b, 7) && lock_byte_held(a, 8), "each sees the other's");
+	ok(!lock_byte_held(a, 7) && !lock_byte_held(a, 9), "but not its own, nor what nobody has");
+	unlock_byte(a, 7);
+	is_int(lock_byte_wait(b, 7), 0, "given back, it is free");
+	close(b);
+	is_int(lock_byte(a, 7), 0, "as it is when its holder is gone");
+	is_int(lock_byte(a, 8), 0, "all that it had");
+	is_int(lock_byte(-1, 0), -EBADF, "none of no file");
+	close(a);
+}
+
 static void planted(void)
 {
 	struct mn_error e = MN_ERROR_INIT;
@@ -101,6 +121,7 @@ int main(void)
 	dropped_at_death();
 	waits(60 * NS_PER_S, "waited for");
 	waits(INT64_MAX, "waited for without end");
+	bytes();
 	planted();
 	close(root);
 	return done_testing();

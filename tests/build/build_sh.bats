@@ -51,6 +51,17 @@ fakes() {
 	[[ ${lines[1]} == "su -c "* ]]
 }
 
+@test "with sudo it installs what is missing, and only that" {
+	copy_tree "$tree"
+	fake id <<<'echo 1000'
+	fake dpkg-query <<<'echo installed make; echo config-files gcc'
+	# shellcheck disable=SC2016 # the script's own
+	fake sudo <<<'echo "sudo $*"; [ "$1" = -n ]'
+	run ! fakes "$tree/build.sh" </dev/null
+	[[ $output == *"sudo env DEBIAN_FRONTEND=noninteractive apt-get "*" install gcc binutils "* ]]
+	[[ $output != *" make "* ]]
+}
+
 @test "a download that fails leaves nothing that looks complete" {
 	copy_tree "$tree"
 	mkdir -p "$tree/build/deps/src.part/libnl3"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs each fuzz program for FUZZ_SECONDS, from the seeds in tests/fuzz/NAME/ and from what earlier
+# Runs each fuzz program for FUZZ_SECONDS, from the seeds in tests/fuzz/corpus/NAME/ and from what earlier
 # runs found. An input that fails is kept as build/fuzz/NAME-crash-… or the like.
 cd "$(dirname "$0")/../.." || exit
 
@@ -11,7 +11,7 @@ echo "1..$#"
 for source; do
 	name=$(basename "$source" _fuzz.c)
 	found=build/fuzz/found/$name
-	seeds=tests/fuzz/$name
+	seeds=tests/fuzz/corpus/$name
 	mkdir -p "$found"
 	[ -d "$seeds" ] || seeds=
 	# shellcheck disable=SC2086 # a folder, or none

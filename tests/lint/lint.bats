@@ -15,8 +15,8 @@ lint() {
 	lint format
 }
 
-@test "clang-tidy finds nothing" {
-	lint tidy
+@test "cppcheck and clang-tidy find nothing" {
+	lint bugs
 }
 
 @test "includes point downwards" {

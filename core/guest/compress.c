@@ -1,0 +1,271 @@
+#include "guest/compress.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "guest/stop.h"
+
+int compress_open(struct compress *c, const struct compress_options *options, struct mn_error *e)
+{
+	int err;
+
+	*c = (struct compress){.options = *options, .start_ns = clock_ns()};
+	err = encoder_open(&c->encoder, &options->encode, e);
+	if (!err && options->to) {
+		err = job_begin(&c->job, options->to, RECORD_COMPRESS, options->max_wait_ns, e);
+		c->has_job = !err;
+	}
+	if (err)
+		encoder_close(c->encoder);
+	return err;
+}
+
+static bool is_stdin(const struct input *input)
+{
+	return strcmp(input->path, "-") == 0;
+}
+
+/* As zstd(1): a link, device or FIFO is read only by force. */
+static int input_open(const struct compress *c, const struct input *input, struct stat *st,
+		      struct mn_error *e)
+{
+	bool force = c->options.replace;
+	cleanup_fd int fd = -1;
+
+	if (is_stdin(input)) {
+		fd = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, 3);
+		if (fd < 0 || fstat(fd, st) < 0)
+			return mn_fail_errno(e, errno, "standard input");
+		return STEAL_FD(fd);
+	}
+	fd = open(input->path,
+		  O_RDONLY | O_CLOEXEC | O_NOCTTY | (force ? 0 : O_NOFOLLOW | O_NONBLOCK));
+	if (fd < 0 && errno == ELOOP)
+		return mn_fail(e, MN_FAILED, ELOOP, "%s: is a symbolic link, ignored (-f reads it)",
+			       input->path);
+	if (fd < 0 || fstat(fd, st) < 0)
+		return mn_fail_errno(e, errno, "%s", input->path);
+	if (S_ISDIR(st->st_mode))
+		return mn_fail(e, MN_FAILED, EISDIR, "%s: is a folder, ignored (-r goes into it)",
+			       input->path);
+	if (!S_ISREG(st->st_mode) && !force)
+		return mn_fail(e, MN_FAILED, EINVAL,
+			       "%s: is no regular file, ignored (-f reads it)", input->path);
+	return STEAL_FD(fd);
+}
+
+static bool ends_in(const char *name, const char *suffix)
+{
+	size_t len = strlen(name), tail = strlen(suffix);
+
+	return len > tail && strcmp(name + len - tail, suffix) == 0;
+}
+
+/* What the output for `name` is called; the caller frees. */
+static char *output_name(const struct compress *c, const char *name, struct mn_error *e)
+{
+	size_t len = strlen(name);
+	char *result = NULL;
+
+	if (c->options.action == ACTION_COMPRESS) {
+		if (asprintf(&result, "%s.zst", name) < 0)
+			return NULL;
+	} else if (ends_in(name, ".zst")) {
+		result = strndup(name, len - 4);
+	} else if (ends_in(name, ".tzst")) {
+		result = strndup(name, len - 1);
+		if (result)
+			memcpy(result + len - 5, ".tar", 5);
+	} else {
+		mn_fail(e, MN_FAILED, EINVAL, "%s: unknown suffix, ignored (-o names the output)",
+			name);
+	}
+	return result;
+}
+
+static int target_open(struct compress *c, struct target *o, const char *name, struct mn_error *e)
+{
+	const struct compress_options *options = &c->options;
+
+	if (options->to)
+		return target_object(o, &c->job, name, options->replace, options->live, e);
+	return target_file(o, name, options->replace,
+			   options->action == ACTION_DECOMPRESS && !options->no_sparse, e);
+}
+
+/* The output of this input: its own, or the one that all share. */
+static int target_choose(struct compress *c, const struct input *input, struct target *own,
+			 struct target **out, struct mn_error *e)
+{
+	const struct compress_options *options = &c->options;
+	cleanup_free char *name = NULL;
+	int err;
+
+	*out = options->output ? &c->shared : own;
+	if (options->action == ACTION_TEST)
+		return target_null(*out = own);
+	if (options->output && strcmp(options->output, "-") == 0 && !options->to)
+		return target_descriptor(*out, STDOUT_FILENO);
+	if (options->output)
+		return c->shared.kind != TARGET_NONE ? 0 : target_open(c, *out, options->output, e);
+	if (is_stdin(input) && !options->to)
+		return target_descriptor(*out, STDOUT_FILENO);
+	err = mn_fail_errno(e, ENOMEM, "%s", input->path);
+	name = output_name(c, options->to ? input->name : input->path, e);
+	return name ? target_open(c, *out, name, e) : err;
+}
+
+static int code_fail(const struct input *input, int err, struct mn_error *e)
+{
+	const char *path = is_stdin(input) ? "standard input" : input->path;
+
+	switch (err) {
+	case -EBADMSG: return mn_fail(e, MN_FAILED, -err, "%s: not in zstd format", path);
+	case -EPROTO: return mn_fail(e, MN_FAILED, -err, "%s: damaged", path);
+	case -EPIPE: return mn_fail(e, MN_FAILED, -err, "%s: ends too early", path);
+	case -ESTALE: return mn_fail(e, MN_FAILED, -err, "%s: became shorter meanwhile", path);
+	case -EOVERFLOW:
+		return mn_fail(e, MN_FAILED, -err,
+			       "%s: wants a larger window (--long=31 allows the largest)", path);
+	default: return mn_fail_errno(e, -err, "%s", path);
+	}
+}
+
+/* Remembers that the sink, not the source, was what failed. */
+struct watched {
+	struct sink sink;
+	int err;
+	const struct compress *c;
+};
+
+static int watched_write(void *cookie, const void *data, size_t size)
+{
+	struct watched *w = cookie;
+
+	w->err = sink_write(&w->sink, data, size);
+	if (w->c->options.tick)
+		w->c->options.tick(w->c->options.tick_cookie);
+	return w->err;
+}
+
+static int watched_idle(void *cookie)
+{
+	struct watched *w = cookie;
+
+	w->err = sink_idle(&w->sink);
+	if (w->c->options.tick)
+		w->c->options.tick(w->c->options.tick_cookie);
+	return w->err;
+}
+
+static int code(struct compress *c, const struct input *input, int fd, struct target *o,
+		struct mn_error *e)
+{
+	struct watched watched = {.sink = o->sink, .c = c};
+	struct sink sink = {.write = watched_write, .idle = watched_idle, .cookie = &watched};
+	struct source source;
+	int err = source_init(&source, fd);
+
+	c->counts = (struct encode_counts){0};
+	c->input_size = source.size;
+	if (!err && c->options.action == ACTION_COMPRESS)
+		err = encode(c->encoder, &source, &sink, c->options.live, &c->counts);
+	else if (!err)
+		err = decode(c->encoder, &source, &sink, &c->counts);
+	if (!err)
+		return 0;
+	if (c->counts.out > 0 && o == &c->shared)
+		c->spoilt = true;
+	return watched.err || err == -EINTR ? target_fail(o, err, e) : code_fail(input, err, e);
+}
+
+static void count(struct compress *c)
+{
+	c->done++;
+	c->total.in += c->counts.in;
+	c->total.out += c->counts.out;
+	c->counts = (struct encode_counts){0};
+}
+
+static int one_input(struct compress *c, const struct input *input, struct mn_error *e)
+{
+	struct target own = {.kind = TARGET_NONE}, *o;
+	cleanup_fd int fd = -1;
+	struct stat st;
+	int err;
+
+	fd = input_open(c, input, &st, e);
+	if (fd < 0)
+		return fd;
+	err = target_choose(c, input, &own, &o, e);
+	if (err)
+		return err;
+	err = code(c, input, fd, o, e);
+	if (o == &own && err)
+		target_abandon(o);
+	else if (o == &own)
+		err = target_finish(o, is_stdin(input) ? NULL : &st, e);
+	if (err)
+		return err;
+	count(c);
+	if (c->options.remove && !is_stdin(input) && unlink(input->path) < 0)
+		return mn_fail_errno(e, errno, "%s: cannot be removed", input->path);
+	return 0;
+}
+
+int compress_input(struct compress *c, const struct input *input, struct mn_error *e)
+{
+	int err = stop_check();
+
+	if (err)
+		return mn_fail(e, MN_FAILED, EINTR, "%s: interrupted", input->path);
+	err = one_input(c, input, e);
+	if (err)
+		c->failed++;
+	return err;
+}
+
+static int close_shared(struct compress *c, struct mn_error *e)
+{
+	if (c->shared.kind == TARGET_NONE)
+		return 0;
+	if (c->spoilt || c->done == 0) {
+		target_abandon(&c->shared);
+		return 0;
+	}
+	return target_finish(&c->shared, NULL, e);
+}
+
+static void close_job(struct compress *c)
+{
+	struct record *r = &c->job.record;
+
+	r->bytes_in = (int64_t)c->total.in;
+	r->bytes_out = (int64_t)c->total.out;
+	r->objects = (int64_t)c->done;
+	job_end(&c->job, stop_signal() ? RECORD_INTERRUPTED
+			 : c->failed   ? RECORD_FAILED
+				       : RECORD_DONE);
+	c->blocked_ns = r->blocked_ns;
+}
+
+int compress_close(struct compress *c, struct mn_error *e)
+{
+	int err = close_shared(c, e);
+
+	if (err)
+		c->failed++;
+	if (c->has_job)
+		close_job(c);
+	encoder_close(c->encoder);
+	c->end_ns = clock_ns();
+	c->cpu_ns = clock_cpu_ns();
+	return err;
+}

@@ -1,0 +1,59 @@
+/*
+ * The compress job: inputs, one after the other, through zstd, each into its output.
+ *
+ *	compress_open     the encoder, and with `to` the job in its space
+ *	compress_input    open, encode, publish, remove: one input
+ *	compress_close    what several inputs share is published, and the record written
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "guest/encode.h"
+#include "guest/inputs.h"
+#include "guest/job.h"
+#include "guest/target.h"
+
+enum compress_action { ACTION_COMPRESS, ACTION_DECOMPRESS, ACTION_TEST };
+
+struct compress_options {
+	enum compress_action action;
+	struct encode_options encode;
+	const char *to;	      /* a folder in a space; NULL: ordinary files */
+	const char *output;   /* one output for all inputs, "-" is stdout; NULL: one for each */
+	bool live;	      /* objects are in sight while they grow */
+	bool replace;	      /* names that are taken; also reads links and devices */
+	bool remove;	      /* inputs, once their output is durable */
+	bool no_sparse;	      /* decoded files get no holes */
+	int64_t max_wait_ns;  /* for room; 0: no bound */
+	void (*tick)(void *); /* called between pieces; for progress. NULL: nobody */
+	void *tick_cookie;
+};
+
+struct compress {
+	struct compress_options options;
+	struct encoder *encoder;
+	struct job job;
+	bool has_job;
+	struct target shared;	     /* of all inputs, with `output` */
+	bool spoilt;		     /* half an input is in `shared` */
+	struct encode_counts counts; /* of the present input */
+	uint64_t input_size;	     /* of the present input, SOURCE_SIZE_UNKNOWN if so */
+	struct encode_counts total;  /* of those that are done */
+	uint64_t done, failed;
+	int64_t start_ns;
+	int64_t end_ns; /* set by compress_close(), as are these */
+	int64_t cpu_ns;
+	int64_t blocked_ns; /* waiting for room */
+};
+
+/* 0, or -errno and the error, with nothing left open. */
+int compress_open(struct compress *c, const struct compress_options *options, struct mn_error *e);
+
+/* 0, or -errno and the error, which names the input or the output. */
+int compress_input(struct compress *c, const struct input *input, struct mn_error *e);
+
+/* 0, or -errno and the error when what the inputs share could not be published. */
+int compress_close(struct compress *c, struct mn_error *e);

@@ -1,0 +1,209 @@
+#include "guest/job.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/confine.h"
+#include "base/lock.h"
+#include "guest/stop.h"
+#include "space/layout.h"
+#include "space/live.h"
+
+#define PAGE_PATH_MAX (sizeof(SPACE_PART) + 1 + RECORD_ID_MAX)
+
+static void page_path(const char *id, char path[PAGE_PATH_MAX])
+{
+	snprintf(path, PAGE_PATH_MAX, SPACE_PART "/%s", id);
+}
+
+/* Whether the file is there and locked: its writer lives. */
+static bool alive(int rootfd, const char *path)
+{
+	struct stat st;
+	cleanup_fd int fd = confine_open_regular(rootfd, path, O_RDWR, &st);
+
+	return fd >= 0 && lock_byte_held(fd, 0);
+}
+
+/* Of "ID" and "ID.N" the ID. */
+static bool part_owner(const char *name, char id[RECORD_ID_MAX + 1])
+{
+	size_t len = strcspn(name, ".");
+
+	if (len == 0 || len > RECORD_ID_MAX)
+		return false;
+	memcpy(id, name, len);
+	id[len] = '\0';
+	return true;
+}
+
+static void clean_part(int rootfd, const char *name)
+{
+	char id[RECORD_ID_MAX + 1], page[PAGE_PATH_MAX], path[sizeof(SPACE_PART) + 256];
+
+	if (!part_owner(name, id))
+		return;
+	page_path(id, page);
+	if (alive(rootfd, page))
+		return;
+	snprintf(path, sizeof(path), SPACE_PART "/%s", name);
+	unlinkat(rootfd, path, 0);
+}
+
+/* A live object whose writer is dead: the object goes first, then its marker (space/live.h). */
+static void clean_marker(int rootfd, const char *name)
+{
+	char object[OBJECT_PATH_MAX + 1], marker[LIVE_MARKER_MAX];
+
+	snprintf(marker, sizeof(marker), SPACE_LIVE "/%s", name);
+	if (alive(rootfd, marker))
+		return;
+	if (live_object_path(name, object, sizeof(object)) == 0)
+		unlinkat(rootfd, object, 0);
+	unlinkat(rootfd, marker, 0);
+}
+
+static void clean_folder(int rootfd, const char *folder, void (*clean)(int, const char *))
+{
+	int fd = confine_open(rootfd, folder, O_RDONLY | O_DIRECTORY, 0);
+	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_name[0] != '.')
+			clean(rootfd, entry->d_name);
+	}
+}
+
+/* A new id and its page, RECORD_MAX bytes of it, locked. 0 or -errno, with nothing left behind. */
+static int page_make(struct job *j)
+{
+	static const char blank[RECORD_MAX];
+	char path[PAGE_PATH_MAX];
+	cleanup_fd int fd = -1;
+	uint64_t number;
+	ssize_t n;
+
+	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+		return -EIO;
+	snprintf(j->record.id, sizeof(j->record.id), "%016llx", (unsigned long long)number);
+	page_path(j->record.id, path);
+	fd = confine_open(j->rootfd, path, O_RDWR | O_CREAT | O_EXCL, 0600);
+	if (fd < 0)
+		return fd;
+	n = pwrite(fd, blank, sizeof(blank), 0);
+	if (n == sizeof(blank) && lock_byte(fd, 0) == 0) {
+		j->pagefd = STEAL_FD(fd);
+		return 0;
+	}
+	n = n < 0 ? -errno : -ENOSPC;
+	unlinkat(j->rootfd, path, 0);
+	return (int)n;
+}
+
+int job_wait(struct job *j, int err, uint64_t want)
+{
+	if (err != -ENOSPC && err != -EDQUOT)
+		return err;
+	/* There is nothing to give back, but an elder shall know that somebody waits. */
+	while ((err = room_step(&j->room, want)) == -EAGAIN && j->lockfd >= 0)
+		(void)turn_step(&j->turn);
+	return err == -EAGAIN ? 0 : err;
+}
+
+static int job_open(struct job *j)
+{
+	int err = space_prepare(j->rootfd);
+
+	if (err)
+		return err;
+	if (j->lockfd < 0) {
+		j->lockfd = confine_open(j->rootfd, SPACE_LOCK, O_RDWR | O_CREAT, 0600);
+		turn_init(&j->turn, j->lockfd);
+	}
+	if (j->lockfd < 0)
+		return j->lockfd;
+	err = lock_byte_wait(j->lockfd, LOCK_HOUSE);
+	if (err)
+		return err;
+	clean_folder(j->rootfd, SPACE_PART, clean_part);
+	clean_folder(j->rootfd, SPACE_LIVE, clean_marker);
+	err = page_make(j);
+	unlock_byte(j->lockfd, LOCK_HOUSE);
+	return err;
+}
+
+static int begin_failed(const char *dir, int err, struct mn_error *e)
+{
+	if (err == -ENOENT || err == -ENOTDIR)
+		return mn_fail(e, MN_ABSENT, -err,
+			       "%s: in no memnet space (on the host: memnet share create; here: "
+			       "memnet share mount)",
+			       dir);
+	if (err == -ETIMEDOUT)
+		return mn_fail(e, MN_TIMEOUT, -err,
+			       "%s: no room for the job's record (memnet share resize on the host, "
+			       "or a longer --max-wait)",
+			       dir);
+	return mn_fail_errno(e, -err, "%s", dir);
+}
+
+int job_begin(struct job *j, const char *dir, enum record_kind kind, int64_t max_wait_ns,
+	      struct mn_error *e)
+{
+	int err;
+
+	*j = (struct job){.rootfd = -1, .lockfd = -1, .pagefd = -1};
+	j->record.kind = kind;
+	j->record.arrival_ns = j->record.start_ns = clock_ns();
+	err = space_find(dir, &j->rootfd, j->below, sizeof(j->below));
+	if (err)
+		return begin_failed(dir, err, e);
+	room_init(&j->room, j->rootfd, max_wait_ns);
+	do
+		err = job_open(j);
+	while (err && (err = job_wait(j, err, RECORD_MAX)) == 0);
+	room_taken(&j->room);
+	turn_end(&j->turn);
+	return err ? begin_failed(dir, err, e) : 0;
+}
+
+static int job_record(struct job *j)
+{
+	char text[RECORD_MAX], page[PAGE_PATH_MAX], path[sizeof(SPACE_JOBS) + RECORD_ID_MAX + 8];
+	int n = record_format(&j->record, text, sizeof(text));
+
+	if (n < 0)
+		return n;
+	page_path(j->record.id, page);
+	snprintf(path, sizeof(path), SPACE_JOBS "/%s.json", j->record.id);
+	if (pwrite(j->pagefd, text, (size_t)n, 0) != n || ftruncate(j->pagefd, n) < 0)
+		return -errno;
+	return renameat(j->rootfd, page, j->rootfd, path) < 0 ? -errno : 0;
+}
+
+int job_end(struct job *j, enum record_status status)
+{
+	int err = 0;
+
+	if (j->pagefd >= 0) {
+		room_taken(&j->room);
+		j->record.status = status;
+		j->record.end_ns = clock_ns();
+		j->record.cpu_ns += clock_cpu_ns();
+		j->record.blocked_ns = j->room.blocked_ns;
+		err = job_record(j);
+	}
+	cleanup_close(&j->pagefd);
+	cleanup_close(&j->lockfd);
+	cleanup_close(&j->rootfd);
+	j->pagefd = j->lockfd = j->rootfd = -1;
+	return err;
+}

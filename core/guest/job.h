@@ -1,0 +1,43 @@
+/*
+ * A job: one run of the processing module against one space.
+ *
+ * Its id names everything it leaves behind until it ends: `.memnet/part/ID` is a page that becomes
+ * its record, and `.memnet/part/ID.N` its parts. The page is written when the job starts, so that a
+ * space that is full at the end still takes the record, and it is locked while the job lives. The
+ * next job removes what is not locked: the kernel dropped the lock of one that was killed. Making a
+ * file and locking it, and looking for unlocked ones, both happen under LOCK_HOUSE (guest/turn.h),
+ * so that nothing new is ever seen unlocked.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/error.h"
+#include "guest/room.h"
+#include "guest/turn.h"
+#include "space/name.h"
+#include "space/record.h"
+
+struct job {
+	int rootfd; /* owned */
+	int lockfd; /* SPACE_LOCK */
+	int pagefd; /* the record's page */
+	unsigned parts;
+	char below[OBJECT_PATH_MAX + 1]; /* the folder in the space that names are relative to */
+	struct room room;
+	struct turn turn;
+	struct record record; /* the caller keeps bytes and objects up to date */
+};
+
+/*
+ * Starts a job in the space that `dir` lies in, waiting for room for its record; removes what
+ * dead jobs left there. 0, or -errno and the error: MN_ABSENT when it is in no space, MN_TIMEOUT.
+ */
+int job_begin(struct job *j, const char *dir, enum record_kind kind, int64_t max_wait_ns,
+	      struct mn_error *e);
+
+/* Ends it: writes the record. Accepts a job that never began. 0 or -errno. */
+int job_end(struct job *j, enum record_status status);
+
+/* Waits for one step where a call said -ENOSPC: 0 to try again, or -errno for good. */
+int job_wait(struct job *j, int err, uint64_t want);

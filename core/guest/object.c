@@ -1,0 +1,286 @@
+#include "guest/object.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "guest/stop.h"
+#include "space/layout.h"
+
+/* Records and markers, which are in a space besides parts. */
+#define ALONE_SLACK ((uint64_t)64 * 1024)
+
+static bool taken(int rootfd, const char *path)
+{
+	struct stat st;
+
+	return fstatat(rootfd, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/* The marker must not be seen unlocked (guest/job.h). */
+static int show(struct object *o)
+{
+	int err = lock_byte_wait(o->job->lockfd, LOCK_HOUSE);
+
+	if (err)
+		return err;
+	err = publish_show(&o->publish, o->path, o->replace);
+	unlock_byte(o->job->lockfd, LOCK_HOUSE);
+	return err;
+}
+
+int object_begin(struct object *o, struct job *job, const char *path, bool replace, bool live)
+{
+	int err;
+
+	*o = (struct object){.job = job,
+			     .path = path,
+			     .replace = replace,
+			     .asidefd = -1,
+			     .publish = PUBLISH_INIT};
+	if (!object_path_valid(path))
+		return -EINVAL;
+	if (!replace && taken(job->rootfd, path))
+		return -EEXIST;
+	do
+		err = publish_begin(&o->publish, job->rootfd, job->record.id, job->parts++);
+	while (err && (err = job_wait(job, err, 0)) == 0);
+	while (live && !err && o->publish.markerfd < 0) {
+		err = show(o);
+		if (err)
+			err = job_wait(job, err, 1);
+	}
+	room_taken(&job->room);
+	if (!err && live)
+		err = beat_start(&o->beat, o->publish.markerfd);
+	if (err)
+		object_abort(o);
+	return err;
+}
+
+static int aside_open(void)
+{
+	const char *folders[] = {getenv("TMPDIR"), "/var/tmp", "/tmp"};
+	int fd = -1;
+
+	for (unsigned i = 0; i < sizeof(folders) / sizeof(*folders) && fd < 0; i++) {
+		if (folders[i] && *folders[i])
+			fd = open(folders[i], O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	}
+	return fd < 0 ? -errno : fd;
+}
+
+static size_t piece_of(uint64_t left)
+{
+	return left < SPACE_PIECE ? (size_t)left : SPACE_PIECE;
+}
+
+/* Copies the part into the unnamed file `fd`: its `size` bytes, of which the file may have more. */
+static int aside_copy(const struct publish *p, int fd)
+{
+	cleanup_free char *piece = malloc(SPACE_PIECE);
+	uint64_t at = 0;
+
+	while (piece && at < p->size) {
+		ssize_t n = pread(p->fd, piece, piece_of(p->size - at), (off_t)at);
+		int err = n <= 0 ? (n < 0 ? -errno : -EIO) : io_write_all(fd, piece, (size_t)n);
+
+		if (err)
+			return err;
+		at += (uint64_t)n;
+	}
+	return piece ? 0 : -ENOMEM;
+}
+
+/* Whether there is room to give back, and it can be. */
+static bool can_give(const struct object *o)
+{
+	return o->publish.part[0] && o->publish.size > 0 && !o->no_aside;
+}
+
+/* Gives the part's room back. Where there is no place for its bytes it keeps them; no error. */
+static int give_back(struct object *o)
+{
+	cleanup_fd int fd = -1;
+
+	if (o->asidefd >= 0) /* they still lie there */
+		return publish_rewind(&o->publish);
+	fd = aside_open();
+	if (fd < 0 || aside_copy(&o->publish, fd)) {
+		o->no_aside = true;
+		log_debug("%s: no place in TMPDIR to keep %llu bytes while others finish", o->path,
+			  (unsigned long long)o->publish.size);
+		return 0;
+	}
+	o->aside = o->publish.size;
+	o->asidefd = STEAL_FD(fd);
+	return publish_rewind(&o->publish);
+}
+
+/* Blocked though nobody else has anything in the space: no client can make room for it. */
+static bool alone(const struct object *o)
+{
+	struct room_view view;
+	struct stat st;
+
+	if (room_look(&o->job->room, &view) || fstat(o->publish.fd, &st) < 0)
+		return false;
+	return view.size - view.free <= (uint64_t)st.st_blocks * 512 + view.unit + ALONE_SLACK;
+}
+
+static void warn_alone(struct object *o)
+{
+	if (o->warned || !o->publish.part[0] || !alone(o))
+		return;
+	o->warned = true;
+	log_warn("%s: fills its whole space and has more to come, waiting (memnet share resize on "
+		 "the host, or --live)",
+		 o->path);
+}
+
+/* Waits for a reason to try again. 0; -ECANCELED: give the room back; or -errno. */
+static int blocked(struct object *o, int err, uint64_t want)
+{
+	if (err != -ENOSPC && err != -EDQUOT)
+		return err;
+	warn_alone(o);
+	while ((err = room_step(&o->job->room, want)) == -EAGAIN) {
+		if (turn_step(&o->job->turn) && can_give(o))
+			return -ECANCELED;
+	}
+	return err;
+}
+
+/* Appends as much as it may: *data and *size tell how far it got. As blocked(). */
+static int put(struct object *o, const char **data, size_t *size)
+{
+	while (*size > 0) {
+		ssize_t n = stop_check() ? -EINTR : publish_write(&o->publish, *data, *size);
+		int err = n <= 0 ? blocked(o, n < 0 ? (int)n : -ENOSPC, *size) : 0;
+
+		if (err)
+			return err;
+		if (n <= 0)
+			continue;
+		turn_progress(&o->job->turn);
+		*data += n;
+		*size -= (size_t)n;
+	}
+	return 0;
+}
+
+/* Whether what was given back may be taken again out of turn: without it mattering to an elder. */
+static bool plenty(const struct object *o)
+{
+	struct room_view view;
+
+	if (room_look(&o->job->room, &view) || view.free / 2 < o->aside)
+		return false;
+	return view.free > view.size / 2 || !turn_hungry(&o->job->turn);
+}
+
+static int wait_turn(struct object *o)
+{
+	int err = 0;
+
+	while (!err && !turn_take(&o->job->turn) && !plenty(o))
+		err = room_step(&o->job->room, 0);
+	return err;
+}
+
+/* Takes back what was given. As blocked(). */
+static int take_back(struct object *o)
+{
+	cleanup_free char *piece = malloc(SPACE_PIECE);
+	int err = piece ? wait_turn(o) : -ENOMEM;
+
+	while (!err && o->publish.size < o->aside) {
+		ssize_t n = pread(o->asidefd, piece, piece_of(o->aside - o->publish.size),
+				  (off_t)o->publish.size);
+		const char *data = piece;
+		size_t size = n > 0 ? (size_t)n : 0;
+
+		err = n <= 0 ? -EIO : put(o, &data, &size);
+	}
+	if (err)
+		return err;
+	cleanup_close(&o->asidefd);
+	o->asidefd = -1;
+	return 0;
+}
+
+int object_write(struct object *o, const void *data, size_t size)
+{
+	const char *p = data;
+
+	while (size > 0 || o->asidefd >= 0) {
+		int err = o->asidefd >= 0 ? take_back(o) : 0;
+
+		if (!err)
+			err = put(o, &p, &size);
+		if (err == -ECANCELED)
+			err = give_back(o);
+		if (err)
+			return err;
+	}
+	room_taken(&o->job->room);
+	return 0;
+}
+
+int object_idle(struct object *o)
+{
+	/* An elder that has nothing to write keeps others from their turn. */
+	if (o->asidefd < 0)
+		turn_end(&o->job->turn);
+	return o->asidefd < 0 && can_give(o) && turn_hungry(&o->job->turn) ? give_back(o) : 0;
+}
+
+static int object_sink_write(void *cookie, const void *data, size_t size)
+{
+	return object_write(cookie, data, size);
+}
+
+static int object_sink_idle(void *cookie)
+{
+	return object_idle(cookie);
+}
+
+struct sink object_sink(struct object *o)
+{
+	return (struct sink){.write = object_sink_write, .idle = object_sink_idle, .cookie = o};
+}
+
+int object_commit(struct object *o)
+{
+	int err = object_write(o, NULL, 0); /* what lies aside comes back */
+
+	if (err)
+		return err;
+	beat_stop(&o->beat);
+	do
+		err = publish_commit(&o->publish, o->path, o->replace);
+	while (err && (err = job_wait(o->job, err, 0)) == 0);
+	room_taken(&o->job->room);
+	if (!err)
+		turn_end(&o->job->turn);
+	return err;
+}
+
+void object_abort(struct object *o)
+{
+	if (!o->job)
+		return;
+	beat_stop(&o->beat);
+	publish_abort(&o->publish);
+	room_taken(&o->job->room);
+	turn_end(&o->job->turn);
+	cleanup_close(&o->asidefd);
+	o->asidefd = -1;
+}

@@ -1,0 +1,44 @@
+/*
+ * A folder in the guest's own memory or disk, where a command writes files of its choice: the
+ * segments and playlists of a muxer. Each is handed out when it is complete, which is when its
+ * writer closed it or renamed it into place, in the order that this happened: so a playlist comes
+ * behind the segments it names. It is not in the space, because there the command itself would run
+ * into a full space, and would write in its own small pieces, which 9p makes dear.
+ */
+#pragma once
+
+#include <stddef.h>
+
+#include "base/error.h"
+#include "space/name.h"
+
+struct staging {
+	char *path;
+	int inotifyfd;
+	char **folders; /* by watch descriptor, relative to `path`; "" is itself */
+	size_t folder_count;
+	char *events; /* read, not looked at yet */
+	size_t at, end;
+};
+
+/* Makes it, in TMPDIR or /tmp. 0, or -errno and the error. */
+int staging_open(struct staging *s, struct mn_error *e);
+
+/*
+ * The next file that became complete, relative to the folder. 0, or -EAGAIN: none now (inotifyfd is
+ * readable when that may have changed), or -errno.
+ */
+int staging_next(struct staging *s, char name[OBJECT_PATH_MAX + 1]);
+
+/* When the command is done: any file that is still there. 0, or -ENOENT: none. */
+int staging_left(struct staging *s, char name[OBJECT_PATH_MAX + 1]);
+
+/* Opens one for reading; or removes it once it is published. A descriptor, 0, or -errno. */
+int staging_file_open(const struct staging *s, const char *name);
+int staging_file_remove(const struct staging *s, const char *name);
+
+/* Removes the folder. Accepts one never opened. */
+void staging_close(struct staging *s);
+
+/* Removes the folder `path` and all in it. */
+void staging_remove(const char *path);

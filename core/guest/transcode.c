@@ -1,0 +1,381 @@
+#include "guest/transcode.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "guest/stop.h"
+#include "guest/stream.h"
+#include "space/layout.h"
+
+#define LOOK_MS	     200 /* the longest anything waits here; a live object's reader waits no longer */
+#define SETTLE_MS    20 /* between a file's end and belief that its writer still lives */
+#define BACK_OFF_NS  NS_PER_S
+#define BACK_OFF_MAX 6 /* doublings */
+
+static void hold(void *cookie, bool held)
+{
+	child_hold(cookie, held);
+}
+
+static int look(struct transcode *t)
+{
+	char text[4096];
+	ssize_t n;
+
+	while (t->child.progressfd >= 0 && (n = read(t->child.progressfd, text, sizeof(text))) > 0)
+		progress_feed(&t->progress, text, (size_t)n);
+	if (t->options.tick)
+		t->options.tick(t->options.tick_cookie);
+	if (stop_check())
+		return -EINTR;
+	return t->deadline_ns && clock_ns() >= t->deadline_ns ? -ETIME : 0;
+}
+
+/* Waits for `fd`, or for the command's end. 1: there is something; 0: not within LOOK_MS. */
+static int wait_for(struct transcode *t, int fd)
+{
+	struct pollfd p[] = {{.fd = fd, .events = POLLIN},
+			     {.fd = t->child.progressfd, .events = POLLIN}};
+	int n = poll(p, 2, LOOK_MS);
+	int err = look(t);
+
+	if (p[1].revents & POLLHUP && !(p[1].revents & POLLIN)) {
+		cleanup_close(&t->child.progressfd);
+		t->child.progressfd = -1;
+	}
+	return err ? err : n > 0 && p[0].revents != 0;
+}
+
+/* The command's exit status, or -errno from look(). */
+static int wait_end(struct transcode *t)
+{
+	for (;;) {
+		int err = look(t);
+		int status = err ? err : child_wait(&t->child, LOOK_MS);
+
+		if (status != -EAGAIN)
+			return status;
+	}
+}
+
+/* TERM, and KILL when that did not help. Its output is closed first: nobody reads it any more. */
+static void end_child(struct transcode *t)
+{
+	cleanup_close(&t->child.outputfd);
+	t->child.outputfd = -1;
+	child_terminate(&t->child);
+	child_wait(&t->child, (int)(t->options.kill_after_ns / NS_PER_MS));
+	child_close(&t->child);
+}
+
+/* Copies the command's stdout into the object until it ends. */
+static int pump(struct transcode *t, struct object *o)
+{
+	size_t filled = 0;
+
+	for (;;) {
+		int ready = wait_for(t, t->child.outputfd);
+		ssize_t n = SPACE_PIECE;
+		int err = ready < 0 ? ready : 0;
+
+		if (ready > 0) {
+			n = read(t->child.outputfd, t->buffer + filled, SPACE_PIECE - filled);
+			filled += n > 0 ? (size_t)n : 0;
+		}
+		if (n < 0 && errno != EINTR)
+			err = -errno;
+		if (!err && filled > 0 &&
+		    (filled == SPACE_PIECE || n == 0 || (ready == 0 && t->options.live))) {
+			err = object_write(o, t->buffer, filled);
+			filled = 0;
+		} else if (!err && ready == 0) {
+			err = object_idle(o);
+		}
+		if (err || n == 0)
+			return err;
+	}
+}
+
+static int object_name(struct transcode *t, const char *name, char path[OBJECT_PATH_MAX + 1])
+{
+	const char *folder = t->options.files && t->options.name ? t->options.name : "";
+	const char *below = t->job.below;
+	int n = snprintf(path, OBJECT_PATH_MAX + 1, "%s%s%s%s%s", below, *below ? "/" : "", folder,
+			 *folder ? "/" : "", name);
+
+	return n > OBJECT_PATH_MAX ? -ENAMETOOLONG : 0;
+}
+
+static void count(struct transcode *t, int64_t bytes)
+{
+	t->bytes += bytes;
+	t->objects++;
+}
+
+static int object_fail(int err, const char *path, struct mn_error *e)
+{
+	switch (err) {
+	case -EEXIST:
+		return mn_fail(e, MN_FAILED, EEXIST, "%s: already in the space (-f replaces it)",
+			       path);
+	case -ETIMEDOUT:
+		return mn_fail(e, MN_TIMEOUT, ETIMEDOUT,
+			       "%s: no room in the space (memnet share resize on the host, or a "
+			       "longer --max-wait)",
+			       path);
+	case -ETIME:
+		return mn_fail(e, MN_TIMEOUT, ETIME, "%s: the command took longer than --timeout",
+			       path);
+	case -EINTR: return mn_fail(e, MN_FAILED, EINTR, "%s: interrupted", path);
+	case -EINVAL: return mn_fail(e, MN_FAILED, EINVAL, "%s: no name for an object", path);
+	default: return mn_fail_errno(e, -err, "%s", path);
+	}
+}
+
+/* One attempt whose stdout is the object. The command's status, or -errno and the error. */
+static int run_stdout(struct transcode *t, struct mn_error *e)
+{
+	char path[OBJECT_PATH_MAX + 1];
+	struct object o = {.asidefd = -1};
+	int status, err = object_name(t, t->options.name, path);
+
+	if (!err)
+		err = object_begin(&o, &t->job, path, t->options.replace, t->options.live);
+	if (!err)
+		err = pump(t, &o);
+	status = err ? err : wait_end(t);
+	if (status == 0) {
+		int64_t bytes = (int64_t)(o.asidefd >= 0 ? o.aside : o.publish.size);
+
+		err = object_commit(&o);
+		if (!err)
+			count(t, bytes);
+		status = err;
+	}
+	object_abort(&o);
+	return status < 0 ? object_fail(status, path, e) : status;
+}
+
+/* Copies one staged file into an object of its name. A file that went away meanwhile is none. */
+static int publish_file(struct transcode *t, const char *name, struct mn_error *e)
+{
+	char path[OBJECT_PATH_MAX + 1];
+	cleanup_fd int fd = staging_file_open(&t->staging, name);
+	struct object o = {.asidefd = -1};
+	struct source source;
+	bool more = true;
+	int err = fd < 0 ? fd : object_name(t, name, path);
+
+	if (fd == -ENOENT)
+		return 0;
+	if (!err)
+		err = source_init(&source, fd);
+	if (!err)
+		err = object_begin(&o, &t->job, path, true, false);
+	while (!err && more) {
+		ssize_t n = source_read(&source, t->buffer, SPACE_PIECE, &more);
+
+		err = n < 0 ? (int)n : object_write(&o, t->buffer, (size_t)n);
+	}
+	if (!err)
+		err = object_commit(&o);
+	if (!err)
+		count(t, (int64_t)source.taken);
+	object_abort(&o);
+	return err ? object_fail(err, name, e) : staging_file_remove(&t->staging, name);
+}
+
+/*
+ * A command that dies closes its files too, just before its end can be seen. So a file is believed
+ * complete when its writer is there still a moment later.
+ */
+static int publish_ready(struct transcode *t, struct mn_error *e)
+{
+	char name[OBJECT_PATH_MAX + 1];
+	struct pollfd end = {.fd = t->child.keeperfd, .events = POLLIN};
+	int err;
+
+	while ((err = staging_next(&t->staging, name)) == 0) {
+		if (poll(&end, 1, SETTLE_MS) > 0)
+			return 0;
+		err = publish_file(t, name, e);
+		if (err)
+			return err;
+	}
+	return err == -EAGAIN ? 0 : object_fail(err, t->staging.path, e);
+}
+
+static int publish_left(struct transcode *t, struct mn_error *e)
+{
+	char name[OBJECT_PATH_MAX + 1];
+	int err = 0;
+
+	while (!err && staging_left(&t->staging, name) == 0)
+		err = publish_file(t, name, e);
+	return err;
+}
+
+/* One attempt whose files are the objects. As run_stdout(). */
+static int run_files(struct transcode *t, struct mn_error *e)
+{
+	int status, err = 0;
+
+	while ((status = child_wait(&t->child, 0)) == -EAGAIN) {
+		int ready = wait_for(t, t->staging.inotifyfd);
+
+		if (ready < 0)
+			return object_fail(ready, t->options.argv[0], e);
+		err = publish_ready(t, e);
+		if (err)
+			return err;
+	}
+	if (status == 0)
+		err = publish_left(t, e);
+	return err ? err : status;
+}
+
+/* The words of the command with "{output}" in its place; the caller frees. */
+static char *expand(const char *word, const char *output)
+{
+	const char *at = output ? strstr(word, "{output}") : NULL;
+	char *result;
+
+	if (!at)
+		return strdup(word);
+	if (asprintf(&result, "%.*s%s%s", (int)(at - word), word, output, at + 8) < 0)
+		return NULL;
+	return result;
+}
+
+static void words_free(char **words)
+{
+	for (char **w = words; w && *w; w++)
+		free(*w);
+	free(words);
+}
+
+static char **expand_all(char *const *argv, const char *output)
+{
+	size_t count = 0;
+	char **words;
+
+	while (argv[count])
+		count++;
+	words = calloc(count + 1, sizeof(*words));
+	for (size_t i = 0; words && i < count; i++) {
+		words[i] = expand(argv[i], output);
+		if (!words[i]) {
+			words_free(words);
+			return NULL;
+		}
+	}
+	return words;
+}
+
+static void set_environment(const struct transcode *t)
+{
+	char attempt[12];
+
+	snprintf(attempt, sizeof(attempt), "%d", t->attempts);
+	setenv("MEMNET_SPACE", t->options.to, 1);
+	setenv("MEMNET_OBJECT", t->options.name ? t->options.name : "", 1);
+	setenv("MEMNET_OUTPUT", t->staging.path ? t->staging.path : "", 1);
+	setenv("MEMNET_PROGRESS", "pipe:3", 1);
+	setenv("MEMNET_ATTEMPT", attempt, 1);
+}
+
+static int start_child(struct transcode *t, struct mn_error *e)
+{
+	char **words = expand_all(t->options.argv, t->staging.path);
+	int err;
+
+	if (!words)
+		return mn_fail_errno(e, ENOMEM, "%s", t->options.argv[0]);
+	set_environment(t);
+	err = child_start(&t->child, words, !t->options.files, t->staging.path, e);
+	words_free(words);
+	return err;
+}
+
+static int attempt(struct transcode *t, struct mn_error *e)
+{
+	int status, err = 0;
+
+	t->attempts++;
+	t->progress = (struct progress){0};
+	t->deadline_ns = t->options.timeout_ns ? clock_ns() + t->options.timeout_ns : 0;
+	if (t->options.files)
+		err = staging_open(&t->staging, e);
+	if (!err)
+		err = start_child(t, e);
+	if (err) {
+		staging_close(&t->staging);
+		return err;
+	}
+	status = t->options.files ? run_files(t, e) : run_stdout(t, e);
+	if (t->child.keeper)
+		end_child(t);
+	look(t);
+	child_close(&t->child);
+	staging_close(&t->staging);
+	return status;
+}
+
+/* Sleeps before the next attempt; whether there shall be one. */
+static bool try_again(const struct transcode *t, int status)
+{
+	int doublings = t->attempts - 1 < BACK_OFF_MAX ? t->attempts - 1 : BACK_OFF_MAX;
+	int64_t until = clock_ns() + (BACK_OFF_NS << doublings);
+
+	/* What the command did can go better; what we failed at cannot, but for its deadline. */
+	if (t->attempts > t->options.retries || status == 0 || (status < 0 && status != -ETIME))
+		return false;
+	while (!stop_check() && clock_ns() < until)
+		poll(NULL, 0, LOOK_MS);
+	return !stop_check();
+}
+
+static void close_job(struct transcode *t, int status)
+{
+	struct record *r = &t->job.record;
+	struct rusage children = {0};
+
+	getrusage(RUSAGE_CHILDREN, &children);
+	r->cpu_ns = (children.ru_utime.tv_sec + children.ru_stime.tv_sec) * NS_PER_S +
+		    (children.ru_utime.tv_usec + children.ru_stime.tv_usec) * 1000;
+	r->bytes_out = t->bytes;
+	r->objects = t->objects;
+	job_end(&t->job, stop_signal() ? RECORD_INTERRUPTED : status ? RECORD_FAILED : RECORD_DONE);
+	t->cpu_ns = r->cpu_ns;
+	t->blocked_ns = r->blocked_ns;
+	t->end_ns = clock_ns();
+}
+
+int transcode_run(struct transcode *t, const struct transcode_options *options, struct mn_error *e)
+{
+	int status;
+
+	*t = (struct transcode){.options = *options, .start_ns = clock_ns()};
+	t->staging.inotifyfd = -1;
+	t->buffer = aligned_alloc(4096, SPACE_PIECE);
+	if (!t->buffer)
+		return mn_fail_errno(e, ENOMEM, "%s", options->argv[0]);
+	status = job_begin(&t->job, options->to, RECORD_TRANSCODE, options->max_wait_ns, e);
+	if (status == 0) {
+		t->job.room.hold = hold;
+		t->job.room.hold_cookie = &t->child;
+		do
+			status = attempt(t, e);
+		while (try_again(t, status));
+		close_job(t, status);
+	}
+	free(STEAL_PTR(t->buffer));
+	return status;
+}

@@ -1,0 +1,53 @@
+/*
+ * The transcode job: a command, what it makes, and its end.
+ *
+ *	its stdout     the object `name`, whole or live; a full space fills the pipe and then holds
+ *	its files      with `files`: what it writes into a folder of its own (guest/staging.h), each
+ *	               an object as soon as it is complete
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "guest/child.h"
+#include "guest/job.h"
+#include "guest/object.h"
+#include "guest/progress.h"
+#include "guest/staging.h"
+
+struct transcode_options {
+	const char *to;	   /* a folder in a space */
+	char *const *argv; /* "{output}" in a word is the staging folder */
+	const char *name;  /* of the object; with `files` the folder of the objects, or NULL */
+	bool files;
+	bool live;
+	bool replace;
+	int64_t timeout_ns;    /* of one attempt; 0: none */
+	int64_t kill_after_ns; /* between TERM and KILL */
+	int64_t max_wait_ns;   /* for room; 0: no bound */
+	int retries;
+	void (*tick)(void *); /* called now and then; for progress. NULL: nobody */
+	void *tick_cookie;
+};
+
+struct transcode {
+	struct transcode_options options;
+	struct job job;
+	struct child child;
+	struct staging staging;
+	struct progress progress; /* of the present attempt */
+	char *buffer;		  /* SPACE_PIECE bytes */
+	int64_t deadline_ns;	  /* of the present attempt; 0: none */
+	int attempts;
+	int64_t bytes, objects; /* published */
+	int64_t start_ns, end_ns, cpu_ns, blocked_ns;
+};
+
+/*
+ * Runs it all. The command's exit status (of the last attempt), or -errno and the error: -EINTR on
+ * a request to stop, -ETIME when the command took longer than timeout_ns. What is to be counted is
+ * in *t behind it, in either case.
+ */
+int transcode_run(struct transcode *t, const struct transcode_options *options, struct mn_error *e);

@@ -1,0 +1,165 @@
+#include "space/publish.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/confine.h"
+#include "space/layout.h"
+#include "space/live.h"
+
+int publish_begin(struct publish *p, int rootfd, const char *owner, unsigned serial)
+{
+	struct publish begun = PUBLISH_INIT;
+
+	begun.rootfd = rootfd;
+	snprintf(begun.part, sizeof(begun.part), SPACE_PART "/%.*s.%u", RECORD_ID_MAX, owner,
+		 serial);
+	begun.fd = confine_open(rootfd, begun.part, O_RDWR | O_CREAT | O_EXCL, 0600);
+	if (begun.fd < 0)
+		return begun.fd;
+	*p = begun;
+	return 0;
+}
+
+ssize_t publish_write(struct publish *p, const void *data, size_t size)
+{
+	ssize_t n = pwrite(p->fd, data, size, (off_t)p->size);
+
+	if (n < 0)
+		return -errno;
+	p->size += (uint64_t)n;
+	return n;
+}
+
+int publish_rewind(struct publish *p)
+{
+	if (ftruncate(p->fd, 0) < 0)
+		return -errno;
+	p->size = 0;
+	return 0;
+}
+
+/* The folder that `path` lies in, made if need be, one confined step after the other. */
+static int open_parent(int rootfd, const char *path)
+{
+	cleanup_fd int at = confine_open(rootfd, ".", O_PATH | O_DIRECTORY, 0);
+	const char *slash;
+
+	for (; at >= 0 && (slash = strchr(path, '/')); path = slash + 1) {
+		char name[256];
+		int next;
+
+		snprintf(name, sizeof(name), "%.*s", (int)(slash - path), path);
+		next = confine_open(at, name, O_PATH | O_DIRECTORY, 0);
+		if (next == -ENOENT) {
+			if (mkdirat(at, name, 0700) < 0 && errno != EEXIST)
+				return -errno;
+			next = confine_open(at, name, O_PATH | O_DIRECTORY, 0);
+		}
+		close(at);
+		at = next;
+	}
+	return STEAL_FD(at);
+}
+
+static bool name_taken(int dirfd, const char *name)
+{
+	struct stat st;
+
+	return fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+/*
+ * A rename that takes nobody's name. 9p knows no flags of renameat2(2) and says EINVAL; there
+ * link(2) is the atomic test. A link counts as an inode on tmpfs, and when there is none left only
+ * the test that another job could slip through remains.
+ */
+static int rename_new(int fromfd, const char *from, int tofd, const char *to)
+{
+	if (syscall(SYS_renameat2, fromfd, from, tofd, to, RENAME_NOREPLACE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return -errno;
+	if (linkat(fromfd, from, tofd, to, 0) == 0)
+		return unlinkat(fromfd, from, 0) < 0 ? -errno : 0;
+	if (errno != ENOSPC && errno != EPERM && errno != EOPNOTSUPP)
+		return -errno;
+	if (name_taken(tofd, to))
+		return -EEXIST;
+	return renameat(fromfd, from, tofd, to) < 0 ? -errno : 0;
+}
+
+static int give_name(struct publish *p, const char *path, bool replace)
+{
+	const char *slash = strrchr(path, '/');
+	const char *leaf = slash ? slash + 1 : path;
+	cleanup_fd int parent = open_parent(p->rootfd, path);
+	int err;
+
+	if (parent < 0)
+		return parent;
+	if (replace)
+		err = renameat(p->rootfd, p->part, parent, leaf) < 0 ? -errno : 0;
+	else
+		err = rename_new(p->rootfd, p->part, parent, leaf);
+	if (err)
+		return err;
+	p->part[0] = '\0';
+	snprintf(p->path, sizeof(p->path), "%s", path);
+	return 0;
+}
+
+static void publish_close(struct publish *p)
+{
+	cleanup_close(&p->fd);
+	cleanup_close(&p->markerfd);
+	*p = (struct publish)PUBLISH_INIT;
+}
+
+int publish_show(struct publish *p, const char *path, bool replace)
+{
+	int err;
+
+	if (!object_path_valid(path))
+		return -EINVAL;
+	p->markerfd = live_begin(p->rootfd, path);
+	if (p->markerfd < 0)
+		return p->markerfd;
+	err = give_name(p, path, replace);
+	if (err) {
+		live_end(p->rootfd, path);
+		cleanup_close(&p->markerfd);
+		p->markerfd = -1;
+	}
+	return err;
+}
+
+int publish_commit(struct publish *p, const char *path, bool replace)
+{
+	int err;
+
+	if (!object_path_valid(path))
+		return -EINVAL;
+	err = p->markerfd >= 0 ? live_end(p->rootfd, p->path) : give_name(p, path, replace);
+	if (err == 0)
+		publish_close(p);
+	return err;
+}
+
+void publish_abort(struct publish *p)
+{
+	if (p->part[0])
+		unlinkat(p->rootfd, p->part, 0);
+	if (p->path[0]) {
+		unlinkat(p->rootfd, p->path, 0);
+		live_end(p->rootfd, p->path);
+	}
+	publish_close(p);
+}

@@ -1,0 +1,60 @@
+/*
+ * Publishing: an object comes into sight whole, or not at all.
+ *
+ * Theory of operation. An object is written as `.memnet/part/OWNER.N`, which is never served, and
+ * gets its visible name by one rename(2) when its last byte is in it. OWNER is the id of the job
+ * that writes it: whoever holds the lock on `.memnet/part/OWNER` (guest/job.h) owns the part, and
+ * parts whose owner is gone are anybody's to remove. A live object gets its name while it is empty,
+ * behind a marker (space/live.h), and publishing it is the removal of the marker.
+ *
+ * Nothing here waits: a full space is -ENOSPC, and the caller goes on at `size`, the exact byte. The
+ * file can be longer than that: QEMU answers ENOSPC to a write of which it had taken a part. The
+ * caller writes the same bytes there again.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "space/name.h"
+#include "space/record.h"
+
+/* ".memnet/part/", an owner's id, '.', a number and a NUL. */
+#define PUBLISH_PART_MAX (13 + RECORD_ID_MAX + 1 + 10 + 1)
+
+struct publish {
+	int rootfd;			/* the space; the caller's */
+	int fd;				/* the object; -1: there is none */
+	int markerfd;			/* of a live object; else -1 */
+	uint64_t size;			/* bytes in it, and where the next one goes */
+	char part[PUBLISH_PART_MAX];	/* its name in part/; "" once it has a visible one */
+	char path[OBJECT_PATH_MAX + 1]; /* its visible name; "" before */
+};
+
+#define PUBLISH_INIT                                                                               \
+	{                                                                                          \
+		.rootfd = -1, .fd = -1, .markerfd = -1                                             \
+	}
+
+/* Makes the empty part OWNER.SERIAL. 0 or -errno; -ENOSPC when there is no inode for it. */
+int publish_begin(struct publish *p, int rootfd, const char *owner, unsigned serial);
+
+/* Appends. The bytes taken, fewer than `size` when room ran out behind them; -ENOSPC for none. */
+ssize_t publish_write(struct publish *p, const void *data, size_t size);
+
+/* Gives all its room back; the next write is its first byte. Not for live objects. 0 or -errno. */
+int publish_rewind(struct publish *p);
+
+/*
+ * Gives the object its visible name, making the folders above it. Without `replace` a name that is
+ * taken is -EEXIST. -ENOSPC can be waited for and the call repeated. The object is complete behind
+ * publish_commit(); behind publish_show() it is live, and publish_commit() ends it. On success
+ * publish_commit() closes it.
+ */
+int publish_commit(struct publish *p, const char *path, bool replace);
+int publish_show(struct publish *p, const char *path, bool replace);
+
+/* Removes what is there of it, a live one's visible name too, and closes. Accepts a closed one. */
+void publish_abort(struct publish *p);

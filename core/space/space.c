@@ -1,0 +1,271 @@
+#include "space/space.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/confine.h"
+#include "base/io.h"
+#include "space/layout.h"
+
+uint64_t space_inodes_default(uint64_t size_bytes)
+{
+	uint64_t inodes = size_bytes / 16384;
+
+	return inodes < 16384 ? 16384 : inodes;
+}
+
+/* A folder to mount on, made through a writable mount of the pool. */
+static int make_folder(int poolfd, const char *name, struct mn_error *e)
+{
+	cleanup_fd int fd = tmpfs_writable_clone(poolfd);
+
+	if (fd < 0)
+		return mn_fail_errno(e, -fd, "cannot write to the pool");
+	if (mkdirat(fd, name, 0700) < 0 && errno != EEXIST)
+		return mn_fail_errno(e, errno, "cannot make its folder in the pool");
+	return 0;
+}
+
+int space_create(int poolfd, const struct space_name *name, const struct tmpfs_options *o,
+		 struct mn_error *e)
+{
+	cleanup_fd int fd = tmpfs_make(o, e);
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = space_prepare(fd);
+	if (err)
+		return mn_fail_errno(e, -err, "cannot make its reserved folders");
+	err = make_folder(poolfd, name->space, e);
+	return err ? err : tmpfs_place(fd, poolfd, name->space, e);
+}
+
+static int open_root(const struct space_info *info, struct mn_error *e)
+{
+	int fd = open(info->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+	return fd < 0 ? mn_fail_errno(e, errno, "%s", info->path) : fd;
+}
+
+int space_resize(const struct space_info *info, const struct tmpfs_options *o, struct mn_error *e)
+{
+	cleanup_fd int fd = open_root(info, e);
+
+	return fd < 0 ? fd : tmpfs_reconfigure(fd, o, e);
+}
+
+int space_own(const struct space_info *info, uid_t uid, gid_t gid, struct mn_error *e)
+{
+	cleanup_fd int fd = open_root(info, e);
+	struct stat st;
+	int err;
+
+	if (fd < 0)
+		return fd;
+	if (fstat(fd, &st) == 0 && st.st_uid == uid && st.st_gid == gid)
+		return 0;
+	if (fchown(fd, uid, gid) < 0)
+		return mn_fail_errno(e, errno, "cannot give it to user %u", uid);
+	err = space_prepare(fd);
+	return err ? mn_fail_errno(e, -err, "cannot give it to user %u", uid) : 0;
+}
+
+static bool reserved(const char *name)
+{
+	return strcmp(name, SPACE_RESERVED) == 0 || strcmp(name, SPACE_VIRTFS) == 0 ||
+	       strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+}
+
+static void count_object(struct space_census *c, const char *name, off_t size)
+{
+	if (c->objects++ == 0)
+		snprintf(c->first, sizeof(c->first), "%s", name);
+	c->bytes += (uint64_t)size;
+}
+
+static int count_folder(int dirfd_owned, int depth, uint64_t limit, struct space_census *c);
+
+static int count_entry(int dirfd_at, const char *name, int depth, uint64_t limit,
+		       struct space_census *c)
+{
+	struct stat st;
+	int fd;
+
+	if (fstatat(dirfd_at, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return 0; /* it has just gone */
+	if (!S_ISDIR(st.st_mode)) {
+		count_object(c, name, S_ISREG(st.st_mode) ? st.st_size : 0);
+		return 0;
+	}
+	if (depth == SPACE_DEPTH_MAX) {
+		count_object(c, name, 0);
+		return 0;
+	}
+	fd = confine_open(dirfd_at, name, O_RDONLY | O_DIRECTORY, 0);
+	if (fd == -ENOENT)
+		return 0;
+	return fd < 0 ? fd : count_folder(fd, depth + 1, limit, c);
+}
+
+/* Takes ownership of the descriptor. */
+static int count_folder(int dirfd_owned, int depth, uint64_t limit, struct space_census *c)
+{
+	cleanup_dir DIR *dir = fdopendir(dirfd_owned);
+	struct dirent *entry;
+	int err = 0;
+
+	if (!dir) {
+		close(dirfd_owned);
+		return -ENOMEM;
+	}
+	while (!err && (entry = readdir(dir))) {
+		if (limit && c->objects >= limit)
+			break;
+		if (!reserved(entry->d_name))
+			err = count_entry(dirfd(dir), entry->d_name, depth, limit, c);
+	}
+	return err;
+}
+
+int space_count(const struct space_info *info, uint64_t limit, struct space_census *census)
+{
+	int fd = open_root(info, NULL);
+
+	*census = (struct space_census){0};
+	return fd < 0 ? fd : count_folder(fd, 0, limit, census);
+}
+
+/* The device of what /proc/PID/WHERE/NAME leads to. */
+static bool leads_into(int fd, const char *name, dev_t device)
+{
+	struct stat st;
+
+	return fstatat(fd, name, &st, 0) == 0 && st.st_dev == device;
+}
+
+static bool process_holds(int procfd, const char *pid, dev_t device)
+{
+	char path[300];
+	cleanup_dir DIR *dir = NULL;
+	struct dirent *entry;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/cwd", pid);
+	if (leads_into(procfd, path, device))
+		return true;
+	snprintf(path, sizeof(path), "%s/fd", pid);
+	fd = openat(procfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	while (dir && (entry = readdir(dir))) {
+		if (entry->d_name[0] != '.' && leads_into(dirfd(dir), entry->d_name, device))
+			return true;
+	}
+	return false;
+}
+
+void space_holder(const struct space_info *info, char *buf, size_t size)
+{
+	cleanup_dir DIR *proc = opendir("/proc");
+	struct dirent *entry;
+
+	buf[0] = '\0';
+	while (proc && (entry = readdir(proc))) {
+		char path[300], name[32];
+
+		if (entry->d_name[0] < '1' || entry->d_name[0] > '9' ||
+		    (pid_t)atoi(entry->d_name) == getpid() ||
+		    !process_holds(dirfd(proc), entry->d_name, info->device))
+			continue;
+		snprintf(path, sizeof(path), "%s/comm", entry->d_name);
+		if (io_read_file(dirfd(proc), path, name, sizeof(name)) < 0)
+			continue;
+		name[strcspn(name, "\n")] = '\0';
+		snprintf(buf, size, "%s, process %.10s", name, entry->d_name);
+		return;
+	}
+}
+
+static int fail_open(const struct space_info *info, struct mn_error *e)
+{
+	char holder[64];
+
+	space_holder(info, holder, sizeof(holder));
+	return mn_fail(e, MN_BUSY, EBUSY,
+		       "a file in it is open%s%s (let the job or reader finish, or --force)",
+		       *holder ? ", by " : "", holder);
+}
+
+static int fail_holds(const struct space_census *c, struct mn_error *e)
+{
+	return mn_fail(e, MN_REFUSED, ENOTEMPTY,
+		       "it still holds objects, such as %.64s (release them, or --force)",
+		       c->first);
+}
+
+static int unmount(const struct space_info *info, bool force, struct mn_error *e)
+{
+	int err = tmpfs_unmount(info->path, force);
+
+	if (err == -EBUSY)
+		return fail_open(info, e);
+	return err ? mn_fail_errno(e, -err, "cannot unmount %s", info->path) : 0;
+}
+
+/*
+ * Frozen first: the kernel refuses that while anybody writes, and nobody begins to write from then
+ * on, so that what is counted is what is there at the end. Killed here, it leaves the space frozen
+ * and whole; a new destroy goes on, a resize thaws.
+ */
+static int unmount_empty(const struct space_info *info, struct mn_error *e)
+{
+	struct space_census c;
+	cleanup_fd int fd = open_root(info, e);
+	int err;
+
+	if (fd < 0)
+		return fd;
+	err = tmpfs_freeze(fd, e);
+	if (err)
+		return err == -EBUSY ? fail_open(info, e) : err;
+	err = space_count(info, 1, &c);
+	if (!err && c.objects)
+		err = fail_holds(&c, e);
+	else if (err)
+		mn_fail_errno(e, -err, "cannot look into it");
+	else {
+		int rootfd = STEAL_FD(fd);
+
+		close(rootfd); /* or we would be who keeps it busy */
+		err = unmount(info, false, e);
+		if (!err)
+			return 0;
+		fd = open_root(info, NULL);
+	}
+	if (fd >= 0)
+		tmpfs_thaw(fd, NULL);
+	return err;
+}
+
+int space_destroy(const struct space_info *info, bool force, struct mn_error *e)
+{
+	cleanup_fd int poolfd = -1, fd = -1;
+	char folder[PATH_MAX];
+	int err = force ? unmount(info, true, e) : unmount_empty(info, e);
+
+	if (err)
+		return err;
+	snprintf(folder, sizeof(folder), "%.*s", (int)(strrchr(info->path, '/') - info->path),
+		 info->path);
+	poolfd = open(folder, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	fd = poolfd < 0 ? -1 : tmpfs_writable_clone(poolfd);
+	/* An empty folder left behind does no harm: create takes it, pool_remove() drops it. */
+	if (fd >= 0)
+		unlinkat(fd, info->name.space, AT_REMOVEDIR);
+	return 0;
+}

@@ -1,0 +1,333 @@
+#!/usr/bin/env bats
+# memnet share against a real QEMU that runs no guest: what the verbs say and leave, and every way
+# to be cut off in the middle. All of it in a mount namespace of its own.
+
+bats_require_minimum_version 1.5.0
+
+setup_file()
+{
+	command -v qemu-system-x86_64 socat jq >/dev/null || skip "no QEMU, socat or jq"
+	export VM_DIR=$BATS_FILE_TMPDIR
+	source "$BATS_TEST_DIRNAME/../guest/vm.sh"
+	vm_host_open
+	export MEMNET_RUNTIME_DIR=$VM_DIR/run MEMNET_CONF=$VM_DIR/conf
+	: >"$MEMNET_CONF"
+	qemu web1 -machine q35
+	qemu web2 -machine pc
+}
+
+teardown_file()
+{
+	source "$BATS_TEST_DIRNAME/../guest/vm.sh"
+	for pid in "$VM_DIR"/*.pid; do
+		kill -KILL "$(cat "$pid")" || true
+	done
+	vm_host_close
+}
+
+setup()
+{
+	source "$BATS_TEST_DIRNAME/../guest/vm.sh"
+	load helper
+}
+
+teardown()
+{
+	for space in $(share list -H | cut -f 1); do
+		share destroy --force "$space"
+	done
+}
+
+source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
+
+@test "what is wrong with a command line is said, exit 2" {
+	fails 2 'bad size "12Q": want a number with K, M, G or T' create web1/out --size 12Q
+	fails 2 'bad size "0"' create web1/out --size 0
+	fails 2 '--size wanted' create web1/out
+	fails 2 'bad space name "web1"' create web1 --size 1M
+	fails 2 'bad space name "../x/y"' create ../x/y --size 1M
+	fails 2 'bad --huge "big"' create web1/out --size 1M --huge big
+	fails 2 'bad number of inodes' create web1/out --size 1M --inodes 0
+	fails 2 'no such user' create web1/out --size 1M --owner nobody-at-all
+	fails 2 'a size wanted' resize web1/out
+	fails 2 'exclude each other' create web1/out --size 1M --no-attach --mount /m
+	fails 2 'wants the guest agent' create web1/out --size 1M --mount /m
+	fails 2 'unknown verb' frobnicate
+	fails 2 'unknown option "--zero-copy"' qemu-args web1 --zero-copy 1G
+}
+
+@test "no such VM, no such space: exit 4 with the next step" {
+	fails 4 'memnet share qemu-args nope' create nope/out --size 1M
+	fails 4 'memnet share qemu-args nope' attach nope
+	fails 4 'web1/none: no such space' resize web1/none 1M
+	fails 4 'web1/none: no such space' destroy web1/none
+	fails 4 'web1/none: no such space' show web1/none
+	share check nope | grep -q '^BAD .*no monitor socket'
+	run -4 share check nope
+}
+
+@test "create, again, and with another size" {
+	share create web1/out --size 1M
+	share create web1/out --size 1M
+	fails 1 'it exists with a size of 1.00M' create web1/out --size 2M
+	[ "$(devices web1)" = memnet ]
+	[ "$(share list -Hp | cut -f 1,2,3)" = $'web1/out\t1048576\t0' ]
+}
+
+@test "the options of a space are those of its mount" {
+	share create web1/out --size 1M --inodes 100 --huge never --mpol local
+	grep -q "$MEMNET_RUNTIME_DIR/web1/out rw,nosuid,nodev,noexec.*nosymfollow" <(vm_host cat /proc/self/mountinfo)
+	[ "$(show web1/out .inodes)" = 100 ]
+	[ "$(show web1/out .huge)" = never ]
+	share resize web1/out --inodes 200 --huge advise
+	[ "$(show web1/out .inodes)" = 200 ]
+	[ "$(show web1/out .huge)" = advise ]
+	[ "$(show web1/out .size_bytes)" = 1048576 ]
+}
+
+@test "noswap" {
+	vm_host "$MEMNET" share check -H | grep -q $'OK\tnoswap' || skip "this kernel or user cannot"
+	share create web1/out --size 1M --noswap
+	[ "$(show web1/out .noswap)" = true ]
+	share create web1/two --size 1M
+	fails 1 'may be swapped' create web1/two --size 1M --noswap
+}
+
+@test "resize: S, +S, -S, and never below what is used" {
+	share create web1/out --size 1M
+	share resize web1/out 4M
+	share resize web1/out +1M
+	[ "$(show web1/out .size_bytes)" = 5242880 ]
+	share resize web1/out -3M
+	[ "$(show web1/out .size_bytes)" = 2097152 ]
+	vm_host dd if=/dev/zero of="$MEMNET_RUNTIME_DIR/web1/out/x" bs=1M count=1 status=none
+	fails 7 'web1/out: cannot shrink to 512K: 1.00M are in use, 1048576 bytes' resize web1/out 512K
+	fails 2 'want 64K or more left' resize web1/out -4M
+	[ "$(show web1/out .size_bytes)" = 2097152 ]
+	[ "$(share resize web1/out 3M -j | jq .size_bytes)" = 3145728 ]
+}
+
+@test "destroy: refused while it holds objects, while it is open, unless forced" {
+	share create web1/out --size 1M
+	vm_host touch "$MEMNET_RUNTIME_DIR/web1/out/object"
+	fails 7 'it still holds objects, such as object' destroy web1/out
+	vm_host sh -c 'exec 3>"$1"; exec sleep 100' sh "$MEMNET_RUNTIME_DIR/web1/out/object" 3>&- &
+	holder=$!
+	until vm_host fuser -s "$MEMNET_RUNTIME_DIR/web1/out/object" 2>/dev/null || held "$MEMNET_RUNTIME_DIR/web1/out/object"; do :; done
+	fails 5 'a file in it is open, by sleep' destroy web1/out
+	share destroy --force web1/out
+	kill "$holder"
+	fails 4 'no such space' destroy web1/out
+}
+
+@test "list and show: human, tab-separated, exact, JSON" {
+	share create web1/out --size 1.5G
+	share create web2/in --size 64K
+	[ "$(share list | head -n 1)" = "SPACE     SIZE  USED  AVAIL  OBJECTS  INODES  GUEST   MIGRATION" ] || share list
+	[ "$(share list -H | cut -f 1,2)" = $'web1/out\t1.50G\nweb2/in\t64.0K' ]
+	[ "$(share list -Hp | cut -f 1,2)" = $'web1/out\t1610612736\nweb2/in\t65536' ]
+	[ "$(share list -j | jq -r '.schema, .spaces[].space')" = $'1\nweb1/out\nweb2/in' ]
+	[ "$(share list web2 -j | jq -r '.spaces[].space')" = web2/in ]
+	[ "$(show web1/out .schema)" = 1 ]
+	[ "$(show web1/out .guest)" = unseen ]
+	[ "$(show web1/out .vm_state)" = prelaunch ]
+	share show web1/out | grep -q '^size  *1.50G$'
+}
+
+@test "a dry run says what it would do and does nothing" {
+	[ "$(share create -n web1/out --size 1M)" = "would create web1/out" ]
+	[ -z "$(share list)" ]
+	share create web1/out --size 1M
+	[ "$(share resize -n web1/out 2M)" = "would resize web1/out" ]
+	[ "$(share destroy -n web1/out)" = "would destroy web1/out" ]
+	[ "$(share detach -n web1)" = "would detach web1" ]
+	[ "$(show web1/out .size_bytes)" = 1048576 ]
+}
+
+@test "spaces without a VM, at boot" {
+	share create boot/out --size 1M --no-attach
+	share create boot/out --size 1M --no-attach
+	[ "$(show boot/out .guest)" = "not running" ]
+	share destroy boot/out
+	vm_host test ! -e "$MEMNET_RUNTIME_DIR/boot"
+}
+
+@test "attach without a guest: plugged, exit 6, and why; detach waits for nobody" {
+	fails 6 'the VM is prelaunch' attach web1 --wait 200ms
+	[ "$(devices web1)" = memnet ]
+	fails 6 'does not let the device go' detach web1 --wait 200ms
+}
+
+@test "a monitor that another client holds" {
+	socat UNIX-CONNECT:"$MEMNET_RUNTIME_DIR/.qmp/web1.sock" EXEC:'sleep 100' 3>&- &
+	holder=$!
+	until fails 6 'does not greet' create web1/out --size 1M --wait 200ms; do :; done
+	[ "$(share list --wait 100ms | wc -l)" = 0 ]
+	kill "$holder"
+	share create web1/out --size 1M
+}
+
+@test "a stopped QEMU is told from a busy one" {
+	kill -STOP "$(cat "$VM_DIR/web1.pid")"
+	fails 6 'kill -CONT' create web1/out --size 1M --wait 200ms
+	kill -CONT "$(cat "$VM_DIR/web1.pid")"
+	share create web1/out --size 1M
+}
+
+@test "a VM started without a pool, without a port, with the port taken" {
+	qemu bare -machine q35 -qmp "unix:$VM_DIR/bare.sock,server=on,wait=off" --
+	fails 1 'no PCIe root port' create bare/out --size 1M --qmp "$VM_DIR/bare.sock"
+	qemu bare2 -machine pc -qmp "unix:$VM_DIR/bare2.sock,server=on,wait=off" --
+	fails 1 'was not started with a pool' create bare2/out --size 1M --qmp "unix:$VM_DIR/bare2.sock"
+	run -1 share check bare2 --qmp "$VM_DIR/bare2.sock"
+	[[ $output == *"BAD     pool"* ]]
+	qemu taken -machine q35 -device virtio-net-pci,bus=memnet-port
+	fails 5 'every PCIe root port is occupied' create taken/out --size 1M
+	[ -z "$(share list)" ]
+}
+
+@test "a QEMU in a private mount namespace is found out and nothing is left" {
+	IN='unshare --mount --propagation private' qemu private -machine q35
+	fails 1 'another mount namespace' create private/out --size 1M
+	[ -z "$(share list)" ]
+}
+
+@test "check: exit 0 only if a space would work" {
+	share create web2/out --size 1M
+	run share check web2
+	[ "$status" = 1 ]
+	[[ $output == *"BAD     guest            the VM is prelaunch"* ]]
+	[ "$(share check web2 -j | jq -r '.checks[] | select(.check == "folder").result')" = OK ]
+}
+
+@test "qemu-args: words for the shell" {
+	[ "$(share qemu-args web1)" = "-fsdev local,id=memnet,path=$MEMNET_RUNTIME_DIR/web1,security_model=$(model),multidevs=remap
+-device pcie-root-port,id=memnet-port,chassis=250
+-qmp unix:$MEMNET_RUNTIME_DIR/.qmp/web1.sock,server=on,wait=off" ]
+	[ "$(share qemu-args web1 --machine pc | wc -l)" = 2 ]
+	share qemu-args web1 --qmp /run/q.sock | grep -q '^-qmp unix:/run/q.sock,'
+	[ "$(share qemu-args web1 --qmp 'exec:virsh x' | grep -c qmp)" = 0 ]
+	fails 2 'want q35 or pc' qemu-args web1 --machine virt
+	fails 2 'choose another --runtime-dir' qemu-args web1 --runtime-dir '/tmp/a b'
+	fails 2 'choose another --runtime-dir' qemu-args web1 --runtime-dir '/tmp/a,b'
+	vm_host test ! -e '/tmp/a b'
+}
+
+@test "qemu-args --libvirt is XML that libvirt accepts" {
+	command -v virt-xml-validate >/dev/null || skip "no virt-xml-validate"
+	for machine in q35 pc; do
+		domain "$(share qemu-args web1 --libvirt --machine $machine)" "$machine" >"$VM_DIR/domain.xml"
+		virt-xml-validate "$VM_DIR/domain.xml" domain
+	done
+}
+
+@test "the configuration says where the monitor is, and errors name the line" {
+	printf '# c\n[vm other]\n qmp = %s # c\n' "$MEMNET_RUNTIME_DIR/.qmp/web1.sock" >"$MEMNET_CONF"
+	share create other/out --size 1M || true
+	share list -H | grep -q '^other/out' && false
+	printf '\n[vm web1]\nqpm = x\n' >"$MEMNET_CONF"
+	fails 2 "$MEMNET_CONF:3: unknown key \"qpm\"" create web1/out --size 1M
+	printf 'qmp = x\n' >"$MEMNET_CONF"
+	fails 2 "$MEMNET_CONF:1: \"qmp\" stands before any [SECTION]" create web1/out --size 1M
+	printf '[vm web1\n' >"$MEMNET_CONF"
+	fails 2 "$MEMNET_CONF:1: bad section" create web1/out --size 1M
+	fails 1 'No such file' create web1/out --size 1M --config /nonexistent
+	: >"$MEMNET_CONF"
+}
+
+@test "the owner of a space is whom QEMU runs as, or whom we say" {
+	[ "$(id -u)" = 0 ] || skip "not root"
+	share create web1/out --size 1M --owner 1234:5678
+	[ "$(vm_host stat -c %u:%g "$MEMNET_RUNTIME_DIR/web1/out" "$MEMNET_RUNTIME_DIR/web1/out/.memnet/part" | sort -u)" = 1234:5678 ]
+	share create web1/out --size 1M
+	[ "$(vm_host stat -c %u:%g "$MEMNET_RUNTIME_DIR/web1/out" "$MEMNET_RUNTIME_DIR/web1/out/.memnet/part" | sort -u)" = 0:0 ]
+}
+
+@test "a monitor through a command, which fails at each of its calls in turn" {
+	monitor_command
+	for ((n = 1; n < 20; n++)); do
+		echo "$n" >"$VM_DIR/fail-at"
+		echo 0 >"$VM_DIR/calls"
+		run share create web2/out --size 1M --qmp "exec:$VM_DIR/monitor web2"
+		[ "$status" != 0 ] || break
+		[ "$status" = 1 ]
+		[[ $output == *"error: the line went dead"* ]]
+		echo 0 >"$VM_DIR/fail-at"
+		share create web2/out --size 1M --qmp "exec:$VM_DIR/monitor web2"
+		[ "$(devices web2)" = memnet ]
+		[ "$(share list -H | wc -l)" = 1 ]
+		share destroy web2/out
+	done
+	[ "$n" -gt 1 ]
+}
+
+@test "killed at any instant, the next run ends in the wanted state" {
+	for ((n = 0; n < 60; n++)); do
+		killed_after "$n" share create web1/out --size 1M
+		killed_after "$n" share destroy web1/out
+		share create web1/out --size 1M
+		[ "$(show web1/out .read_only)" = false ]
+		killed_after "$n" share destroy web1/out
+		share destroy web1/out 2>/dev/null || [ $? = 4 ]
+		[ -z "$(share list)" ]
+	done
+	# What is left is the pools: no space's mount, none twice.
+	mounts=$(vm_host awk -v dir="$MEMNET_RUNTIME_DIR/" 'index($5, dir) == 1 { print $5 }' /proc/self/mountinfo)
+	[ "$(sort <<<"$mounts")" = "$(sort -u <<<"$mounts")" ]
+	! grep "$MEMNET_RUNTIME_DIR/.*/" <<<"$mounts"
+}
+
+@test "many at once on one space: each ends well or says who is at work" {
+	for i in 1 2 3 4 5 6 7 8; do
+		share create web1/out --size 1M 3>&- &
+		pids+=($!)
+	done
+	for pid in "${pids[@]}"; do
+		wait "$pid"
+	done
+	[ "$(share list -H | wc -l)" = 1 ]
+	[ "$(vm_host grep -c "$MEMNET_RUNTIME_DIR/web1/out " /proc/self/mountinfo)" = 1 ]
+	vm_host flock "$MEMNET_RUNTIME_DIR/.lock/web1" "$MEMNET" share list
+	run vm_host flock "$MEMNET_RUNTIME_DIR/.lock/web1" "$MEMNET" share resize web1/out 2M --wait 50ms
+	[ "$status" = 5 ]
+	[[ $output == *"web1/out: another memnet command is at work"* ]]
+}
+
+@test "64 spaces in one VM" {
+	for ((i = 0; i < 64; i++)); do
+		share create "web1/s$i" --size 64K
+	done
+	[ "$(share list web1 -H | wc -l)" = 64 ]
+	[ "$(devices web1)" = memnet ]
+}
+
+@test "what can be deleted in the run-time folder is made anew" {
+	share create web1/out --size 1M
+	rm -rf "$MEMNET_RUNTIME_DIR/.lock"
+	share resize web1/out 2M
+	mv "$MEMNET_RUNTIME_DIR/.qmp" "$VM_DIR/qmp"
+	[ "$(show web1/out .guest)" = "not running" ]
+	share resize web1/out 3M
+	fails 4 'no monitor socket' create web1/two --size 1M
+	rm -rf "$MEMNET_RUNTIME_DIR/.qmp"
+	mv "$VM_DIR/qmp" "$MEMNET_RUNTIME_DIR/.qmp"
+	share create web1/two --size 1M
+}
+
+@test "QEMU's death leaves the spaces, which can go" {
+	qemu dying -machine q35
+	share create dying/out --size 1M
+	kill -KILL "$(cat "$VM_DIR/dying.pid")"
+	until [ "$(show dying/out .guest)" = "not running" ]; do :; done
+	fails 4 'nobody listens' create dying/two --size 1M
+	share destroy dying/out
+	vm_host test ! -e "$MEMNET_RUNTIME_DIR/dying"
+}
+
+@test "mount refuses cache modes that lose data" {
+	fails 7 'loses written data' mount --cache loose
+	fails 7 'loses written data' mount --cache fscache
+	fails 2 'want none or mmap' mount --cache always
+	[ "$(share mount -n)" = "would mount memnet on /mnt/memnet" ]
+	share umount "$VM_DIR"
+}

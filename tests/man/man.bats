@@ -1,0 +1,130 @@
+#!/usr/bin/env bats
+# The manual says what the tables say: no command, verb or option is missing, and none is invented.
+
+setup() {
+	MEMNET_SRC=${MEMNET_SRC:-$(cd "$BATS_TEST_DIRNAME/../.." && pwd)}
+	MEMNET=${MEMNET:-$MEMNET_SRC/build/memnet}
+	MAN=${MEMNET_MAN:-$MEMNET_SRC/man}
+	cd "$BATS_TEST_TMPDIR" || return
+}
+
+# The commands that do something; the others say "not yet", and a page would pretend.
+commands() {
+	"$MEMNET" --help | sed -n '/^Commands:/,/^$/{/(not yet)/!s/^  \([a-z-]*\) .*/\1/p}'
+}
+
+verbs_of() {
+	"$MEMNET" "$1" --help | sed -n '/^Verbs:/,/^$/s/^  \([a-z-]*\) .*/\1/p'
+}
+
+# "-x" and "--name", one a line, of a command and all of its verbs.
+options_of() {
+	local verb
+	for verb in $(verbs_of "$1") ''; do
+		# shellcheck disable=SC2086 # a verb, or none
+		"$MEMNET" "$1" $verb --help
+	done | sed -nE -e 's/^  (-[A-Za-z0-9])[, ].*/\1\n&/' -e '/^-/P' \
+		-e 's/^(-.\n)?  .{4}(--[a-z-]+).*/\2/p' | grep '^-' | sort -u
+}
+
+# The options that are items of a page's lists: "-x" and "--name", one a line.
+documented() {
+	sed -nE 's/^\.It (Fl .*)/\1/p' "$@" | grep -oE '(Fl|,) -?[A-Za-z0-9][a-z-]*' |
+		sed -E 's/^(Fl|,) /-/' | sort -u
+}
+
+@test "what the tests read from memnet and the manual is there" {
+	commands | grep -qx share
+	verbs_of share | grep -qx create
+	options_of share >options
+	grep -qx -- --size options
+	grep -qx -- -n options
+	grep -qx -- --dry-run options
+	options_of compress | grep -qx -- -o
+	documented "$MAN/memnet.1" >options
+	grep -qx -- -j options
+	grep -qx -- --runtime-dir options
+}
+
+@test "each command has its page" {
+	for command in $(commands); do
+		echo "$command"
+		[ -s "$MAN/memnet-$command.1" ]
+	done
+}
+
+@test "each page has its command" {
+	for page in "$MAN"/memnet-*.1; do
+		[ -e "$page" ] || continue
+		echo "$page"
+		commands | grep -qx "$(basename "$page" .1 | cut -d - -f 2-)"
+	done
+}
+
+@test "memnet(1) names each command" {
+	for command in $("$MEMNET" --list-commands); do
+		echo "$command"
+		grep -qx "\.It Cm $command" "$MAN/memnet.1"
+	done
+}
+
+@test "each option is documented, in its page or with those for all" {
+	for command in $(commands); do
+		[ -e "$MAN/memnet-$command.1" ] || continue
+		documented "$MAN/memnet-$command.1" "$MAN/memnet.1" >said
+		options_of "$command" | comm -23 - said >missing
+		echo "memnet-$command.1 lacks: $(xargs <missing)"
+		[ ! -s missing ]
+	done
+}
+
+@test "each option documented is one" {
+	{ for command in $(commands); do options_of "$command"; done &&
+		printf '%s\n' --version -V --list-commands; } | sort -u >all
+	documented "$MAN/memnet.1" | comm -23 - all >invented
+	echo "memnet.1 invents: $(xargs <invented)"
+	[ ! -s invented ]
+	for command in $(commands); do
+		[ -e "$MAN/memnet-$command.1" ] || continue
+		options_of "$command" >options
+		documented "$MAN/memnet-$command.1" | comm -23 - options >invented
+		echo "memnet-$command.1 invents: $(xargs <invented)"
+		[ ! -s invented ]
+	done
+}
+
+@test "the options for all commands are in memnet(1)" {
+	documented "$MAN/memnet.1" >said
+	# What every command has, and the switches that some take.
+	options_of "$(commands | head -n 1)" >common
+	for command in $(commands); do
+		options_of "$command" | comm -12 - common >both && mv both common
+	done
+	printf '%s\n' -j --json -H -p -n --dry-run | cat - common | sort -u | comm -23 - said >missing
+	echo "memnet.1 lacks: $(xargs <missing)"
+	[ ! -s missing ]
+	[ "$(wc -l <common)" -ge 6 ]
+}
+
+@test "each verb is in its command's page" {
+	for command in $(commands); do
+		[ -e "$MAN/memnet-$command.1" ] || continue
+		for verb in $(verbs_of "$command"); do
+			echo "$command $verb"
+			grep -Eq "^\.(It|Ss) (Cm )?$verb( |$)" "$MAN/memnet-$command.1"
+		done
+	done
+}
+
+@test "the environment and the exit statuses that the code has" {
+	grep -ohE 'MEMNET_[A-Z_]+' "$MEMNET_SRC"/cmd/command.c | sort -u | while read -r name; do
+		echo "$name"
+		grep -qx "\.It Ev $name" "$MAN/memnet.1"
+	done
+	sed -nE 's/^\tMN_[A-Z]+ = ([0-9]+),.*/\1/p' "$MEMNET_SRC/core/base/error.h" >statuses
+	[ "$(wc -l <statuses)" -ge 8 ]
+	while read -r status; do
+		echo "$status"
+		grep -qx "\.It $status" "$MAN/memnet.1"
+	done <statuses
+}
