@@ -270,7 +270,7 @@ static void stop_living(struct object *o)
 	o->store->unfollow(o);
 }
 
-bool object_look(struct object *o, int64_t now_ns)
+void object_look(struct object *o, int64_t now_ns)
 {
 	const int64_t size = o->st.st_size;
 	int rootfd = site_root(o->site, now_ns);
@@ -278,7 +278,7 @@ bool object_look(struct object *o, int64_t now_ns)
 	int live = rootfd < 0 ? rootfd : live_look(rootfd, o->path, &beat);
 
 	if (!o->live)
-		return true;
+		return;
 	if (beat != o->beat) {
 		o->beat = beat;
 		o->beat_ns = now_ns;
@@ -288,7 +288,8 @@ bool object_look(struct object *o, int64_t now_ns)
 		o->broken = true;
 	if (o->broken || live == 0)
 		stop_living(o);
-	return !o->live || o->st.st_size != size;
+	if (!o->live || o->st.st_size != size)
+		o->store->changed(o);
 }
 
 int64_t store_expire(struct store *store, int64_t now_ns)

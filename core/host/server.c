@@ -325,11 +325,12 @@ static int worker_init(struct worker *w, struct server *server, const struct sit
 	if (!err)
 		err = store_init(&w->store, !releasing, releasing);
 	if (!err)
-		err = follow_init(&w->follow, &w->loop, &w->store, &w->sites, conn_wake_waiting);
+		err = follow_init(&w->follow, &w->loop, &w->store, &w->sites);
 	if (err)
 		return err;
 	w->store.follow = follow_object;
 	w->store.unfollow = unfollow_object;
+	w->store.changed = conn_wake_waiting;
 	w->loop.on_wake = drain;
 	w->loop.after = after_batch;
 	return accept_start(w);
