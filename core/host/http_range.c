@@ -139,7 +139,8 @@ void http_date_format(int64_t seconds, char buf[HTTP_DATE_MAX])
 
 	date_of(day_number, &year, &month, &day);
 	memcpy(p, days + 3 * ((day_number + 4) % 7), 3);
-	memcpy(p + 3, ", ", 2);
+	p[3] = ',';
+	p[4] = ' ';
 	p = put_two(p + 5, day);
 	*p++ = ' ';
 	memcpy(p, months + 3 * (month - 1), 3);

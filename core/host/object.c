@@ -1,5 +1,6 @@
 #include "host/object.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -218,7 +219,7 @@ int store_get(struct store *store, struct site *site, const char *path, int64_t 
 	      struct object **out)
 {
 	const unsigned hash = hash_of(site, path);
-	struct object *known = find(store, site, path, hash), *o;
+	struct object *known = find(store, site, path, hash), *o = NULL;
 	int err;
 
 	if (!object_path_valid(path))
@@ -236,6 +237,7 @@ int store_get(struct store *store, struct site *site, const char *path, int64_t 
 			object_forget(known);
 		return err;
 	}
+	assert(o);
 	/* A live object's readers share it, so that one look serves them all. */
 	if (known && known->live && o->live && !known->broken && known->st.st_ino == o->st.st_ino &&
 	    known->st.st_dev == o->st.st_dev) {
@@ -268,7 +270,7 @@ static void stop_living(struct object *o)
 	o->store->unfollow(o);
 }
 
-bool object_look(struct object *o, int64_t now_ns)
+void object_look(struct object *o, int64_t now_ns)
 {
 	const int64_t size = o->st.st_size;
 	int rootfd = site_root(o->site, now_ns);
@@ -276,7 +278,7 @@ bool object_look(struct object *o, int64_t now_ns)
 	int live = rootfd < 0 ? rootfd : live_look(rootfd, o->path, &beat);
 
 	if (!o->live)
-		return true;
+		return;
 	if (beat != o->beat) {
 		o->beat = beat;
 		o->beat_ns = now_ns;
@@ -286,7 +288,8 @@ bool object_look(struct object *o, int64_t now_ns)
 		o->broken = true;
 	if (o->broken || live == 0)
 		stop_living(o);
-	return !o->live || o->st.st_size != size;
+	if (!o->live || o->st.st_size != size)
+		o->store->changed(o);
 }
 
 int64_t store_expire(struct store *store, int64_t now_ns)

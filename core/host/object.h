@@ -72,6 +72,9 @@ struct store {
 	/* Called for an object that has just become live, and one that no longer is. */
 	void (*follow)(struct object *o);
 	void (*unfollow)(struct object *o);
+	/* For a live object that was seen to have grown, ended or broken, whoever looked: its
+	 * readers may be waiting. It must put back no object. */
+	void (*changed)(struct object *o);
 };
 
 /* 0 or -ENOMEM. */
@@ -80,7 +83,7 @@ void store_fini(struct store *store);
 
 /*
  * The object at `path` in the site, as it is at this moment, in *out; the caller puts it back. 0,
- * or -errno: -ENOENT, -ENOTDIR, -EXDEV, -ELOOP: nothing there for a client; -EISDIR; -EINVAL: no
+ * or -errno: -ENOENT, -ENOTDIR, -EXDEV, -ELOOP: nothing there for a client; -EINVAL: no
  * regular file; -EMFILE and -ENOMEM are ours.
  */
 int store_get(struct store *store, struct site *site, const char *path, int64_t now_ns,
@@ -89,9 +92,9 @@ void object_put(struct object *o, int64_t now_ns);
 
 /*
  * Looks at a live object again: its size, whether it has ended (o->live goes), whether it has
- * broken. True if anything changed for its readers.
+ * broken. Tells store->changed if so.
  */
-bool object_look(struct object *o, int64_t now_ns);
+void object_look(struct object *o, int64_t now_ns);
 
 /* Closes what has been idle for OBJECT_IDLE_NS; when to call next, 0 for never. */
 int64_t store_expire(struct store *store, int64_t now_ns);

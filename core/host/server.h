@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -53,6 +54,7 @@ struct server {
 	struct release release;
 	struct worker *workers;
 	unsigned started;		/* threads, besides the caller's */
+	sem_t running;			/* posted by each of them */
 	int listenfd, metricsfd, logfd; /* -1: none */
 };
 
