@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # The processing module in a real guest: what it assumes of 9p, back-pressure, turns, and what a killed job leaves.
 
+# shellcheck disable=SC2016 # what is in single quotes is for another shell
+
 bats_require_minimum_version 1.5.0
 
 setup_file() {
