@@ -28,6 +28,7 @@
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <linux/sockios.h>
 #include <unistd.h>
 
@@ -300,6 +301,26 @@ int conn_put(struct conn *c, const char *data, size_t size, bool more)
 		return 0;
 	c->writable = false;
 	return save_output(c, data + n, size - (size_t)n);
+}
+
+ssize_t conn_put_pieces(struct conn *c, const struct iovec pieces[2])
+{
+	/* sendmsg(2) does not write to it. */
+	const struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces,
+				       .msg_iovlen = 2};
+	ssize_t n = sendmsg(c->watch.fd, &message, MSG_NOSIGNAL);
+
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		return -errno;
+	if (n < 0)
+		n = 0;
+	count_sent(c, n);
+	if ((size_t)n < pieces[0].iov_len + pieces[1].iov_len)
+		c->writable = false;
+	if ((size_t)n < pieces[0].iov_len &&
+	    save_output(c, (const char *)pieces[0].iov_base + n, pieces[0].iov_len - (size_t)n))
+		return -ENOMEM;
+	return n;
 }
 
 static enum step send_saved(struct conn *c)

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -54,6 +55,8 @@ static void destroy(struct object *o)
 	if (o->live)
 		o->store->unfollow(o);
 	list_remove(&o->living);
+	if (o->map)
+		munmap(o->map, (size_t)o->st.st_size);
 	close(o->fd);
 	free(o);
 }
@@ -203,6 +206,14 @@ static int open_object(struct store *store, struct site *site, const char *path,
 	return 0;
 }
 
+static void map_object(struct object *o)
+{
+	void *map =
+		mmap(NULL, (size_t)o->st.st_size, PROT_READ, MAP_SHARED | MAP_POPULATE, o->fd, 0);
+
+	o->map = map == MAP_FAILED ? NULL : map;
+}
+
 int store_get(struct store *store, struct site *site, const char *path, int64_t now_ns,
 	      struct object **out)
 {
@@ -214,6 +225,8 @@ int store_get(struct store *store, struct site *site, const char *path, int64_t 
 		return -ENOENT;
 	if (known && !known->live && site_root(site, now_ns) >= 0 &&
 	    site->generation == known->generation && unchanged(known)) {
+		if (!known->map && known->st.st_size > 0 && known->st.st_size <= OBJECT_MAP_MAX)
+			map_object(known);
 		*out = hold(known);
 		return 0;
 	}

@@ -13,6 +13,10 @@
  * Cached objects are let go after OBJECT_IDLE_NS without a request: an open file keeps its memory
  * when the guest removes it, and its space from being unmounted.
  *
+ * A small cached object that is asked for again is mapped, to be sent from there. Only the kernel
+ * may read the mapping, in send(2): where a guest has truncated the file, that is EFAULT, but a
+ * SIGBUS for us.
+ *
  * A live object (space/live.h) is one whose marker was there after it was opened. It is shared by
  * all its readers and looked at when inotify says that it has changed (host/follow.h); one that
  * ends is looked at once more after its marker is gone, and then is as any other.
@@ -29,6 +33,7 @@
 #define OBJECT_SETTLED_NS 20000000LL
 #define OBJECT_IDLE_NS	  1000000000LL
 #define OBJECT_CACHE_MAX  1024
+#define OBJECT_MAP_MAX	  (64 * 1024)
 
 struct object {
 	struct object *next; /* of its hash chain */
@@ -52,6 +57,7 @@ struct object {
 	struct list waiting; /* live: who waits for more (struct conn's `waiting`) */
 	struct list living;  /* live: among the store's live ones */
 	const char *type;    /* its media type */
+	void *map;	     /* all of it, of a small cached one that is asked for again; or NULL */
 	char path[];
 };
 

@@ -55,9 +55,13 @@ static int make_folder(const char *runtime_dir, const char *name, mode_t mode, s
 
 int pool_runtime_make(const char *runtime_dir, struct mn_error *e)
 {
-	/* QEMU's user passes through, and may not look around. */
-	int err = make_folder(runtime_dir, "", 0711, e);
+	int err;
 
+	if (strlen(runtime_dir) + 2 * sizeof(((struct space_name *)NULL)->vm) >= SPACE_PATH_MAX)
+		return mn_fail(e, MN_USAGE, ENAMETOOLONG,
+			       "the run-time folder %.64s… has too long a name", runtime_dir);
+	/* QEMU's user passes through, and may not look around. */
+	err = make_folder(runtime_dir, "", 0711, e);
 	if (!err)
 		err = make_folder(runtime_dir, "/.qmp", 0711, e);
 	if (!err)

@@ -6,20 +6,26 @@ bats_require_minimum_version 1.5.0
 
 setup_file() {
 	: "${MEMNET_SRC:=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)}"
-	export MEMNET_SRC TMPDIR="$BATS_FILE_TMPDIR"
+	export MEMNET_SRC TMPDIR="$BATS_FILE_TMPDIR/tmp"
+	mkdir "$TMPDIR"
 	# Every process of a demo carries this in its environment.
 	export DEMO_MARK="$BATS_FILE_TMPDIR.$$"
 }
 
 setup() {
 	demo=$MEMNET_SRC/tests/demo/demo.sh
-	mounts=$(cat /proc/self/mountinfo)
 	files=$(left_files)
 }
 
-# Where the demo puts its files, were they not on its own tmpfs.
+# By their names: other programs come and go meanwhile, with mounts and files of their own.
+left_mounts() {
+	grep -E ' memnet-demo |/memnet/demo' /proc/self/mountinfo || true
+}
+
+# Where the demo puts its files, were they not on its own tmpfs; and nobody else uses $TMPDIR.
 left_files() {
-	find /run /mnt /media /srv /dev/shm "$TMPDIR" -maxdepth 2 -name '*memnet*' -o -maxdepth 2 -name '*demo*' | sort
+	find /run/demo /mnt/demo /media/demo /srv/demo 2>/dev/null || true
+	find "$TMPDIR" -mindepth 1
 }
 
 # The demo's processes that still run; a zombie has no environment, so it does not count.
@@ -53,7 +59,7 @@ cut_short() {
 # Without a moment's grace: the demo has ended, so all of it has.
 nothing_left() {
 	[ -z "$(left_processes)" ]
-	[ "$(cat /proc/self/mountinfo)" = "$mounts" ]
+	[ -z "$(left_mounts)" ]
 	[ "$(left_files)" = "$files" ]
 }
 

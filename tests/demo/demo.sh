@@ -441,7 +441,7 @@ column() {
 }
 
 row() {
-	printf '  %-44s %9s %9s %11s   %s\n' "$@"
+	printf '  %-44s %9s %9s %11s   %s\n' "$@" | sed 's/ *$//'
 }
 
 # row_of TITLE CASE N DECIMALS PAPER

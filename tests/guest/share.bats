@@ -8,6 +8,7 @@ setup_file()
 	source "$BATS_TEST_DIRNAME/vm.sh"
 	vm_setup
 	vm_host_open
+	! command -v fio >/dev/null || vm_add_program fio
 	export MEMNET_RUNTIME_DIR=$VM_DIR/run
 	# shellcheck disable=SC2046 # words are what it prints
 	vm_start q35 $(share qemu-args q35)
@@ -148,6 +149,21 @@ later_space()
 	done
 	wait "$writer"
 	[ "$(vm_run q35 'cat /tmp/sum')" = "$(vm_host sha256sum <"/proc/$VM_HOST_PID/root$MEMNET_RUNTIME_DIR/q35/out/part")" ]
+}
+
+@test "fio verifies what it writes while the space changes its size" {
+	command -v fio >/dev/null || skip "no fio"
+	share create q35/out --size 64M
+	vm_run q35 'cd /mnt/memnet/out && fio --name=v --directory=. --size=8m --nrfiles=4 --rw=randwrite --bsrange=4k-256k \
+		--ioengine=psync --verify=crc32c --verify_fatal=1 --do_verify=1 --loops=3 --fallocate=none >/tmp/fio 2>&1
+		echo $? >/tmp/fio-status' 3>&- &
+	fio=$!
+	while kill -0 "$fio" 2>/dev/null; do
+		share resize q35/out 128M
+		share resize q35/out 24M
+	done
+	wait "$fio"
+	[ "$(vm_run q35 'cat /tmp/fio-status')" = 0 ] || { vm_run q35 'cat /tmp/fio' >&2; return 1; }
 }
 
 @test "never shrunk below what the guest has written" {
