@@ -189,6 +189,23 @@ static int job_record(struct job *j)
 	return renameat(j->rootfd, page, j->rootfd, path) < 0 ? -errno : 0;
 }
 
+/* The host emptied the space, our page with it. */
+static int job_record_anew(struct job *j)
+{
+	char path[PAGE_PATH_MAX];
+	int fd, err = space_prepare(j->rootfd);
+
+	if (err)
+		return err;
+	page_path(j->record.id, path);
+	fd = confine_open(j->rootfd, path, O_RDWR | O_CREAT | O_EXCL, 0600);
+	if (fd < 0)
+		return fd;
+	cleanup_close(&j->pagefd);
+	j->pagefd = fd;
+	return job_record(j);
+}
+
 int job_end(struct job *j, enum record_status status)
 {
 	int err = 0;
@@ -200,6 +217,8 @@ int job_end(struct job *j, enum record_status status)
 		j->record.cpu_ns += clock_cpu_ns();
 		j->record.blocked_ns = j->room.blocked_ns;
 		err = job_record(j);
+		if (err == -ENOENT)
+			err = job_record_anew(j);
 	}
 	cleanup_close(&j->pagefd);
 	cleanup_close(&j->lockfd);

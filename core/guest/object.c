@@ -36,35 +36,6 @@ static int show(struct object *o)
 	return err;
 }
 
-int object_begin(struct object *o, struct job *job, const char *path, bool replace, bool live)
-{
-	int err;
-
-	*o = (struct object){.job = job,
-			     .path = path,
-			     .replace = replace,
-			     .asidefd = -1,
-			     .publish = PUBLISH_INIT};
-	if (!object_path_valid(path))
-		return -EINVAL;
-	if (!replace && taken(job->rootfd, path))
-		return -EEXIST;
-	do
-		err = publish_begin(&o->publish, job->rootfd, job->record.id, job->parts++);
-	while (err && (err = job_wait(job, err, 0)) == 0);
-	while (live && !err && o->publish.markerfd < 0) {
-		err = show(o);
-		if (err)
-			err = job_wait(job, err, 1);
-	}
-	room_taken(&job->room);
-	if (!err && live)
-		err = beat_start(&o->beat, o->publish.markerfd);
-	if (err)
-		object_abort(o);
-	return err;
-}
-
 static int aside_open(void)
 {
 	const char *folders[] = {getenv("TMPDIR"), "/var/tmp", "/tmp"};
@@ -105,23 +76,83 @@ static bool can_give(const struct object *o)
 	return o->publish.part[0] && o->publish.size > 0 && !o->no_aside;
 }
 
+/* Copies what is in the part to where it keeps. 0, or -errno: there is no such place. */
+static int set_aside(struct object *o)
+{
+	cleanup_fd int fd = -1;
+	int err;
+
+	if (o->asidefd >= 0) /* it still lies there */
+		return 0;
+	fd = aside_open();
+	err = fd < 0 ? fd : aside_copy(&o->publish, fd);
+	if (err)
+		return err;
+	o->aside = o->publish.size;
+	o->asidefd = STEAL_FD(fd);
+	return 0;
+}
+
 /* Gives the part's room back. Where there is no place for its bytes it keeps them; no error. */
 static int give_back(struct object *o)
 {
-	cleanup_fd int fd = -1;
-
-	if (o->asidefd >= 0) /* they still lie there */
+	if (set_aside(o) == 0)
 		return publish_rewind(&o->publish);
-	fd = aside_open();
-	if (fd < 0 || aside_copy(&o->publish, fd)) {
-		o->no_aside = true;
-		log_debug("%s: no place in TMPDIR to keep %llu bytes while others finish", o->path,
-			  (unsigned long long)o->publish.size);
-		return 0;
+	o->no_aside = true;
+	log_debug("%s: no place in TMPDIR to keep %llu bytes while others finish", o->path,
+		  (unsigned long long)o->publish.size);
+	return 0;
+}
+
+static int begin_part(struct object *o)
+{
+	struct job *job = o->job;
+	int err;
+
+	do
+		err = publish_begin(&o->publish, job->rootfd, job->record.id, job->parts++);
+	while (err && (err = job_wait(job, err, 0)) == 0);
+	return err;
+}
+
+int object_begin(struct object *o, struct job *job, const char *path, bool replace, bool live)
+{
+	int err;
+
+	*o = (struct object){.job = job,
+			     .path = path,
+			     .replace = replace,
+			     .asidefd = -1,
+			     .publish = PUBLISH_INIT};
+	if (!object_path_valid(path))
+		return -EINVAL;
+	if (!replace && taken(job->rootfd, path))
+		return -EEXIST;
+	err = begin_part(o);
+	while (live && !err && o->publish.markerfd < 0) {
+		err = show(o);
+		if (err)
+			err = job_wait(job, err, 1);
 	}
-	o->aside = o->publish.size;
-	o->asidefd = STEAL_FD(fd);
-	return publish_rewind(&o->publish);
+	room_taken(&job->room);
+	if (!err && live)
+		err = beat_start(&o->beat, o->publish.markerfd);
+	if (err)
+		object_abort(o);
+	return err;
+}
+
+/* The host emptied the space: the part has lost its name, but through us its bytes are there. */
+static int renew(struct object *o)
+{
+	int err = set_aside(o);
+
+	if (!err)
+		err = space_prepare(o->job->rootfd);
+	if (err)
+		return err;
+	publish_abort(&o->publish);
+	return begin_part(o);
 }
 
 /* Blocked though nobody else has anything in the space: no client can make room for it. */
@@ -257,16 +288,26 @@ struct sink object_sink(struct object *o)
 	return (struct sink){.write = object_sink_write, .idle = object_sink_idle, .cookie = o};
 }
 
+/* One try: what lies aside comes back, and then the name. */
+static int commit(struct object *o)
+{
+	int err = object_write(o, NULL, 0);
+
+	return err ? err : publish_commit(&o->publish, o->path, o->replace);
+}
+
 int object_commit(struct object *o)
 {
-	int err = object_write(o, NULL, 0); /* what lies aside comes back */
+	int err, renewals = 3;
 
-	if (err)
-		return err;
 	beat_stop(&o->beat);
-	do
-		err = publish_commit(&o->publish, o->path, o->replace);
-	while (err && (err = job_wait(o->job, err, 0)) == 0);
+	do {
+		err = commit(o);
+		if (err == -ENOENT && o->publish.part[0] && renewals-- > 0)
+			err = renew(o) ? -ENOENT : -EAGAIN;
+		if (err && err != -EAGAIN)
+			err = job_wait(o->job, err, 0) ?: -EAGAIN;
+	} while (err == -EAGAIN);
 	room_taken(&o->job->room);
 	if (!err)
 		turn_end(&o->job->turn);

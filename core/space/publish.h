@@ -7,9 +7,9 @@
  * parts whose owner is gone are anybody's to remove. A live object gets its name while it is empty,
  * behind a marker (space/live.h), and publishing it is the removal of the marker.
  *
- * Nothing here waits: a full space is -ENOSPC, and the caller goes on at `size`, the exact byte. The
- * file can be longer than that: QEMU answers ENOSPC to a write of which it had taken a part. The
- * caller writes the same bytes there again.
+ * Nothing here waits: a full space is -ENOSPC, and the caller goes on at `size`, the exact byte.
+ * The file can be longer than that: QEMU answers ENOSPC to a write of which it had taken a part.
+ * The caller writes the same bytes there again.
  */
 #pragma once
 

@@ -1,13 +1,15 @@
 #!/usr/bin/env bats
 # memnet compress: as zstd(1) in ordinary files, and into spaces of the host's own.
 
+# shellcheck disable=SC2016,SC2030,SC2031,SC2094 # what is in single quotes is for another shell
+
 bats_require_minimum_version 1.5.0
 
 setup() {
 	load space.bash
 	: "${MEMNET:=$BATS_TEST_DIRNAME/../../build/memnet}"
 	export MEMNET
-	cd "$BATS_TEST_TMPDIR"
+	cd "$BATS_TEST_TMPDIR" || return
 	{ yes 'some words, to be compressed' || true; } | head -c 3000000 >words
 	head -c 2000000 /dev/urandom >random
 	: >empty
@@ -102,10 +104,10 @@ same() {
 	printf X | dd of=damaged.zst bs=1 seek=60 conv=notrunc status=none
 	cp random foreign.zst
 	for case in "short:ends too early" "damaged:damaged" "foreign:not in zstd format" "absent:No such file"; do
-		run -1 memnet compress -d ${case%%:*}.zst
+		run -1 memnet compress -d "${case%%:*}.zst"
 		[[ $output == *"${case%%:*}.zst: ${case#*:}"* ]]
 		[ ! -e "${case%%:*}" ]
-		run -1 memnet compress -t ${case%%:*}.zst
+		run -1 memnet compress -t "${case%%:*}.zst"
 	done
 	memnet compress -t good.zst
 }
@@ -328,3 +330,34 @@ line.zst" words
 	END
 }
 
+
+@test "a host that empties the space in mid-job costs time only" {
+	export TMPDIR=$BATS_TEST_TMPDIR
+	script 3M <<-'END'
+		head -c 4000000 /dev/urandom >data
+		"$MEMNET" compress --to "$space" data & job=$!
+		until [ "$(stat -fc %f "$space")" = 0 ]; do sleep 0.01; done
+		rm -rf "$space"/* "$space"/.memnet
+		mount -o remount,size=16M "$space"
+		wait $job
+		zstd -dcq <"$space/data.zst" | cmp - data
+		grep -q '"status":"done"' "$space"/.memnet/jobs/*
+	END
+}
+
+@test "progress is shown on a terminal only, and not with -q" {
+	mkfifo slow
+	(exec 9>slow; cat random >&9; sleep 1.2; cat words >&9) &
+	memnet compress -fo out.zst slow 2>messages
+	[ ! -s messages ]
+	(exec 9>slow; cat random >&9; sleep 1.2; cat words >&9) &
+	TERM=xterm command script -qec '"$MEMNET" compress -fo out.zst slow' /dev/null >messages
+	grep -q 'slow: .* to .* %), .*/s' messages
+}
+
+@test "--exclude-compressed leaves out what its suffix says" {
+	cp random movie.MKV
+	memnet compress --exclude-compressed words movie.MKV
+	[ -e words.zst ]
+	[ ! -e movie.MKV.zst ]
+}

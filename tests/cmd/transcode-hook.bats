@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # memnet transcode-hook: what a command makes becomes objects, and nothing of it outlives the hook.
 
+# shellcheck disable=SC2016 # what is in single quotes is for another shell
+
 bats_require_minimum_version 1.5.0
 
 setup() {

@@ -1,6 +1,8 @@
 #!/usr/bin/env bats
 # The processing module in a real guest: what it assumes of 9p, back-pressure, turns, and what a killed job leaves.
 
+# shellcheck disable=SC2016 # what is in single quotes is for another shell
+
 bats_require_minimum_version 1.5.0
 
 setup_file() {
@@ -186,3 +188,21 @@ has_alive() { objects | grep -qx alive; }
 
 has_objects() { [ -n "$(objects)" ]; }
 
+
+@test "a transcoder in the guest is held while the space is full, and ends with a killed memnet" {
+	share resize web/out 3M
+	vm_run web 'memnet transcode-hook --to /mnt/memnet/out --live --name copy -- sh -c "echo \$\$ >/tmp/pid; exec cat /tmp/random"' 3>&- &
+	until_true vm_run web 'grep -q "^State:.T" /proc/$(cat /tmp/pid)/status'
+	share resize web/out 32M
+	wait
+	[ "$(vm_host cat "$space/copy" | sha256sum)" = "$(sum_in_guest /tmp/random)" ]
+	[ -z "$(parts)" ]
+
+	vm_run web 'memnet transcode-hook --to /mnt/memnet/out --name dead -- sh -c "setsid sleep 1000 & echo \$\$ >/tmp/pid; exec sleep 1000" & echo $! >/tmp/memnet; wait' 3>&- &
+	until_true vm_run web 'pidof sleep'
+	vm_run web 'kill -9 $(cat /tmp/memnet)'
+	until_true none_sleeps
+	wait || true
+}
+
+none_sleeps() { ! vm_run web 'pidof sleep'; }
