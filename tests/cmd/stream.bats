@@ -1,3 +1,4 @@
+#!/usr/bin/env bats
 # memnet stream, with real curl. A space is a folder here: what the server does with a mount of its
 # own is in the one test that needs a small one.
 
