@@ -43,10 +43,10 @@ static void add_interval(struct consumer *c, double part, struct energy machine)
 	struct energy interval = energy_between(c->machine, machine);
 
 	if (isnan(interval.joules)) {
-		c->used.partial = machine.source != ENERGY_NONE;
+		c->used.gaps += machine.source != ENERGY_NONE;
 		return;
 	}
-	c->used.partial |= interval.partial;
+	c->used.gaps += interval.gaps;
 	c->used.joules = (isnan(c->used.joules) ? 0 : c->used.joules) + interval.joules * part;
 }
 
@@ -59,7 +59,7 @@ static int take(struct consumer *c, struct energy machine)
 	if (!err && process.started != c->started)
 		err = -ESRCH;
 	if (err) {
-		c->used.partial = true;
+		c->used.gaps++;
 		return err;
 	}
 	if (all.busy_s <= c->busy_s)

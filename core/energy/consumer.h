@@ -38,8 +38,8 @@ int consumer_open(struct consumer *consumer, const char *proc, pid_t pid, struct
 
 /*
  * Puts the process' joules since consumer_open() into *used, given a new reading of the same meter.
- * They are estimated; NAN until there was an interval to share; partial once an interval could not
- * be shared. 0; -ESRCH when the process has ended, *used then being what it had used before; else
- * -errno likewise.
+ * They are estimated; NAN until there was an interval to share; each interval that could not be
+ * shared is a gap. 0; -ESRCH when the process has ended, *used then being what it had used before;
+ * else -errno likewise.
  */
 int consumer_read(struct consumer *consumer, struct energy machine, struct energy *used);

@@ -40,7 +40,7 @@ const char *energy_format(struct energy energy, char *buf, size_t size)
 	if (fabs(energy.joules) >= 100)
 		snprintf(amount, sizeof(amount), "%.0f J", energy.joules);
 	snprintf(buf, size, "%s (%s%s%s)", amount, energy_source_name(energy.source),
-		 energy.estimated ? ", estimated" : "", energy.partial ? ", partial" : "");
+		 energy.estimated ? ", estimated" : "", energy.gaps ? ", partial" : "");
 	return buf;
 }
 
@@ -49,6 +49,7 @@ struct energy energy_between(struct energy before, struct energy now)
 	if (before.source != now.source)
 		return ENERGY_UNKNOWN;
 	now.joules -= before.joules;
+	now.gaps -= before.gaps;
 	return now;
 }
 

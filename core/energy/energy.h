@@ -23,8 +23,8 @@ enum energy_source {
 struct energy {
 	double joules; /* NAN: unknown, and always so with ENERGY_NONE */
 	enum energy_source source;
-	bool estimated; /* a part of what the source says, by CPU time: energy/consumer.h */
-	bool partial;	/* more was used than this: some of it could not be counted */
+	bool estimated;	   /* a part of what the source says, by CPU time: energy/consumer.h */
+	unsigned int gaps; /* above 0 it is partial: so often something could not be counted */
 };
 
 #define ENERGY_UNKNOWN ((struct energy){.joules = __builtin_nan(""), .source = ENERGY_NONE})
@@ -39,8 +39,8 @@ int energy_source_parse(const char *name, enum energy_source *source);
 const char *energy_format(struct energy energy, char *buf, size_t size);
 
 /*
- * What was used between two readings of one meter, `before` being the older: partial where `now`
- * is, though the gap may be the older one's. Unknown where either is.
+ * What was used between two readings of one meter, `before` being the older, with the gaps there
+ * were between them. Unknown where either is.
  */
 struct energy energy_between(struct energy before, struct energy now);
 

@@ -17,7 +17,7 @@ struct meter {
 		struct perf perf;
 		struct model model;
 	};
-	bool partial; /* the note says of what */
+	unsigned int gaps; /* the note tells of the first */
 	char note[1024];
 };
 
@@ -115,11 +115,11 @@ void meter_close(struct meter *m)
 	free(m);
 }
 
-static void set_partial(struct meter *m, bool partial, const char *what)
+static void set_gaps(struct meter *m, unsigned int gaps, const char *what)
 {
-	if (partial && !m->partial)
+	if (gaps > 0 && m->gaps == 0)
 		note(m, "partial", what);
-	m->partial = partial;
+	m->gaps = gaps;
 }
 
 /* Reads the source; -errno where it cannot be. */
@@ -131,12 +131,12 @@ static int source_read(struct meter *m, double *joules)
 	case ENERGY_RAPL:
 		err = rapl_read(&m->rapl);
 		*joules = m->rapl.joules;
-		set_partial(m, m->rapl.partial, m->rapl.lost);
+		set_gaps(m, m->rapl.gaps, m->rapl.lost);
 		break;
 	case ENERGY_PERF:
 		err = perf_read(&m->perf);
 		*joules = m->perf.joules;
-		set_partial(m, m->perf.partial, "a counter has ended");
+		set_gaps(m, m->perf.gaps, "a counter has ended");
 		break;
 	case ENERGY_MODEL:
 		err = model_read(&m->model);
@@ -153,7 +153,7 @@ struct energy meter_read(struct meter *m)
 
 	if (source_read(m, &energy.joules))
 		energy.joules = NAN;
-	energy.partial = m->partial;
+	energy.gaps = m->gaps;
 	return energy;
 }
 

@@ -50,7 +50,7 @@ void meter_close(struct meter *meter); /* NULL is let be */
 
 /*
  * Joules since meter_open(). NAN with the source's name while that cannot be read; the count goes
- * on when it can be again, and is partial.
+ * on when it can be again, with a gap if something was missed.
  */
 struct energy meter_read(struct meter *meter);
 
@@ -63,7 +63,7 @@ enum energy_source meter_source(const struct meter *meter);
 const char *meter_describe(const struct meter *meter, char *buf, size_t size);
 
 /*
- * One line for the log: why the source is not a better one, and once a reading is partial, what is
+ * One line for the log: why the source is not a better one, and once a reading has gaps, what is
  * missing. "" where there is nothing to say. Changes with meter_read() only.
  */
 const char *meter_note(const struct meter *meter);

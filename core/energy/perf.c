@@ -214,7 +214,7 @@ static bool read_counter(struct perf *p, struct perf_counter *c)
 	uint64_t now;
 
 	if (io_read_full(c->fd, &now, sizeof(now)) != sizeof(now)) {
-		p->partial = true;
+		p->gaps++;
 		return false;
 	}
 	p->joules += (double)(now - c->last) * c->scale;

@@ -30,7 +30,7 @@ struct perf {
 	size_t count;
 	struct perf_counter counter[PERF_COUNTERS];
 	double joules;
-	bool partial;
+	unsigned int gaps; /* how often a counter could not be read */
 };
 
 /*

@@ -215,9 +215,8 @@ void rapl_close(struct rapl *r)
 
 static void lose(struct rapl *r, const struct rapl_zone *z, const char *why)
 {
-	if (!r->partial)
+	if (r->gaps++ == 0)
 		snprintf(r->lost, sizeof(r->lost), "%s (%s): %s", z->name, z->dir, why);
-	r->partial = true;
 }
 
 /* The most that a zone uses in this time; a counter moves in steps, hence one joule more. */
@@ -260,6 +259,8 @@ static bool read_zone(struct rapl *r, struct rapl_zone *z, double elapsed_s)
 	}
 	if (z->present)
 		r->joules += advance_uj(r, z, now, elapsed_s) * 1e-6;
+	else
+		lose(r, z, "was away");
 	z->last_uj = now;
 	z->present = true;
 	return true;

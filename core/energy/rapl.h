@@ -18,13 +18,13 @@
  *
  * A package that cannot be read at the start makes the whole source unusable, since the sum would
  * then not be the machine's. Later on a zone may go, when the last CPU of its package goes offline,
- * and come back: what it counted stays, what it used meanwhile is lost, and the sum is partial from
- * then on. Zones that are new after the start are not looked for.
+ * and come back: what it counted stays, what it used meanwhile is lost, and each reading until it
+ * is back has a gap. Zones that are new after the start are not looked for.
  *
  * A wrap shows as a counter that went back, once. Two of them look like one, and a counter that was
  * reset (its driver reloaded) looks like one too; what is left to tell is the time. So a zone is
- * taken to use at most RAPL_WATTS_MAX: more than that in the time since the last reading was no
- * wrap, and a time in which it could have wrapped twice is a gap. Both make the sum partial.
+ * taken to use at most RAPL_WATTS_MAX: more than that since the last reading was no wrap, and in a
+ * longer time than a whole range takes there may have been one more. Both are gaps.
  */
 #pragma once
 
@@ -51,8 +51,8 @@ struct rapl {
 	struct rapl_zone zone[RAPL_ZONES];
 	int64_t read_ns;
 	double joules;
-	bool partial;
-	char lost[160]; /* what first made it partial */
+	unsigned int gaps; /* zones times readings that did not count all */
+	char lost[160];	   /* the first of them */
 };
 
 /*

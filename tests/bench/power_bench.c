@@ -69,7 +69,7 @@ static void put_head(const struct bench *b)
 	       meter_describe(b->meter, what, sizeof(what)));
 	if (*meter_note(b->meter))
 		printf("# note: %s\n", meter_note(b->meter));
-	printf("seconds\tsource\tpartial\tjoules\twatts");
+	printf("seconds\tsource\tgaps\tjoules\twatts");
 	for (int i = 0; i < b->count; i++)
 		printf("\tjoules_%d_estimated", (int)b->consumer[i].pid);
 	putchar('\n');
@@ -81,8 +81,8 @@ static void put_row(struct bench *b)
 	int64_t now_ns = clock_ns();
 	double interval_s = (double)(now_ns - b->last_ns) / NS_PER_S;
 
-	printf("%.3f\t%s\t%d\t%.3f\t%.3f", (double)(now_ns - b->start_ns) / NS_PER_S,
-	       energy_source_name(now.source), now.partial, now.joules,
+	printf("%.3f\t%s\t%u\t%.3f\t%.3f", (double)(now_ns - b->start_ns) / NS_PER_S,
+	       energy_source_name(now.source), now.gaps, now.joules,
 	       energy_per(energy_between(b->last, now), interval_s).joules);
 	for (int i = 0; i < b->count; i++) {
 		struct energy used;

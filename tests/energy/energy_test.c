@@ -30,11 +30,11 @@ static void formats(void)
 		struct energy energy;
 		const char *text;
 	} row[] = {
-		{{12.34, ENERGY_RAPL, false, false}, "12.3 J (rapl)"},
-		{{12345678, ENERGY_PERF, false, false}, "12345678 J (perf)"},
-		{{0.4142, ENERGY_MODEL, true, true}, "0.414 J (model, estimated, partial)"},
-		{{0, ENERGY_RAPL, false, false}, "0 J (rapl)"},
-		{{NAN, ENERGY_RAPL, false, true}, "unknown (rapl, partial)"},
+		{{12.34, ENERGY_RAPL, false, 0}, "12.3 J (rapl)"},
+		{{12345678, ENERGY_PERF, false, 0}, "12345678 J (perf)"},
+		{{0.4142, ENERGY_MODEL, true, 2}, "0.414 J (model, estimated, partial)"},
+		{{0, ENERGY_RAPL, false, 0}, "0 J (rapl)"},
+		{{NAN, ENERGY_RAPL, false, 1}, "unknown (rapl, partial)"},
 	};
 	char buf[64];
 
@@ -46,13 +46,14 @@ static void formats(void)
 
 static void differences(void)
 {
-	struct energy before = {10, ENERGY_RAPL, false, false};
-	struct energy now = {25, ENERGY_RAPL, false, true};
+	struct energy before = {10, ENERGY_RAPL, false, 1};
+	struct energy now = {25, ENERGY_RAPL, false, 3};
 	struct energy used = energy_between(before, now);
 
 	ok(near(used.joules, 15), "the difference of two readings");
 	is_int(used.source, ENERGY_RAPL, "from the same source");
-	ok(used.partial, "as partial as the later one");
+	is_int(used.gaps, 2, "and the gaps between them");
+	is_int(energy_between(now, now).gaps, 0, "not those before");
 	used = energy_between(ENERGY_UNKNOWN, now);
 	ok(isnan(used.joules) && used.source == ENERGY_NONE, "nothing less something is unknown");
 	used = energy_between(ENERGY_UNKNOWN, ENERGY_UNKNOWN);
@@ -61,7 +62,7 @@ static void differences(void)
 
 static void ratios(void)
 {
-	struct energy total = {600, ENERGY_MODEL, true, false};
+	struct energy total = {600, ENERGY_MODEL, true, 0};
 	struct energy each = energy_per(total, 4);
 
 	ok(near(each.joules, 150), "600 J for 4 jobs");

@@ -74,7 +74,7 @@ static void several_packages(void)
 	ok(reads(r, 1, 53), "20 J through a wrap");
 	tree_set(root, "intel-rapl:1/energy_uj", "19671151\n");
 	ok(reads(r, 1, 53.000001), "and on from there");
-	ok(!r->partial, "nothing is missing");
+	ok(!r->gaps, "nothing is missing");
 	ok(near(rapl_period_s(r), 262.14332885), "a wrap takes this long at the least");
 	rapl_close(r);
 }
@@ -139,13 +139,13 @@ static void unplugged(void)
 	unlink(path);
 	tree_set(root, "intel-rapl:1/energy_uj", "262143100000\n");
 	ok(reads(r, 1, 10.1), "a zone is gone; the others and its own 10 J still count");
-	ok(r->partial, "the sum is partial");
+	is_int(r->gaps, 1, "that is a gap");
 	is_str(r->lost, "package-0 (intel-rapl:0): No such file or directory", "for this");
 	tree_set(root, "intel-rapl:0/energy_uj", "7000\n");
 	ok(reads(r, 1, 10.1), "it comes back: from where it is, not from where it was");
 	tree_set(root, "intel-rapl:0/energy_uj", "2007000\n");
 	ok(reads(r, 1, 12.1), "and counts again");
-	ok(r->partial, "what it used meanwhile is still missing");
+	is_int(r->gaps, 2, "one gap until it was back, and none since");
 	rapl_close(r);
 }
 
@@ -182,9 +182,9 @@ static void jumps(void)
 	r = open_tree(root);
 	tree_set(root, "intel-rapl:0/energy_uj", "1900000000\n");
 	ok(reads(r, 200, 1898.1), "200 s without a reading are no matter");
-	ok(!r->partial, "nothing is missing");
+	ok(!r->gaps, "nothing is missing");
 	ok(reads(r, 300, 1898.1), "in 300 s there may have been a wrap too many");
-	ok(r->partial && strstr(r->lost, "wrapped twice"), "%s", r->lost);
+	ok(r->gaps == r->count && strstr(r->lost, "wrapped twice"), "%s", r->lost);
 	rapl_close(r);
 }
 
@@ -230,7 +230,7 @@ static void malformed_later(void)
 	struct rapl *r = open_tree(root);
 
 	tree_set(root, "intel-rapl:0/energy_uj", "oops\n");
-	ok(reads(r, 1, 0) && r->partial, "what is no number any more is left out");
+	ok(reads(r, 1, 0) && r->gaps == 1, "what is no number any more is left out");
 	tree_set(root, "intel-rapl:0/energy_uj", "3000000\n");
 	ok(reads(r, 1, 0), "and taken up again");
 	rapl_close(r);
