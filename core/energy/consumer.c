@@ -3,31 +3,34 @@
 #include <errno.h>
 #include <math.h>
 
+#include "base/cleanup.h"
 #include "energy/usage.h"
 
-static int usage(const struct consumer *c, struct process_usage *process,
-		 struct machine_usage *machine)
+static int usage(const struct consumer *c, double *cpu_s, double *busy_s)
 {
-	int err = usage_process(c->proc, c->pid, process);
+	int err = usage_process(c->process, cpu_s);
 
-	return err ? err : usage_machine(c->proc, machine);
+	return err ? err : usage_machine(c->stat, busy_s);
 }
 
 int consumer_open(struct consumer *c, const char *proc, pid_t pid, struct energy machine)
 {
-	struct process_usage process;
-	struct machine_usage all;
-	int err;
+	*c = (struct consumer){
+		.process = usage_open(proc, pid),
+		.stat = usage_open(proc, 0),
+		.machine = machine,
+		.used = {.joules = NAN, .source = machine.source, .estimated = true},
+	};
+	if (c->process < 0)
+		return c->process;
+	return c->stat < 0 ? c->stat : usage(c, &c->cpu_s, &c->busy_s);
+}
 
-	*c = (struct consumer){.proc = proc, .pid = pid, .machine = machine};
-	c->used = (struct energy){.joules = NAN, .source = machine.source, .estimated = true};
-	err = usage(c, &process, &all);
-	if (err)
-		return err;
-	c->started = process.started;
-	c->cpu_s = process.cpu_s;
-	c->busy_s = all.busy_s;
-	return 0;
+void consumer_close(struct consumer *c)
+{
+	cleanup_close(&c->process);
+	cleanup_close(&c->stat);
+	c->process = c->stat = -1;
 }
 
 /* Ticks and exact times are rounded each in its own way: no share is above the whole. */
@@ -52,21 +55,18 @@ static void add_interval(struct consumer *c, double part, struct energy machine)
 
 static int take(struct consumer *c, struct energy machine)
 {
-	struct process_usage process;
-	struct machine_usage all;
-	int err = usage(c, &process, &all);
+	double cpu_s, busy_s;
+	int err = usage(c, &cpu_s, &busy_s);
 
-	if (!err && process.started != c->started)
-		err = -ESRCH;
 	if (err) {
 		c->used.gaps++;
 		return err;
 	}
-	if (all.busy_s <= c->busy_s)
+	if (busy_s <= c->busy_s)
 		return 0;
-	add_interval(c, share(process.cpu_s - c->cpu_s, all.busy_s - c->busy_s), machine);
-	c->cpu_s = process.cpu_s;
-	c->busy_s = all.busy_s;
+	add_interval(c, share(cpu_s - c->cpu_s, busy_s - c->busy_s), machine);
+	c->cpu_s = cpu_s;
+	c->busy_s = busy_s;
 	c->machine = machine;
 	return 0;
 }

@@ -22,19 +22,18 @@
 #include "energy/energy.h"
 
 struct consumer {
-	const char *proc;
-	pid_t pid;
-	uint64_t started;
+	int process, stat;     /* descriptors of the process' and the machine's CPU times */
 	double cpu_s, busy_s;  /* at the last reading */
 	struct energy machine; /* the meter's at the last reading */
 	struct energy used;
 };
 
 /*
- * Starts to count for the process; `machine` is the meter's reading of now, and `proc` ("/proc")
- * must outlive the consumer. 0; -ESRCH without such a process; else -errno. Nothing to close.
+ * Starts to count for the process; `machine` is the meter's reading of now, `proc` is "/proc". 0;
+ * -ESRCH without such a process; else -errno. consumer_close() takes it in each case.
  */
 int consumer_open(struct consumer *consumer, const char *proc, pid_t pid, struct energy machine);
+void consumer_close(struct consumer *consumer);
 
 /*
  * Puts the process' joules since consumer_open() into *used, given a new reading of the same meter.

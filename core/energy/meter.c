@@ -45,6 +45,8 @@ static void source_close(struct meter *m)
 		rapl_close(&m->rapl);
 	if (m->source == ENERGY_PERF)
 		perf_close(&m->perf);
+	if (m->source == ENERGY_MODEL)
+		model_close(&m->model);
 	m->source = ENERGY_NONE;
 }
 

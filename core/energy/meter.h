@@ -14,8 +14,9 @@
  *
  * Theory of operation. meter_open() takes the first of powercap's RAPL zones, perf's power PMU and
  * the model that works, and stays with it: figures of two sources are never mixed in one sum. Why
- * no better one was taken is kept as a note, for the caller to say once. A meter belongs to one
- * thread at a time, and several may be open. A timer has to read it at least every
+ * no better one was taken is kept as a note, for the caller to say once. Everything it reads is
+ * opened at once and held, so that a server opens it before it gives up its rights. A meter belongs
+ * to one thread at a time, and several may be open. A timer has to read it at least every
  * meter_period_s().
  */
 #pragma once
@@ -29,7 +30,7 @@ struct meter;
 struct meter_options {
 	unsigned int sources; /* 1 << ENERGY_RAPL | …: those that may be taken; without
 				 ENERGY_NONE there must be one */
-	const char *powercap; /* where each looks; must outlive the meter */
+	const char *powercap; /* where each looks */
 	const char *pmu;
 	const char *proc;
 	struct model_watts watts;

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <stdbool.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
 #include "energy/usage.h"
 
@@ -30,27 +31,34 @@ static int set_watts(struct model *m, struct model_watts watts, unsigned int cpu
 
 int model_open(struct model *m, const char *proc, struct model_watts watts, struct mn_error *e)
 {
-	struct machine_usage usage;
-	int err = usage_machine(proc, &usage);
+	int cpus = usage_cpus(proc), err = cpus < 0 ? cpus : 0;
 
+	*m = (struct model){.fd = usage_open(proc, 0), .read_ns = clock_ns()};
+	if (!err)
+		err = m->fd < 0 ? m->fd : usage_machine(m->fd, &m->busy_s);
 	if (err)
 		return mn_fail_errno(e, -err, "%s/stat", proc);
-	*m = (struct model){.proc = proc, .busy_s = usage.busy_s, .read_ns = clock_ns()};
-	return set_watts(m, watts, usage.cpus, e);
+	return set_watts(m, watts, (unsigned int)cpus, e);
+}
+
+void model_close(struct model *m)
+{
+	cleanup_close(&m->fd);
+	m->fd = -1;
 }
 
 int model_read(struct model *m)
 {
-	struct machine_usage usage;
-	int err = usage_machine(m->proc, &usage);
+	double busy_s;
+	int err = usage_machine(m->fd, &busy_s);
 	int64_t now_ns = clock_ns();
 
 	if (err)
 		return err;
 	m->joules += m->watts.idle_watts * (double)(now_ns - m->read_ns) / NS_PER_S;
-	if (usage.busy_s > m->busy_s)
-		m->joules += m->watts.core_watts * (usage.busy_s - m->busy_s);
-	m->busy_s = usage.busy_s;
+	if (busy_s > m->busy_s)
+		m->joules += m->watts.core_watts * (busy_s - m->busy_s);
+	m->busy_s = busy_s;
 	m->read_ns = now_ns;
 	return 0;
 }

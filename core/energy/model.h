@@ -32,7 +32,7 @@ struct model_watts {
 };
 
 struct model {
-	const char *proc;
+	int fd;			  /* of PROC/stat */
 	struct model_watts watts; /* those in use */
 	double busy_s;
 	int64_t read_ns;
@@ -40,10 +40,12 @@ struct model {
 };
 
 /*
- * Starts to count by PROC/stat; `proc` must outlive it. 0; -EINVAL for watts that are not within
- * 0 and MODEL_WATTS_MAX, or are both 0, which would be a silent 0; else -errno.
+ * Starts to count by PROC/stat. 0; -EINVAL for watts that are not within
+ * 0 and MODEL_WATTS_MAX, or are both 0, which would be a silent 0; else
+ * -errno. model_close() takes it in each case.
  */
 int model_open(struct model *model, const char *proc, struct model_watts watts, struct mn_error *e);
+void model_close(struct model *model);
 
 /* Adds what was used since the last call to model->joules. 0 or -errno. */
 int model_read(struct model *model);

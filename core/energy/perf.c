@@ -13,19 +13,13 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "energy/attribute.h"
 
-/* Reads a file as one line without its end. 0 or -errno. */
 static int read_line(int rootfd, const char *file, char *buf, size_t size, struct mn_error *e)
 {
-	ssize_t n = io_read_file(rootfd, file, buf, size);
+	int err = attribute_read_at(rootfd, file, buf, size);
 
-	if (n < 0)
-		return mn_fail_errno(e, (int)-n, "%s", file);
-	if (n > 0 && buf[n - 1] == '\n')
-		buf[--n] = '\0';
-	if (n == 0 || strlen(buf) != (size_t)n)
-		return mn_fail_errno(e, EBADMSG, "%s", file);
-	return 0;
+	return err ? mn_fail_errno(e, -err, "%s", file) : 0;
 }
 
 static int parse_u32(const char *text, char **end, int base, uint32_t *value)

@@ -10,40 +10,69 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/io.h"
+#include "energy/attribute.h"
 
 #define PREFIX "intel-rapl"
 
-/* Reads ZONE/FILE as one line without its end. 0 or -errno. */
-static int read_line(const struct rapl *r, const char *zone, const char *file, char *buf,
-		     size_t size)
+/* Opens ZONE/FILE; a descriptor or -errno. */
+static int open_file(const struct rapl *r, const char *zone, const char *file)
 {
 	char path[96];
-	ssize_t n;
+	int fd;
 
 	if (snprintf(path, sizeof(path), "%s/%s", zone, file) >= (int)sizeof(path))
 		return -ENAMETOOLONG;
-	n = io_read_file(r->rootfd, path, buf, size);
-	if (n < 0)
-		return (int)n;
-	if (n > 0 && buf[n - 1] == '\n')
-		buf[--n] = '\0';
-	return n > 0 && strlen(buf) == (size_t)n ? 0 : -EBADMSG;
+	fd = openat(r->rootfd, path, O_RDONLY | O_CLOEXEC);
+	return fd < 0 ? -errno : fd;
 }
 
-/* The same for a number, digits only: strtoull() would take signs and spaces. */
-static int read_uj(const struct rapl *r, const char *zone, const char *file, uint64_t *uj)
+static int read_line(const struct rapl *r, const char *zone, const char *file, char *buf,
+		     size_t size)
 {
-	char text[32], *end;
-	int err = read_line(r, zone, file, text, sizeof(text));
+	cleanup_fd int fd = open_file(r, zone, file);
 
-	if (err)
-		return err == -EFBIG ? -EBADMSG : err;
+	return fd < 0 ? fd : attribute_read(fd, buf, size);
+}
+
+/* A number, digits only: strtoull() would take signs and spaces. */
+static int parse_uj(const char *text, uint64_t *uj)
+{
+	char *end;
+
 	if (!isdigit((unsigned char)text[0]))
 		return -EBADMSG;
 	errno = 0;
 	*uj = strtoull(text, &end, 10);
 	return *end || errno ? -EBADMSG : 0;
+}
+
+static int read_uj(int fd, uint64_t *uj)
+{
+	char text[32];
+	int err = attribute_read(fd, text, sizeof(text));
+
+	if (err)
+		return err == -EFBIG ? -EBADMSG : err;
+	return parse_uj(text, uj);
+}
+
+static int read_range(const struct rapl *r, const char *zone, uint64_t *uj)
+{
+	cleanup_fd int fd = open_file(r, zone, "max_energy_range_uj");
+	int err = fd < 0 ? fd : read_uj(fd, uj);
+
+	return !err && *uj == 0 ? -EBADMSG : err;
+}
+
+/* Opens the counter and takes its value as the one to start from. 0 or -errno. */
+static int start_zone(const struct rapl *r, struct rapl_zone *z)
+{
+	cleanup_fd int fd = open_file(r, z->dir, "energy_uj");
+	int err = fd < 0 ? fd : read_uj(fd, &z->last_uj);
+
+	if (!err)
+		z->fd = STEAL_FD(fd);
+	return err;
 }
 
 static int fail_file(struct mn_error *e, int err, const char *zone, const char *file)
@@ -96,17 +125,14 @@ static int add_zone(struct rapl *r, const char *dir, const char *name, struct mn
 		return mn_fail_errno(e, E2BIG, "%s", dir);
 	if (strlen(dir) >= sizeof(z->dir) || strlen(name) >= sizeof(z->name))
 		return mn_fail_errno(e, ENAMETOOLONG, "%s", dir);
-	err = read_uj(r, dir, "energy_uj", &z->last_uj);
-	if (err)
-		return fail_file(e, err, dir, "energy_uj");
-	err = read_uj(r, dir, "max_energy_range_uj", &z->range_uj);
-	if (!err && z->range_uj == 0)
-		err = -EBADMSG;
-	if (err)
-		return fail_file(e, err, dir, "max_energy_range_uj");
 	strcpy(z->dir, dir);
 	strcpy(z->name, name);
-	z->present = true;
+	err = read_range(r, dir, &z->range_uj);
+	if (err)
+		return fail_file(e, err, dir, "max_energy_range_uj");
+	err = start_zone(r, z);
+	if (err)
+		return fail_file(e, err, dir, "energy_uj");
 	r->count++;
 	return 0;
 }
@@ -207,8 +233,17 @@ int rapl_open(struct rapl *r, const char *root, struct mn_error *e)
 	return err;
 }
 
+static void close_zone(struct rapl_zone *z)
+{
+	cleanup_close(&z->fd);
+	z->fd = -1;
+}
+
 void rapl_close(struct rapl *r)
 {
+	for (size_t i = 0; i < r->count; i++)
+		close_zone(&r->zone[i]);
+	r->count = 0;
 	cleanup_close(&r->rootfd);
 	r->rootfd = -1;
 }
@@ -246,24 +281,26 @@ static double advance_uj(struct rapl *r, const struct rapl_zone *z, uint64_t now
 	return (double)used;
 }
 
-/* Whether the zone could be read. */
 static bool read_zone(struct rapl *r, struct rapl_zone *z, double elapsed_s)
 {
 	uint64_t now;
-	int err = read_uj(r, z->dir, "energy_uj", &now);
+	int err = read_uj(z->fd, &now);
 
 	if (err) {
 		lose(r, z, err == -EBADMSG ? "no number" : strerror(-err));
-		z->present = false;
+		close_zone(z);
 		return false;
 	}
-	if (z->present)
-		r->joules += advance_uj(r, z, now, elapsed_s) * 1e-6;
-	else
-		lose(r, z, "was away");
+	r->joules += advance_uj(r, z, now, elapsed_s) * 1e-6;
 	z->last_uj = now;
-	z->present = true;
 	return true;
+}
+
+/* One that was lost counts from where it is now, if it is back. */
+static bool find_zone(struct rapl *r, struct rapl_zone *z)
+{
+	lose(r, z, "was away");
+	return start_zone(r, z) == 0;
 }
 
 int rapl_read(struct rapl *r)
@@ -273,7 +310,8 @@ int rapl_read(struct rapl *r)
 	size_t seen = 0;
 
 	for (size_t i = 0; i < r->count; i++)
-		seen += read_zone(r, &r->zone[i], elapsed_s);
+		seen += r->zone[i].fd < 0 ? find_zone(r, &r->zone[i])
+					  : read_zone(r, &r->zone[i], elapsed_s);
 	r->read_ns = now_ns;
 	return seen > 0 ? 0 : -ENODEV;
 }

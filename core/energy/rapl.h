@@ -21,6 +21,9 @@
  * and come back: what it counted stays, what it used meanwhile is lost, and each reading until it
  * is back has a gap. Zones that are new after the start are not looked for.
  *
+ * The counters are held open, so that a server which has given up its rights since can read them;
+ * only one that comes back is then lost for good.
+ *
  * A wrap shows as a counter that went back, once. Two of them look like one, and a counter that was
  * reset (its driver reloaded) looks like one too; what is left to tell is the time. So a zone is
  * taken to use at most RAPL_WATTS_MAX: more than that since the last reading was no wrap, and in a
@@ -42,7 +45,7 @@ struct rapl_zone {
 	char dir[48];  /* "intel-rapl:0:2" */
 	char name[80]; /* "package-0/dram" */
 	uint64_t last_uj, range_uj;
-	bool present; /* last_uj is of the last reading */
+	int fd; /* of energy_uj; -1: lost */
 };
 
 struct rapl {

@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/io.h"
 
 static double seconds(uint64_t ticks)
 {
@@ -33,50 +32,77 @@ static int parse_busy(const char *line, double *busy_s)
 	return 0;
 }
 
-int usage_machine(const char *proc, struct machine_usage *usage)
+int usage_open(const char *proc, pid_t pid)
 {
-	cleanup_file FILE *f = NULL;
-	cleanup_free char *line = NULL;
 	char path[512];
+	int fd, len;
+
+	if (pid)
+		len = snprintf(path, sizeof(path), "%s/%d/stat", proc, (int)pid);
+	else
+		len = snprintf(path, sizeof(path), "%s/stat", proc);
+	if (len >= (int)sizeof(path))
+		return -ENAMETOOLONG;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return pid && errno == ENOENT ? -ESRCH : -errno;
+	return fd;
+}
+
+/* The file's beginning as a string. 0 or -errno. */
+static int read_start(int fd, char *buf, size_t size)
+{
+	ssize_t n = pread(fd, buf, size - 1, 0);
+
+	if (n < 0)
+		return -errno;
+	buf[n] = '\0';
+	return 0;
+}
+
+int usage_machine(int fd, double *busy_s)
+{
+	char stat[512];
+	int err = read_start(fd, stat, sizeof(stat));
+
+	return err ? err : parse_busy(stat, busy_s);
+}
+
+int usage_cpus(const char *proc)
+{
+	int fd = usage_open(proc, 0), cpus = -1; /* the first line is of all */
+	cleanup_file FILE *f = fd < 0 ? NULL : fdopen(fd, "r");
+	cleanup_free char *line = NULL;
 	size_t size = 0;
 
-	if (snprintf(path, sizeof(path), "%s/stat", proc) >= (int)sizeof(path))
-		return -ENAMETOOLONG;
-	f = fopen(path, "re");
-	if (!f)
-		return -errno;
-	if (getline(&line, &size, f) < 0 || parse_busy(line, &usage->busy_s))
-		return -EBADMSG;
-	usage->cpus = 0;
+	if (!f) {
+		cleanup_close(&fd);
+		return fd < 0 ? fd : -ENOMEM;
+	}
 	while (getline(&line, &size, f) >= 0 && strncmp(line, "cpu", 3) == 0)
-		usage->cpus++;
-	return usage->cpus > 0 ? 0 : -EBADMSG;
+		cpus++;
+	return cpus > 0 ? cpus : -EBADMSG;
 }
 
 /* The third field follows the name, which is in brackets and may hold any byte, brackets too. */
-static int parse_process(const char *stat, struct process_usage *usage)
+static int parse_process(const char *stat, double *cpu_s)
 {
 	const char *fields = strrchr(stat, ')');
 	uint64_t utime, stime;
 
 	if (!fields || sscanf(fields,
 			      ") %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s"
-			      " %" SCNu64 " %" SCNu64 " %*s %*s %*s %*s %*s %*s %" SCNu64,
-			      &utime, &stime, &usage->started) != 3)
+			      " %" SCNu64 " %" SCNu64,
+			      &utime, &stime) != 2)
 		return -EBADMSG;
-	usage->cpu_s = seconds(utime + stime);
+	*cpu_s = seconds(utime + stime);
 	return 0;
 }
 
-int usage_process(const char *proc, pid_t pid, struct process_usage *usage)
+int usage_process(int fd, double *cpu_s)
 {
-	char path[512], stat[1024];
-	ssize_t n;
+	char stat[1024];
+	int err = read_start(fd, stat, sizeof(stat));
 
-	if (snprintf(path, sizeof(path), "%s/%d/stat", proc, (int)pid) >= (int)sizeof(path))
-		return -ENAMETOOLONG;
-	n = io_read_file(AT_FDCWD, path, stat, sizeof(stat));
-	if (n < 0)
-		return n == -ENOENT ? -ESRCH : (int)n;
-	return parse_process(stat, usage);
+	return err ? err : parse_process(stat, cpu_s);
 }

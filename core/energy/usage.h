@@ -4,28 +4,29 @@
  */
 #pragma once
 
-#include <stdint.h>
 #include <sys/types.h>
-
-#include "base/error.h"
 
 #define USAGE_PROC "/proc"
 
-struct machine_usage {
-	double busy_s;	   /* of all CPUs since boot: not idle, not waiting, not stolen from us */
-	unsigned int cpus; /* that are online */
-};
-
-/* From PROC/stat. 0, or -errno; -EBADMSG for what it is not. */
-int usage_machine(const char *proc, struct machine_usage *usage);
-
-struct process_usage {
-	double cpu_s;	  /* of all its threads, those that have ended included */
-	uint64_t started; /* ticks since boot: tells it from a later process of the same number */
-};
+/*
+ * Opens PROC/PID/stat, or where pid is 0 PROC/stat, to be read again and again, by a server too
+ * that has given up the right to open it. A descriptor that the caller closes, or -errno; -ESRCH
+ * without such a process. The descriptor stays with that process, whoever gets its number later.
+ */
+int usage_open(const char *proc, pid_t pid);
 
 /*
- * From PROC/PID/stat; -ESRCH where there is no such process. Not the sum over PROC/PID/task/: there
- * a thread's time vanishes with it, and QEMU's I/O threads come and go.
+ * CPU seconds of the machine since boot, all CPUs: not idle, not waiting, not stolen from us. 0 or
+ * -errno; -EBADMSG for what is no such file.
  */
-int usage_process(const char *proc, pid_t pid, struct process_usage *usage);
+int usage_machine(int fd, double *busy_s);
+
+/*
+ * CPU seconds of a process, all its threads, those that have ended included: not the sum over
+ * PROC/PID/task/, where a thread's time vanishes with it, as QEMU's I/O threads come and go. 0;
+ * -ESRCH when it has ended; else -errno.
+ */
+int usage_process(int fd, double *cpu_s);
+
+/* The number of CPUs that are online, by PROC/stat; or -errno. */
+int usage_cpus(const char *proc);

@@ -21,6 +21,7 @@ struct bench {
 	struct meter *meter;
 	const char *proc;
 	struct consumer consumer[CONSUMERS];
+	const char *pid[CONSUMERS];
 	int count;
 	struct energy last;
 	int64_t start_ns, last_ns;
@@ -45,7 +46,7 @@ static int open_consumers(struct bench *b, char **pids, struct mn_error *e)
 			err = consumer_open(&b->consumer[b->count], b->proc, atoi(*pids), b->last);
 		if (err)
 			return mn_fail_errno(e, -err, "process %s", *pids);
-		b->count++;
+		b->pid[b->count++] = *pids;
 	}
 	return 0;
 }
@@ -71,7 +72,7 @@ static void put_head(const struct bench *b)
 		printf("# note: %s\n", meter_note(b->meter));
 	printf("seconds\tsource\tgaps\tjoules\twatts");
 	for (int i = 0; i < b->count; i++)
-		printf("\tjoules_%d_estimated", (int)b->consumer[i].pid);
+		printf("\tjoules_%s_estimated", b->pid[i]);
 	putchar('\n');
 }
 
@@ -115,6 +116,8 @@ int main(int argc, char **argv)
 		nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
 		put_row(&b);
 	}
+	for (int i = 0; i < b.count; i++)
+		consumer_close(&b.consumer[i]);
 	meter_close(b.meter);
 	return MN_OK;
 }

@@ -20,13 +20,13 @@ static void set_busy(const char *proc, unsigned int ticks)
 }
 
 /* `busy` CPU seconds in `seconds`; the joules that makes so far. */
-static double after(struct model *m, double seconds, double busy)
+static double after(struct model *m, const char *proc, double seconds, double busy)
 {
 	static double total;
 	double ticks = (double)sysconf(_SC_CLK_TCK);
 
 	total += busy;
-	set_busy(m->proc, (unsigned int)(total * ticks));
+	set_busy(proc, (unsigned int)(total * ticks));
 	tree_pass(seconds);
 	return model_read(m) ? NAN : m->joules;
 }
@@ -41,13 +41,14 @@ static void defaults(void)
 	is_int(model_open(&m, proc, (struct model_watts){NAN, NAN}, NULL), 0, "by default");
 	ok(near(m.watts.idle_watts, 5), "2.5 W for each of two CPUs");
 	ok(near(m.watts.core_watts, 5), "5 W more for each busy one");
-	ok(near(after(&m, 10, 0), 50), "ten seconds of nothing are 50 J");
-	ok(near(after(&m, 10, 20), 200), "ten with both CPUs busy 150 J more");
-	ok(near(after(&m, 0, 0), 200), "no time, no energy");
+	ok(near(after(&m, proc, 10, 0), 50), "ten seconds of nothing are 50 J");
+	ok(near(after(&m, proc, 10, 20), 200), "ten with both CPUs busy 150 J more");
+	ok(near(after(&m, proc, 0, 0), 200), "no time, no energy");
 	set_busy(proc, 0);
 	ok(model_read(&m) == 0 && near(m.joules, 200), "time that went back is not taken off");
 	tree_set(proc, "stat", "cpu\n");
 	is_int(model_read(&m), -EBADMSG, "what is no CPU time is no reading");
+	model_close(&m);
 }
 
 static void stated(void)
@@ -63,13 +64,18 @@ static void stated(void)
 	set_busy(proc, 0);
 	is_int(model_open(&m, proc, (struct model_watts){100, 2}, &e), 0, "a machine's own watts");
 	ok(m.watts.idle_watts == 100 && m.watts.core_watts == 2, "are taken as they are");
+	model_close(&m);
 	is_int(model_open(&m, proc, (struct model_watts){0, 2}, &e), 0, "0 W idle can be meant");
-	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+	model_close(&m);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		is_int(model_open(&m, proc, bad[i], &e), -EINVAL, "not %g W and %g W",
 		       bad[i].idle_watts, bad[i].core_watts);
+		model_close(&m);
+	}
 	ok(e.status == MN_USAGE && strstr(e.text, "want 0 to 1e+06"), "%s", e.text);
 	is_int(model_open(&m, "/nonexistent", (struct model_watts){NAN, NAN}, &e), -ENOENT,
 	       "no /proc");
+	model_close(&m);
 }
 
 int main(void)

@@ -127,25 +127,34 @@ static void mmio_fills_in(void)
 	rapl_close(r);
 }
 
+/* Takes a zone's counter away. On /sys its descriptor fails from then on, and this one's will. */
+static void unplug(struct rapl *r, const char *root, size_t zone)
+{
+	char path[1024];
+
+	snprintf(path, sizeof(path), "%s/%s/energy_uj", root, r->zone[zone].dir);
+	unlink(path);
+	dup2(scratch, r->zone[zone].fd);
+}
+
 static void unplugged(void)
 {
 	const char *root = tree_new(scratch, server);
 	struct rapl *r = open_tree(root);
-	char path[1024];
 
 	tree_set(root, "intel-rapl:0/energy_uj", "11000000\n");
 	ok(reads(r, 1, 10), "10 J");
-	snprintf(path, sizeof(path), "%s/intel-rapl:0/energy_uj", root);
-	unlink(path);
+	unplug(r, root, 0);
 	tree_set(root, "intel-rapl:1/energy_uj", "262143100000\n");
 	ok(reads(r, 1, 10.1), "a zone is gone; the others and its own 10 J still count");
 	is_int(r->gaps, 1, "that is a gap");
-	is_str(r->lost, "package-0 (intel-rapl:0): No such file or directory", "for this");
+	is_str(r->lost, "package-0 (intel-rapl:0): Is a directory", "for this");
+	ok(reads(r, 1, 10.1), "it is still gone");
 	tree_set(root, "intel-rapl:0/energy_uj", "7000\n");
 	ok(reads(r, 1, 10.1), "it comes back: from where it is, not from where it was");
 	tree_set(root, "intel-rapl:0/energy_uj", "2007000\n");
 	ok(reads(r, 1, 12.1), "and counts again");
-	is_int(r->gaps, 2, "one gap until it was back, and none since");
+	is_int(r->gaps, 3, "gaps until it was back, and none since");
 	rapl_close(r);
 }
 
@@ -157,10 +166,8 @@ static void all_unplugged(void)
 	};
 	const char *root = tree_new(scratch, files);
 	struct rapl *r = open_tree(root);
-	char path[1024];
 
-	snprintf(path, sizeof(path), "%s/intel-rapl:0/energy_uj", root);
-	unlink(path);
+	unplug(r, root, 0);
 	is_int(rapl_read(r), -ENODEV, "with no zone left there is no reading");
 	tree_set(root, "intel-rapl:0/energy_uj", "0\n");
 	is_int(rapl_read(r), 0, "until one is back");
@@ -324,6 +331,35 @@ static void not_permitted(void)
 	   "once, for the first: %s", text);
 }
 
+/* Whether the child could read 2 J from counters opened before it gave up its rights. */
+static bool reads_without_rights(struct rapl *r)
+{
+	int status;
+
+	if (fork() == 0) {
+		if (geteuid() == 0 && (setgid(65534) || setuid(65534)))
+			_exit(99);
+		_exit(reads(r, 1, 2) ? 0 : 1);
+	}
+	wait(&status);
+	return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static void rights_given_up(void)
+{
+	const char *root = tree_new(scratch, server);
+	struct rapl *r = open_tree(root);
+	char path[1024];
+
+	tree_set(root, "intel-rapl:0/energy_uj", "3000000\n");
+	for (size_t i = 0; i < r->count; i++) {
+		snprintf(path, sizeof(path), "%s/%s/energy_uj", root, r->zone[i].dir);
+		chmod(path, 0);
+	}
+	ok(reads_without_rights(r), "what was opened before can be read without the right to");
+	rapl_close(r);
+}
+
 int main(void)
 {
 	scratch = scratch_open();
@@ -340,5 +376,6 @@ int main(void)
 	absent();
 	too_many();
 	not_permitted();
+	rights_given_up();
 	return done_testing();
 }

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include "tests/energy/tree.h"
@@ -10,9 +12,7 @@
 
 static int scratch;
 
-#define STAT(ppid_to_cmajflt, utime, stime, started)                                               \
-	" S 1 2 3 4 5 6 7 8 9 " ppid_to_cmajflt " " utime " " stime " 0 0 20 0 3 0 " started       \
-	" 1000000 200\n"
+#define STAT(utime, stime) " S 1 2 3 4 5 6 7 8 9 10 " utime " " stime " 0 0 20 0 3 0 777 1000 2\n"
 
 static const struct tree_file host[] = {
 	{"stat", "cpu  1000 20 300 99999 77 6 50 400 900 10 0\n"
@@ -20,40 +20,47 @@ static const struct tree_file host[] = {
 		 "cpu2 500 10 150 49999 37 3 25 200 450 5 0\n"
 		 "intr 1 2 3\n"
 		 "btime 1700000000\n"},
-	{"42/stat", "42 (qemu-system-x86)" STAT("10", "300", "45", "777")},
-	{"43/stat", "43 (a) R 1) b)" STAT("10", "1", "2", "3")},
+	{"42/stat", "42 (qemu-system-x86)" STAT("300", "45")},
+	{"43/stat", "43 (a) R 1) b)" STAT("1", "2")},
 	{"44/stat", "44 (short) S 1 2 3\n"},
 	{"45/stat", "no process\n"},
-	{"46/stat", "46 (x)" STAT("10", "many", "45", "777")},
+	{"46/stat", "46 (x)" STAT("many", "45")},
 	{NULL, NULL},
 };
 
+/* The CPU seconds of a process, pid 0: of the machine; or -errno. */
+static double read_usage(const char *proc, pid_t pid)
+{
+	int fd = usage_open(proc, pid), err = fd;
+	double cpu_s = 0;
+
+	if (fd >= 0)
+		err = pid ? usage_process(fd, &cpu_s) : usage_machine(fd, &cpu_s);
+	if (fd >= 0)
+		close(fd);
+	return err < 0 ? err : cpu_s;
+}
+
 static void recorded(void)
 {
-	static const char *const bad[] = {"", "cpu\n", "cpu  1 2 3 4\n",
-					  "cpu  1 2 3 4 5 6 7 8\nintr 1\n"};
+	static const char *const bad[] = {"", "cpu\n", "cpu  1 2 3 4\n", "cat  1 2 3 4 5 6 7 8\n"};
 	const char *proc = tree_new(scratch, host);
 	double tick = 1 / (double)sysconf(_SC_CLK_TCK);
-	struct machine_usage machine;
-	struct process_usage process;
 
-	is_int(usage_machine(proc, &machine), 0, "a machine");
-	ok(near(machine.busy_s, 1376 * tick), "no idle, waiting, stolen or doubled time: %g s",
-	   machine.busy_s);
-	is_int(machine.cpus, 2, "with the CPUs that are online");
-	is_int(usage_process(proc, 42, &process), 0, "a process");
-	ok(near(process.cpu_s, 345 * tick), "user and system time");
-	is_int((intmax_t)process.started, 777, "and when it was started");
-	is_int(usage_process(proc, 43, &process), 0, "one with a name to be wary of");
-	ok(near(process.cpu_s, 3 * tick), "whose time is found");
-	is_int(usage_process(proc, 1, &process), -ESRCH, "no process");
+	ok(near(read_usage(proc, 0), 1376 * tick), "no idle, waiting, stolen or doubled time");
+	is_int(usage_cpus(proc), 2, "the CPUs that are online");
+	ok(near(read_usage(proc, 42), 345 * tick), "user and system time of a process");
+	ok(near(read_usage(proc, 43), 3 * tick), "of one with a name to be wary of");
+	ok(near(read_usage(proc, 1), -ESRCH), "no process");
 	for (pid_t pid = 44; pid <= 46; pid++)
-		is_int(usage_process(proc, pid, &process), -EBADMSG, "no process' stat: %d", pid);
+		ok(near(read_usage(proc, pid), -EBADMSG), "no process' stat: %d", pid);
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
 		tree_set(proc, "stat", bad[i]);
-		is_int(usage_machine(proc, &machine), -EBADMSG, "no machine's stat: case %zu", i);
+		ok(near(read_usage(proc, 0), -EBADMSG), "no machine's stat: case %zu", i);
+		is_int(usage_cpus(proc), -EBADMSG, "nor CPUs in it");
 	}
-	is_int(usage_machine("/nonexistent", &machine), -ENOENT, "no /proc");
+	is_int(usage_open("/nonexistent", 0), -ENOENT, "no /proc");
+	is_int(usage_cpus("/nonexistent"), -ENOENT, "nor CPUs in it");
 }
 
 /* Until the thread has used 100 ms of CPU time. */
@@ -69,20 +76,42 @@ static void *burn(void *arg)
 	return arg;
 }
 
+/* Through one descriptor each, read again. */
 static void real(void)
 {
-	struct machine_usage before, after;
-	struct process_usage mine;
+	int machine = usage_open(USAGE_PROC, 0), self = usage_open(USAGE_PROC, getpid());
+	double busy_s, later_s, cpu_s;
 	pthread_t thread;
 
-	is_int(usage_machine(USAGE_PROC, &before), 0, "this machine");
+	is_int(usage_machine(machine, &busy_s), 0, "this machine");
+	is_int(usage_process(self, &cpu_s), 0, "this process");
 	pthread_create(&thread, NULL, burn, NULL);
 	pthread_join(thread, NULL);
-	is_int(usage_process(USAGE_PROC, getpid(), &mine), 0, "this process");
-	ok(mine.cpu_s >= 0.07, "a thread's time stays when it has ended: %g s", mine.cpu_s);
-	is_int(usage_machine(USAGE_PROC, &after), 0, "this machine again");
-	ok(after.busy_s >= before.busy_s + 0.05, "had work: %g s", after.busy_s - before.busy_s);
-	ok(after.cpus > 0, "on %u CPUs", after.cpus);
+	is_int(usage_process(self, &cpu_s), 0, "again");
+	ok(cpu_s >= 0.07, "a thread's time stays when it has ended: %g s", cpu_s);
+	is_int(usage_machine(machine, &later_s), 0, "and this machine again");
+	ok(later_s >= busy_s + 0.05, "had work: %g s", later_s - busy_s);
+	ok(usage_cpus(USAGE_PROC) > 0, "on %d CPUs", usage_cpus(USAGE_PROC));
+	close(machine);
+	close(self);
+}
+
+static void ended(void)
+{
+	double cpu_s;
+	pid_t pid = fork();
+	int fd;
+
+	if (pid == 0) {
+		pause();
+		_exit(0);
+	}
+	fd = usage_open(USAGE_PROC, pid);
+	is_int(usage_process(fd, &cpu_s), 0, "a child");
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	is_int(usage_process(fd, &cpu_s), -ESRCH, "that has ended, whoever has its number now");
+	close(fd);
 }
 
 int main(void)
@@ -90,5 +119,6 @@ int main(void)
 	scratch = scratch_open();
 	recorded();
 	real();
+	ended();
 	return done_testing();
 }
