@@ -28,7 +28,7 @@ packages_of() {
 		echo "qemu-system-$qemu" busybox-static curl zstd jq iproute2 procps socat
 		;;
 	test)
-		echo perl bats git clang libclang-rt-dev libc6-dev clang-format clang-tidy cppcheck \
+		echo perl python3-minimal bats git clang libclang-rt-dev libc6-dev clang-format clang-tidy cppcheck \
 			shellcheck mandoc bash zsh fish tmux iputils-ping ffmpeg
 		;;
 	esac

@@ -392,7 +392,7 @@ static int run(struct invocation *inv)
 
 const struct command command_compress = {
 	.name = "compress",
-	.summary = "compress files as zstd(1) does, into a space without ever failing for want of "
+	.summary = "Compress files as zstd(1) does, into a space without ever failing for want of "
 		   "room",
 	.operands = "[FILE…]",
 	.opts = opts,

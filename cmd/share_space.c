@@ -92,7 +92,7 @@ static int make(struct share *s, int poolfd, pid_t qemu)
 
 	if (!s->tmpfs.inodes)
 		s->tmpfs.inodes = space_inodes_default(s->tmpfs.size_bytes);
-	if (!s->tmpfs.huge && s->tmpfs.size_bytes >= SPACE_HUGE_MIN && probe_huge())
+	if (!s->tmpfs.huge && probe_huge())
 		s->tmpfs.huge = "within_size"; /* five times as fast to write */
 	err = space_create(poolfd, &s->name, &s->tmpfs, e);
 	if (err)

@@ -170,7 +170,7 @@ static int run(struct invocation *inv)
 
 const struct command command_transcode_hook = {
 	.name = "transcode-hook",
-	.summary = "run a transcoder and publish what it makes",
+	.summary = "Run a transcoder and publish what it makes",
 	.operands = "-- COMMAND [ARGUMENT…]",
 	.opts = opts,
 	.common = "j",

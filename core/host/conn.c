@@ -486,13 +486,33 @@ static enum step at_edge(struct conn *c)
 	return c->chunked ? begin_chunk(c, true) : STEP_GO_ON;
 }
 
+static ssize_t send_copied(struct conn *c, size_t size)
+{
+	char *copy = c->worker->copy;
+	ssize_t n = pread(c->object->fd, copy, size < COPY_SIZE ? size : COPY_SIZE, c->at);
+
+	return n > 0 ? send(c->watch.fd, copy, (size_t)n, MSG_NOSIGNAL) : n;
+}
+
+static ssize_t send_pages(struct conn *c, size_t size)
+{
+	off_t at = c->at;
+
+	return sendfile(c->watch.fd, c->object->fd, &at, size);
+}
+
+static bool in_huge_pages(const struct object *o)
+{
+	return o->st.st_blksize > sysconf(_SC_PAGESIZE);
+}
+
 static enum step send_body(struct conn *c, int64_t most, int64_t *share)
 {
 	const int64_t left = c->chunked ? c->chunk : c->end - c->at;
-	off_t at = c->at;
-	ssize_t n;
+	const size_t size = (size_t)(left < most ? left : most);
+	const bool copied = c->reader.holding && c->reader.flows && in_huge_pages(c->object);
+	const ssize_t n = copied ? send_copied(c, size) : send_pages(c, size);
 
-	n = sendfile(c->watch.fd, c->object->fd, &at, (size_t)(left < most ? left : most));
 	if (n == 0)
 		return STEP_RESET; /* truncated */
 	if (n < 0) {

@@ -153,6 +153,7 @@ static int join(struct release *r, struct reader *reader, int fd, bool live, int
 		h->peer = *peer;
 	}
 	reader->holding = h;
+	reader->flows = h->flows;
 	reader->acked = from;
 	list_append(&h->readers, &reader->link);
 	return 0;
@@ -184,16 +185,16 @@ static int64_t limit(const struct holding *h)
 }
 
 /*
- * What is given back is whole pages, of the size the file has them in. The kernel drops a whole
- * page and lets whoever still reads it keep it; but the part of a huge page that is punched it
- * overwrites with zeroes, in place: and what the client's TCP has acknowledged and its program has
- * not read yet is, over loopback or a veth, that very page (tests/platform/punch_test.c).
+ * Where to punch from. Of a huge page the kernel frees a part only if it can split the page just
+ * then; so that what could not be freed the last time has another chance, all of it is punched
+ * again.
  */
-static int64_t page_size(int fd)
+static int64_t punch_start(const struct holding *h, int fd)
 {
 	struct stat st;
+	int64_t page = fstat(fd, &st) == 0 && st.st_blksize > PAGE ? st.st_blksize : PAGE;
 
-	return fstat(fd, &st) == 0 && st.st_blksize > PAGE ? st.st_blksize : PAGE;
+	return h->given - h->given % page;
 }
 
 /* The mark first: a hole without it would be sent as zeroes by the next server. */
@@ -204,12 +205,13 @@ static bool mark(struct holding *h, int fd)
 
 static void give_back(struct release *r, struct holding *h, int fd, int64_t least)
 {
-	int64_t to = limit(h);
+	const int64_t all = limit(h), to = all - all % PAGE;
+	int64_t from;
 
-	to -= to % page_size(fd);
 	if (to - h->given < least || !mark(h, fd))
 		return;
-	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, h->given, to - h->given) < 0)
+	from = punch_start(h, fd);
+	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, to - from) < 0)
 		return;
 	r->bytes += (uint64_t)(to - h->given);
 	h->given = to;

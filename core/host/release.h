@@ -15,6 +15,11 @@
  * says how many. (Where the file system has no such attributes (tmpfs before Linux 6.6), any hole
  * in front is taken for ours while objects are being released, and none otherwise.)
  *
+ * Punching drops whole pages, and lets whoever still reads one keep it. But the part of a huge page
+ * that is punched the kernel overwrites with zeroes, in place; and what a client's TCP has
+ * acknowledged and its program has not read yet is, over loopback or a veth, that very page
+ * (tests/platform/punch_test.c). So what flows out of huge pages is sent by copy.
+ *
  * One table for all workers, one lock; nobody waits for it longer than for a fallocate(2).
  */
 #pragma once
@@ -28,7 +33,7 @@
 
 #define RELEASE_MARK "user.memnet.given"
 
-/* Given back in steps of this size while bytes still flow, or of a page; the rest when they pause.
+/* Given back in steps of this size while bytes still flow; the rest when they pause.
  */
 #define RELEASE_STEP (256 * 1024)
 
@@ -55,6 +60,7 @@ struct reader {
 	struct holding *holding; /* NULL: none */
 	int64_t acked;		 /* all bytes of the object before this one */
 	bool counts;
+	bool flows; /* what it has read may be punched out while it goes on reading */
 };
 
 int release_init(struct release *r, bool delivered);

@@ -17,6 +17,9 @@
  * sendfile(2). */
 #define SMALL_OBJECT_MAX (16 * 1024)
 
+/* What flows out of huge pages is copied in pieces of this size (host/release.h). */
+#define COPY_SIZE (128 * 1024)
+
 /* Room for a response's head. */
 #define RESPONSE_HEAD_MAX 1024
 
@@ -46,6 +49,7 @@ struct worker {
 	struct http_request request;
 	char in[HTTP_HEAD_MAX + 1];
 	char out[RESPONSE_HEAD_MAX + SMALL_OBJECT_MAX];
+	char copy[COPY_SIZE];
 };
 
 /* conn.c: takes over the socket; `metrics`: it came by the metrics' own address. */

@@ -87,17 +87,6 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 	[ "$(show web1/out .size_bytes)" = 1048576 ]
 }
 
-@test "spaces of 16M and more are in huge pages, and stay above that" {
-	vm_host "$MEMNET" share check -H | grep -q $'OK\thuge pages' || skip "this kernel has none"
-	share create web1/out --size 16M
-	[ "$(show web1/out .huge)" = within_size ]
-	share create web1/two --size 8M
-	[ "$(show web1/two .huge)" = never ]
-	fails 1 'it wants 16M or more' resize web1/out 8M
-	fails 1 'it wants 16M or more' create web1/three --size 8M --huge always
-	[ "$(show web1/out .size_bytes)" = 16777216 ]
-}
-
 @test "noswap" {
 	vm_host "$MEMNET" share check -H | grep -q $'OK\tnoswap' || skip "this kernel or user cannot"
 	share create web1/out --size 1M --noswap

@@ -1,7 +1,8 @@
 /*
- * What core/host/release.c assumes of tmpfs: a page that sendfile(2) put into a socket stays as it
- * is when it is punched out of its file, if it is punched out whole. A part of a huge page does
- * not: the kernel writes zeroes over it, where the socket's receiver still reads it.
+ * What core/host/release.h says of tmpfs: a page that sendfile(2) put into a socket stays as it is
+ * when it is punched out of its file, if it is punched out whole. A part of a huge page does not:
+ * the kernel writes zeroes over it, where the socket's receiver still reads it. And st_blksize
+ * tells which pages a file has.
  */
 #include "tests/tap.h"
 
