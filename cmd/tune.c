@@ -101,7 +101,7 @@ static int find_scenario(const char *name, struct simulate_spec *spec, struct mn
 	const struct sim_scenario *scenario = sim_scenario_find(name);
 
 	if (!scenario)
-		return mn_fail(e, MN_USAGE, EINVAL, "unknown scenario \"%.32s\" (S0 to S12, M8)",
+		return mn_fail(e, MN_USAGE, EINVAL, "unknown scenario \"%.32s\" (S0 to S13, M8)",
 			       name);
 	*spec = simulate_spec_default(scenario, 1);
 	return 0;
@@ -155,6 +155,15 @@ static void add_result(cJSON *object, const struct simulate_vm *vm)
 		cJSON_AddNumberToObject(object, members[i].name, (double)(int64_t)members[i].value);
 }
 
+static void add_alarms(cJSON *object, unsigned int alarms)
+{
+	cJSON *texts = cJSON_AddArrayToObject(object, "alarms");
+
+	for (unsigned int bit = 1; bit && texts; bit <<= 1)
+		if (alarms & bit)
+			cJSON_AddItemToArray(texts, cJSON_CreateString(control_alarm_text(bit)));
+}
+
 static cJSON *result_object(const struct simulate_spec *spec, const struct simulate_result *result)
 {
 	cJSON *object = cJSON_CreateObject(), *vms;
@@ -165,6 +174,7 @@ static cJSON *result_object(const struct simulate_spec *spec, const struct simul
 	cJSON_AddNumberToObject(object, "budget_bytes", (double)spec->tuning.budget_bytes);
 	add_result(object, &result->total);
 	cJSON_AddNumberToObject(object, "over_budget", result->over_budget);
+	add_alarms(object, result->alarms);
 	cJSON_AddNumberToObject(object, "clairvoyant_bytes", (double)result->clairvoyant_bytes);
 	if (result->nvms == 1)
 		return object;

@@ -176,6 +176,7 @@ void estimator_observe(struct estimator *est, const struct estimator_interval *s
 	est->drained_20s = average(est->drained_20s, drained, dt, 20, age);
 	est->starts_10s = average(est->starts_10s, seen->started / dt, dt, 10, age);
 	est->starts_60s = average(est->starts_60s, seen->started / dt, dt, 60, age);
+	est->cpu_busy = average(est->cpu_busy, seen->cpu_busy, dt, 20, age);
 	est->writers = seen->growing;
 	est->growing = average(est->growing, seen->growing, dt, 20, age);
 	learn_sizes(est, seen);

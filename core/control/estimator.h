@@ -60,6 +60,7 @@ struct estimator {
 	unsigned int writers;		/* objects growing now */
 	double inflow_bps;		/* over 20 s */
 	double drained_2s, drained_20s; /* bytes delivered a second */
+	double cpu_busy;		/* part of the VM's CPUs, over 20 s */
 	double starts_10s, starts_60s;	/* objects started a second */
 	double growing;			/* objects being written, over 60 s */
 	double completed, size_mean, size_square;
@@ -74,6 +75,7 @@ struct estimator {
 struct estimator_interval {
 	double dt_s;
 	uint64_t inflow_bytes, delivered_bytes;
+	double cpu_busy;
 	unsigned int started, growing;
 	unsigned int completed; /* objects, and the sums of their sizes and of the squares */
 	double completed_bytes, completed_bytes2;

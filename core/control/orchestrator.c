@@ -39,6 +39,7 @@
 #define SECOND_NS	 UINT64_C(1000000000)
 #define GRAIN_BYTES	 65536
 #define STALL_FACTOR_MAX 1024
+#define BUSY		 0.85
 #define GUARD_LOW	 0.4 /* of the headroom; the guard grows when less is left */
 
 struct control_space {
@@ -189,6 +190,7 @@ static void observe(struct control_space *space, uint64_t now_ns, double dt_s,
 		.dt_s = dt_s,
 		.inflow_bytes = facts->inflow_bytes,
 		.delivered_bytes = facts->delivered_bytes,
+		.cpu_busy = facts->cpu_busy,
 		.started = facts->started,
 		.growing = facts->growing,
 		.completed = facts->completed,
@@ -226,6 +228,8 @@ static void predict(struct control_space *space, const struct control_facts *fac
 	}
 	space->rho_drain = prediction.rho;
 	space->doubts = prediction.doubts;
+	if (space->est.cpu_busy > BUSY)
+		space->doubts |= QUEUE_BUSY_WORKERS;
 }
 
 static double slo_limit_s(const struct control *control, const struct control_space *space)
@@ -481,9 +485,10 @@ static unsigned int alarms_of(const struct control_space *space, const struct co
 	double allowed = 1 - space->wish.slo_share;
 	unsigned int alarms = 0;
 
-	if (report->jobs >= 10 && report->late - report->memory_late > allowed)
+	if (report->jobs >= 10 && report->late - report->memory_late > allowed &&
+	    (!facts->cpu_busy || space->est.cpu_busy > BUSY))
 		alarms |= CONTROL_CPU_BOUND;
-	if (space->rho_drain >= 1)
+	if (space->rho_drain >= 1 && space->est.drained_20s > BUSY * facts->drain_bps)
 		alarms |= CONTROL_DRAIN_OVERLOAD;
 	if (space->stalled_ticks >= 2)
 		alarms |= CONTROL_DEADLOCK;
@@ -508,7 +513,7 @@ static uint64_t whole_size(const struct control_space *space, const struct contr
 
 	if (size < space->wish.min_bytes && space->want >= (double)space->wish.min_bytes)
 		size = space->wish.min_bytes;
-	if (size > space->wish.max_bytes)
+	if (space->want >= (double)space->wish.max_bytes)
 		size = space->wish.max_bytes;
 	if (size < facts->used_bytes)
 		size = facts->used_bytes;
@@ -531,6 +536,7 @@ static void write_order(const struct control *control, struct control_space *spa
 	order->full = space->report.full;
 	order->lambda = space->est.starts_60s;
 	order->rho_drain = space->rho_drain;
+	order->rho_cpu = space->est.cpu_busy;
 	order->model_q99_bytes = space->model_q99;
 	order->residual = space->est.residual;
 	order->doubts = space->doubts;

@@ -53,6 +53,7 @@ struct control_facts {
 	unsigned int started, completed;    /* objects, since the last tick */
 	double completed_bytes, completed_bytes2; /* sums of their sizes and of the squares */
 	unsigned int growing, deliverable; /* objects now: being written; whole, not released */
+	double cpu_busy;		   /* of the VM's CPUs, 0 to 1; 0: not known */
 	double drain_bps, client_bps;	   /* 0: not known */
 	bool full;			   /* a writer finds no room now */
 	const struct job_record *record;   /* unchecked; read once, during the call */
@@ -95,7 +96,7 @@ struct control_order {
 	uint64_t need_bytes, headroom_bytes, entitlement_bytes;
 	double p95_s, late, memory_late; /* over slo_window; fractions of jobs; 0 if none */
 	double full;			 /* fraction of slo_window */
-	double lambda, rho_drain, model_q99_bytes, residual;
+	double lambda, rho_drain, rho_cpu, model_q99_bytes, residual;
 	unsigned int doubts; /* the prediction's: QUEUE_… */
 	enum control_guest guest;
 	uint64_t rejected[RECORD_NVERDICTS]; /* since control_init() */

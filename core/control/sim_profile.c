@@ -120,6 +120,7 @@ void sim_profile_look(struct sim_profile *profile, const struct sim_plant *plant
 		.inflow_bytes = now->inflow_bytes - before->inflow_bytes,
 		.delivered_bytes = now->delivered_bytes - before->delivered_bytes,
 		.freed_bytes = now->freed_bytes - before->freed_bytes,
+		.cpu_busy = (double)plant->growing / plant->vm.workers,
 		.started = (unsigned int)(now->started - before->started),
 		.growing = plant->growing,
 		.deliverable = sim_plant_complete(plant),

@@ -40,6 +40,7 @@ FLASH(s4, .6, 3, 1200, 2700, 120, 120);
 CONSTANT(s5, 1.2, PARETO);
 SWITCHED(s6, .5, 2.4);
 STEPS(s10, 1, 4.2, .5, .8, .8, .8);
+STEPS(s13, .8, 3, .3, .8, .8, .8);
 CONSTANT(m8_constant, 1.2, LOGNORMAL);
 STEPS(m8_steps, .4, 1.8, .8, 2, .2, 1.5);
 SINE(m8_sine, 1.1, 0);
@@ -82,6 +83,7 @@ const struct sim_scenario sim_scenarios[] = {
 	{"S10", "more work than the CPUs can do", ONE(s10, .vm.drain_bps = MB(150))},
 	{"S11", "S2, objects stay 5 s after delivery", ONE(s2, .vm.ttl_us = S_US(5))},
 	{"S12", "S2, delivered ranges punched out", ONE(s2, .vm.punch = true)},
+	{"S13", "more than the drain can deliver", ONE(s13)},
 	{"M8", "eight VMs under one budget", .nvms = 8,
 	 .vm = {MEMBER(m8_constant), MEMBER(m8_steps), MEMBER(m8_sine), MEMBER(m8_antisine),
 		MEMBER(m8_flash), MEMBER(m8_flashes, .weight = 2),

@@ -143,8 +143,10 @@ static void tick_memnet(struct run *run, uint64_t step)
 	look(run);
 	control_tick(&run->control, step * SIM_STEP_US * 1000, run->facts, run->orders);
 	control_apply(&run->control, run->facts, run->orders, resize_plant, run);
-	for (unsigned int i = 0; i < run->result->nvms; i++)
+	for (unsigned int i = 0; i < run->result->nvms; i++) {
 		run->plant[i].growing_limit = run->orders[i].growing_limit;
+		run->result->alarms |= run->orders[i].alarms;
+	}
 }
 
 static void tick_threshold(struct run *run)

@@ -50,6 +50,7 @@ struct simulate_result {
 	struct simulate_vm total;   /* sums; its peak is that of the sum of the sizes */
 	unsigned int over_budget;   /* ticks after which the sum of the sizes was above it */
 	uint64_t clairvoyant_bytes; /* smallest budget that would never have blocked */
+	unsigned int alarms;	    /* all that were raised */
 	uint64_t ticks;
 };
 

@@ -15,11 +15,11 @@ seeds=$(seq "$first" "$last")
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# One line a run: LABEL SEED jobs windows xv mean …, cut from the JSON before any array.
+# One line a run: LABEL SEED jobs windows xv mean …, cut from the JSON before its first array.
 run() {
 	label=$1 seed=$2 spec=$3
 	"$memnet" tune --simulate "scenario:$spec,seed=$seed" --json |
-		sed -e 's/,"vms":.*//' -e 's/[{}"]//g' -e "s/^/label:$label,/"
+		sed -e 's/,"alarms":.*//' -e 's/[{}"]//g' -e "s/^/label:$label,/"
 }
 
 # The windows a VM (counted from 1) lost, to leave it out.
