@@ -164,6 +164,17 @@ void control_close(struct control *control)
 	memset(control, 0, sizeof(*control));
 }
 
+void control_adopt(struct control *control, size_t i, const struct control *from, size_t j)
+{
+	struct control_wish wish = control->space[i].wish;
+
+	control->space[i] = from->space[j];
+	control->space[i].wish = wish;
+	control->last_ns = from->last_ns;
+	control->period_ns = from->period_ns;
+	control->started = from->started;
+}
+
 /* ---- what was seen ---- */
 
 static void take_records(struct control_space *space, uint64_t now_ns,

@@ -123,6 +123,12 @@ int control_init(struct control *control, const struct control_tuning *tuning,
 void control_close(struct control *control);
 
 /*
+ * After control_init(), for another configuration: space i goes on with what `from` has learned of
+ * its space j, and the ticks with its clock.
+ */
+void control_adopt(struct control *control, size_t i, const struct control *from, size_t j);
+
+/*
  * One look at all spaces at now_ns (monotonic, not before the last). Call it every guard_ns, or
  * every period_ns without guard; late or missing calls are allowed for. Whatever facts say,
  * every order is within [max(used, min), max(used, max)], and the sum of the sizes is within the
