@@ -1,0 +1,374 @@
+#include "control/tuner.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "space/layout.h"
+
+/* A loop that has just died may leave its watchdog at work for a moment. */
+#define LOCK_WAIT_NS NS_PER_S
+
+/* ---- the safe sizes ---- */
+
+static uint64_t failsafe_size(const struct tuner_wish *wish, const struct control_facts *facts,
+			      uint64_t automatic_bytes)
+{
+	uint64_t size = wish->failsafe_bytes;
+
+	if (facts->absent || wish->failsafe == TUNER_FAILSAFE_OFF)
+		return 0;
+	if (wish->failsafe != TUNER_FAILSAFE_SIZE)
+		return automatic_bytes;
+	return size > facts->used_bytes ? size : facts->used_bytes;
+}
+
+static void fill_rows(struct tuner *t)
+{
+	uint64_t size[TUNER_SPACES_MAX];
+
+	control_failsafe(&t->control, t->facts, size);
+	for (size_t i = 0; i < t->config->nspaces; i++)
+		t->row[i] = (struct watchdog_row){
+			t->space[i].profiler.place.info.device,
+			failsafe_size(&t->config->space[i], &t->facts[i], size[i])};
+}
+
+unsigned int tuner_failsafe(struct tuner *t)
+{
+	if (t->dry_run || !t->control.started)
+		return 0;
+	fill_rows(t);
+	return watchdog_apply(t->runtime_dir, t->place, t->row, t->config->nspaces,
+			      t->config->tuning.budget_bytes);
+}
+
+/* ---- one tick ---- */
+
+static int resize(void *cookie, size_t i, uint64_t size_bytes)
+{
+	struct tuner *t = cookie;
+	struct tuner_space *s = &t->space[i];
+
+	if (t->dry_run) {
+		s->virtual_bytes = size_bytes;
+		return 0;
+	}
+	return place_resize(t->runtime_dir, &s->profiler.place, size_bytes, 0);
+}
+
+/* A dry run goes on from the sizes that it would have set. */
+static void imagine(const struct tuner_space *s, struct control_facts *facts)
+{
+	if (facts->absent || !s->virtual_bytes)
+		return;
+	facts->size_bytes =
+		s->virtual_bytes > facts->used_bytes ? s->virtual_bytes : facts->used_bytes;
+	facts->full = facts->size_bytes - facts->used_bytes < SPACE_PIECE;
+}
+
+static void look(struct tuner *t, int64_t now_ns)
+{
+	for (size_t i = 0; i < t->config->nspaces; i++) {
+		struct tuner_space *s = &t->space[i];
+		struct control_facts *facts = &t->facts[i];
+
+		profiler_look(&s->profiler, now_ns, &s->hints, &t->scratch, facts);
+		imagine(s, facts);
+		if (facts->peak_bytes > s->peak_bytes)
+			s->peak_bytes = facts->peak_bytes;
+		s->in_bytes += facts->inflow_bytes;
+		s->out_bytes += facts->delivered_bytes;
+	}
+}
+
+static double rate(uint64_t bytes, int64_t ns)
+{
+	return ns > 0 ? (double)bytes * 1e9 / (double)ns : 0;
+}
+
+static void tell(struct tuner *t, size_t i, uint64_t from_bytes, bool period, int64_t now_ns)
+{
+	struct tuner_space *s = &t->space[i];
+	const struct tuner_decision d = {
+		.wish = &t->config->space[i],
+		.facts = &t->facts[i],
+		.order = &t->order[i],
+		.from_bytes = from_bytes,
+		.peak_bytes = s->peak_bytes,
+		.in_bps = rate(s->in_bytes, now_ns - s->since_ns),
+		.out_bps = rate(s->out_bytes, now_ns - s->since_ns),
+		.nonsense = s->profiler.intake.nonsense,
+		.period = period,
+		.counterfactual = t->counterfactual,
+	};
+	bool acted = from_bytes != t->facts[i].size_bytes;
+	bool refused = d.order->reason == CONTROL_REFUSED && s->reason != CONTROL_REFUSED;
+
+	if (t->decided && (period || acted || refused))
+		t->decided(t, &d);
+	s->reason = d.order->reason;
+	t->counterfactual |= t->dry_run && acted;
+	if (!period)
+		return;
+	s->peak_bytes = s->in_bytes = s->out_bytes = 0;
+	s->since_ns = now_ns;
+}
+
+static void alarm_new(struct tuner *t, size_t i)
+{
+	const struct space_name *name = &t->config->space[i].name;
+	unsigned int now = t->order[i].alarms, fresh = now & ~t->space[i].alarms;
+
+	for (int bit = 0; bit < CONTROL_NALARMS; bit++) {
+		if (fresh & (1u << bit))
+			log_warn("%s/%s: %s", name->vm, name->space, control_alarm_text(1u << bit));
+	}
+	t->space[i].alarms = now;
+}
+
+static void act(struct tuner *t, int64_t now_ns, bool period)
+{
+	uint64_t from[TUNER_SPACES_MAX];
+
+	for (size_t i = 0; i < t->config->nspaces; i++)
+		from[i] = t->facts[i].size_bytes;
+	control_apply(&t->control, t->facts, t->order, resize, t);
+	for (size_t i = 0; i < t->config->nspaces; i++) {
+		if (t->facts[i].absent)
+			continue;
+		tell(t, i, from[i], period, now_ns);
+		if (period)
+			alarm_new(t, i);
+	}
+}
+
+static void tick(struct timer *timer)
+{
+	struct tuner *t = container_of(timer, struct tuner, timer);
+	const struct control_tuning *tuning = &t->config->tuning;
+	int64_t step = (int64_t)(tuning->guard_ns ? tuning->guard_ns : tuning->period_ns);
+	int64_t now = t->loop->now_ns, next = timer->at_ns + step;
+	bool period;
+
+	loop_timer_set(t->loop, timer, next > now ? next : now + step);
+	look(t, now);
+	period = control_tick(&t->control, (uint64_t)now, t->facts, t->order);
+	act(t, now, period);
+	t->periods += period;
+	if (period && !t->dry_run) {
+		fill_rows(t);
+		watchdog_tell(&t->watchdog, t->row, tuning->budget_bytes);
+	}
+	if (t->ticked)
+		t->ticked(t, period);
+	if (t->once && t->periods > 1)
+		loop_stop(t->loop);
+}
+
+/* ---- begin and end ---- */
+
+/* '@' is in no name, so this is no pool's lock. */
+static int lock_space(const char *runtime_dir, const struct space_name *name, struct mn_error *e)
+{
+	char path[PATH_MAX];
+	int n = snprintf(path, sizeof(path), "%s/.lock/%s@%s", runtime_dir, name->vm, name->space);
+	int fd;
+
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return mn_fail_errno(e, ENAMETOOLONG, "%.64s", runtime_dir);
+	fd = lock_acquire(path, LOCK_WAIT_NS, e);
+	if (fd == -EBUSY)
+		mn_fail(e, MN_BUSY, EBUSY,
+			"%s/%s: another memnet tune sizes it (stop that one, or leave it out here)",
+			name->vm, name->space);
+	return fd;
+}
+
+static int take_arrays(struct tuner *t, size_t n)
+{
+	t->space = calloc(n, sizeof(*t->space));
+	t->facts = calloc(n, sizeof(*t->facts));
+	t->order = calloc(n, sizeof(*t->order));
+	t->row = calloc(n, sizeof(*t->row));
+	t->place = calloc(n, sizeof(struct place *));
+	t->lockfd = calloc(n, sizeof(*t->lockfd));
+	if (!t->space || !t->facts || !t->order || !t->row || !t->place || !t->lockfd)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		t->space[i].lockfd = -1;
+		t->space[i].profiler.activity.fd = -1;
+	}
+	return 0;
+}
+
+static int open_space(struct tuner *t, size_t i, struct mn_error *e)
+{
+	const struct space_name *name = &t->config->space[i].name;
+	struct tuner_space *s = &t->space[i];
+	int err = profiler_init(&s->profiler, t->runtime_dir, name, t->dry_run);
+
+	if (err)
+		return mn_fail_errno(e, -err, "%s/%s", name->vm, name->space);
+	s->since_ns = t->loop->now_ns;
+	if (!t->dry_run)
+		s->lockfd = lock_space(t->runtime_dir, name, e);
+	return t->dry_run || s->lockfd >= 0 ? 0 : s->lockfd;
+}
+
+static int init_control(struct tuner *t, struct mn_error *e)
+{
+	struct control_wish wish[TUNER_SPACES_MAX];
+	int err;
+
+	for (size_t i = 0; i < t->config->nspaces; i++)
+		wish[i] = t->config->space[i].wish;
+	err = control_init(&t->control, &t->config->tuning, wish, t->config->nspaces);
+	if (err == -EINVAL)
+		return mn_fail(e, MN_USAGE, EINVAL,
+			       "impossible settings: is a budget given for more than one space, "
+			       "and above the sum of the minima?");
+	return err ? mn_fail_errno(e, -err, "controller") : 0;
+}
+
+/* Which of `from`'s spaces this one is; its number of spaces: none. */
+static size_t find_space(const struct tuner *from, const struct space_name *name)
+{
+	size_t i = 0;
+
+	for (; i < from->config->nspaces; i++) {
+		const struct space_name *other = &from->config->space[i].name;
+
+		if (strcmp(other->vm, name->vm) == 0 && strcmp(other->space, name->space) == 0)
+			break;
+	}
+	return i;
+}
+
+/* Opens the spaces that `from` (NULL: nobody) does not have. */
+static int open_spaces(struct tuner *t, const struct tuner *from, struct mn_error *e)
+{
+	int err = t->dry_run ? 0 : pool_runtime_make(t->runtime_dir, e);
+
+	for (size_t i = 0; !err && i < t->config->nspaces; i++) {
+		if (!from || find_space(from, &t->config->space[i].name) == from->config->nspaces)
+			err = open_space(t, i, e);
+	}
+	return err;
+}
+
+static int start_watchdog(struct tuner *t, struct mn_error *e)
+{
+	for (size_t i = 0; i < t->config->nspaces; i++) {
+		t->place[i] = &t->space[i].profiler.place;
+		t->lockfd[i] = t->space[i].lockfd;
+	}
+	if (t->dry_run)
+		return 0;
+	return watchdog_start(&t->watchdog, t->runtime_dir, t->place, t->lockfd, t->config->nspaces,
+			      e);
+}
+
+/* All but the watchdog and the clock; for a new configuration, beside the tuner that has the old.
+ */
+static int prepare(struct tuner *t, const struct tuner *from, struct mn_error *e)
+{
+	int err = take_arrays(t, t->config->nspaces);
+
+	if (err)
+		return mn_fail_errno(e, -err, "controller");
+	err = init_control(t, e);
+	return err ? err : open_spaces(t, from, e);
+}
+
+static void dispose(struct tuner *t)
+{
+	for (size_t i = 0; t->space && i < t->config->nspaces; i++) {
+		profiler_close(&t->space[i].profiler);
+		if (t->space[i].lockfd >= 0)
+			close(t->space[i].lockfd);
+	}
+	control_close(&t->control);
+	free(t->space);
+	free(t->facts);
+	free(t->order);
+	free(t->row);
+	free(t->place);
+	free(t->lockfd);
+}
+
+int tuner_open(struct tuner *t, struct loop *loop, const char *runtime_dir,
+	       const struct tuner_config *config, bool dry_run, struct mn_error *e)
+{
+	int err;
+
+	t->loop = loop;
+	t->runtime_dir = runtime_dir;
+	t->config = config;
+	t->dry_run = dry_run;
+	t->timer.fire = tick;
+	t->watchdog.pipefd = -1;
+	err = prepare(t, NULL, e);
+	if (!err)
+		err = start_watchdog(t, e);
+	if (!err)
+		err = loop_timer_set(loop, &t->timer, clock_ns());
+	return err;
+}
+
+/* Spaces that stay move over, with their locks and what was learned of them. */
+static void inherit(struct tuner *t, struct tuner *from)
+{
+	for (size_t i = 0; i < t->config->nspaces; i++) {
+		size_t j = find_space(from, &t->config->space[i].name);
+
+		if (j == from->config->nspaces)
+			continue;
+		t->space[i] = from->space[j];
+		from->space[j].lockfd = -1;
+		from->space[j].profiler.activity.fd = -1;
+		control_adopt(&t->control, i, &from->control, j);
+	}
+}
+
+int tuner_reopen(struct tuner *t, const struct tuner_config *config, struct mn_error *e)
+{
+	struct tuner old = *t, fresh = {.loop = t->loop,
+					.runtime_dir = t->runtime_dir,
+					.config = config,
+					.dry_run = t->dry_run};
+	int err = prepare(&fresh, t, e);
+
+	if (err) {
+		dispose(&fresh);
+		return err;
+	}
+	inherit(&fresh, &old);
+	watchdog_stop(&t->watchdog);
+	t->config = config;
+	t->control = fresh.control;
+	t->space = fresh.space;
+	t->facts = fresh.facts;
+	t->order = fresh.order;
+	t->row = fresh.row;
+	t->place = fresh.place;
+	t->lockfd = fresh.lockfd;
+	dispose(&old);
+	/* Without a watchdog the loop is still better than none. */
+	if (start_watchdog(t, e))
+		log_error("%s", e->text);
+	return 0;
+}
+
+void tuner_close(struct tuner *t)
+{
+	watchdog_stop(&t->watchdog);
+	loop_timer_clear(t->loop, &t->timer);
+	dispose(t);
+}
