@@ -8,10 +8,13 @@
 #include "cmd/command.h"
 #include "cmd/options.h"
 #include "cmd/output.h"
+#include "cmd/tune.h"
 #include "control/plan.h"
 #include "control/simulate.h"
 
-enum { OPT_SIMULATE = 256, OPT_PLAN };
+enum { OPT_SIMULATE = 256, OPT_PLAN, OPT_INTERVAL, OPT_BUDGET, OPT_SET, OPT_ONCE };
+
+#define TUNE_SETS_MAX 64
 
 /* ---- --simulate scenario:NAME,seed=N,… ---- */
 
@@ -328,29 +331,68 @@ static int run_plan(struct invocation *inv, char *what)
 
 /* ---- the command ---- */
 
-static int run(struct invocation *inv)
+/* --interval D and --budget S are short for --set period=D and --set budget=S. */
+static int add_set(struct tune_live *live, char **set, const char *key, const char *value)
 {
-	const char *simulate_what = NULL, *plan_what = NULL;
-	int key;
+	char *text = NULL;
 
-	while ((key = opts_next(inv)) != OPTS_END) {
+	if (asprintf(&text, "%s%s%s", key ? key : "", key ? "=" : "", value) < 0)
+		return -ENOMEM;
+	set[live->words.sets++] = text;
+	return 0;
+}
+
+struct words {
+	const char *simulate, *plan;
+	struct tune_live live;
+	char *set[TUNE_SETS_MAX];
+};
+
+static int take_words(struct invocation *inv, struct words *w)
+{
+	int key, err = 0;
+
+	w->live.words.set = w->set;
+	while (!err && (key = opts_next(inv)) != OPTS_END) {
+		if (w->live.words.sets == TUNE_SETS_MAX)
+			return mn_fail(&inv->error, MN_USAGE, E2BIG, "too many settings");
 		switch (key) {
-		case OPT_SIMULATE: simulate_what = inv->value; break;
-		case OPT_PLAN: plan_what = inv->value; break;
-		default: return command_fail(inv);
+		case OPT_SIMULATE: w->simulate = inv->value; break;
+		case OPT_PLAN: w->plan = inv->value; break;
+		case OPT_INTERVAL: err = add_set(&w->live, w->set, "period", inv->value); break;
+		case OPT_BUDGET: err = add_set(&w->live, w->set, "budget", inv->value); break;
+		case OPT_SET: err = add_set(&w->live, w->set, NULL, inv->value); break;
+		case OPT_ONCE: w->live.once = true; break;
+		default: return OPTS_BAD;
 		}
 	}
-	/* The words are argv's, and ours to cut. */
-	if (simulate_what)
-		return run_simulate(inv, (char *)simulate_what);
-	if (plan_what)
-		return run_plan(inv, (char *)plan_what);
-	mn_fail(&inv->error, MN_FAILED, ENOSYS,
-		"the live loop is not in this version of memnet (try --simulate or --plan)");
-	return command_fail(inv);
+	w->live.words.spaces = inv->operands;
+	return err;
+}
+
+static int run(struct invocation *inv)
+{
+	struct words w = {0};
+	int status;
+
+	if (take_words(inv, &w))
+		status = command_fail(inv);
+	else if (w.simulate) /* the words are argv's, and ours to cut */
+		status = run_simulate(inv, (char *)w.simulate);
+	else if (w.plan)
+		status = run_plan(inv, (char *)w.plan);
+	else
+		status = tune_live(inv, &w.live);
+	for (size_t i = 0; i < w.live.words.sets; i++)
+		free(w.set[i]);
+	return status;
 }
 
 static const struct opt opts[] = {
+	{OPT_INTERVAL, "interval", "DURATION", "decide so often (2s)", false},
+	{OPT_BUDGET, "budget", "SIZE", "most that all spaces get together", false},
+	{OPT_SET, "set", "KEY=VALUE", "a key of the configuration's [tune]", false},
+	{OPT_ONCE, "once", NULL, "look for one interval, leave safe sizes, and end", false},
 	{OPT_SIMULATE, "simulate", "scenario:NAME,KEY=VALUE…",
 	 "run the controller on a scenario and print what came of it", false},
 	{OPT_PLAN, "plan", "LAMBDA,SIZE,CV,DRAIN,CLIENT",
@@ -361,7 +403,8 @@ static const struct opt opts[] = {
 const struct command command_tune = {
 	.name = "tune",
 	.summary = "Size the spaces of running VMs by what their jobs need",
+	.operands = "[VM/SPACE[,KEY=VALUE…]…]",
 	.opts = opts,
-	.common = "jHp",
+	.common = "jHpn",
 	.run = run,
 };

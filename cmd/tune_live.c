@@ -1,0 +1,112 @@
+/* The live loop's process: signals, the log of decisions, systemd. What it does is control/tuner.h.
+ */
+#include "cmd/tune.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/notify.h"
+
+struct live {
+	struct loop loop;
+	struct tuner tuner;
+	struct tune_config config;
+	const struct tune_live *options;
+	struct invocation *inv;
+};
+
+static void decided(struct tuner *tuner, const struct tuner_decision *decision)
+{
+	struct live *live = container_of(tuner, struct live, tuner);
+	const struct common *common = &live->inv->common;
+
+	if (!common->quiet)
+		tune_print(common, decision);
+}
+
+static void ticked(struct tuner *tuner, bool period)
+{
+	(void)tuner;
+	fflush(stdout);
+	if (period)
+		notify_state("WATCHDOG=1");
+}
+
+/* A bad configuration is told and refused: the loop goes on with the one it has. */
+static void reload(struct live *live)
+{
+	struct mn_error e = MN_ERROR_INIT;
+	struct tune_config config;
+	int err;
+
+	notify_state("RELOADING=1");
+	err = tune_config_read(&config, &live->inv->common, &live->options->words, &e);
+	if (!err)
+		err = tuner_reopen(&live->tuner, &config.tuner, &e);
+	if (err) {
+		log_error("%s; the old configuration stays", e.text);
+		tune_config_free(&config);
+	} else {
+		struct tuner_wish *old = live->config.tuner.space;
+
+		live->config = config;
+		live->tuner.config = &live->config.tuner;
+		free(old);
+		log_info("configuration read again");
+	}
+	notify_state("READY=1");
+}
+
+static void on_signal(struct loop *loop, int signo)
+{
+	struct live *live = container_of(loop, struct live, loop);
+
+	if (signo == SIGHUP)
+		reload(live);
+	else
+		loop_stop(loop);
+}
+
+static int start(struct live *live, struct mn_error *e)
+{
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, 0};
+	const struct common *common = &live->inv->common;
+	int err = loop_init(&live->loop);
+
+	if (err)
+		return mn_fail_errno(e, -err, "event loop");
+	live->tuner.decided = decided;
+	live->tuner.ticked = ticked;
+	live->tuner.once = live->options->once;
+	err = tuner_open(&live->tuner, &live->loop, common->runtime_dir, &live->config.tuner,
+			 common->dry_run, e);
+	if (err)
+		return err;
+	/* A log that nobody reads any more is no reason to stop. */
+	signal(SIGPIPE, SIG_IGN);
+	err = loop_signals(&live->loop, signals, on_signal);
+	return err ? mn_fail_errno(e, -err, "signals") : 0;
+}
+
+int tune_live(struct invocation *inv, const struct tune_live *options)
+{
+	struct live live = {.options = options, .inv = inv};
+	int err = tune_config_read(&live.config, &inv->common, &options->words, &inv->error);
+
+	if (!err)
+		err = start(&live, &inv->error);
+	if (!err) {
+		notify_state("READY=1");
+		err = loop_run(&live.loop);
+		notify_state("STOPPING=1");
+		tuner_failsafe(&live.tuner);
+	}
+	if (live.tuner.loop)
+		tuner_close(&live.tuner);
+	loop_fini(&live.loop);
+	tune_config_free(&live.config);
+	return err ? command_fail(inv) : output_finish(MN_OK);
+}
