@@ -149,6 +149,20 @@ static void act(struct tuner *t, int64_t now_ns, bool period)
 	}
 }
 
+static void pace_all(struct tuner *t, int64_t now_ns, bool period)
+{
+	double dt_s = t->last_ns ? (double)(now_ns - t->last_ns) / 1e9 : 0;
+	int64_t valid_ns = 3 * (int64_t)t->config->tuning.period_ns;
+
+	for (size_t i = 0; i < t->config->nspaces; i++) {
+		struct tuner_space *s = &t->space[i];
+
+		if (!t->facts[i].absent)
+			pacing_tell(&s->pacing, &s->profiler.place, &t->facts[i], &t->order[i],
+				    dt_s, period, valid_ns);
+	}
+}
+
 static void tick(struct timer *timer)
 {
 	struct tuner *t = container_of(timer, struct tuner, timer);
@@ -161,6 +175,9 @@ static void tick(struct timer *timer)
 	look(t, now);
 	period = control_tick(&t->control, (uint64_t)now, t->facts, t->order);
 	act(t, now, period);
+	if (!t->dry_run)
+		pace_all(t, now, period);
+	t->last_ns = now;
 	t->periods += period;
 	if (period && !t->dry_run) {
 		fill_rows(t);
@@ -290,9 +307,13 @@ static int prepare(struct tuner *t, const struct tuner *from, struct mn_error *e
 static void dispose(struct tuner *t)
 {
 	for (size_t i = 0; t->space && i < t->config->nspaces; i++) {
-		profiler_close(&t->space[i].profiler);
-		if (t->space[i].lockfd >= 0)
-			close(t->space[i].lockfd);
+		struct tuner_space *s = &t->space[i];
+
+		profiler_close(&s->profiler);
+		if (s->lockfd < 0)
+			continue;
+		pacing_end(&s->profiler.place);
+		close(s->lockfd);
 	}
 	control_close(&t->control);
 	free(t->space);

@@ -18,6 +18,7 @@
 
 #include "base/loop.h"
 #include "control/orchestrator.h"
+#include "control/pacing.h"
 #include "control/profiler.h"
 #include "control/watchdog.h"
 
@@ -60,6 +61,7 @@ struct tuner_decision {
 struct tuner_space {
 	struct profiler profiler;
 	struct profiler_hints hints;
+	struct pacing pacing;
 	int lockfd;
 	uint64_t virtual_bytes; /* dry run: the size it would have; 0: as it is */
 	/* Since the last period. */
@@ -76,6 +78,7 @@ struct tuner {
 	const struct tuner_config *config;
 	bool dry_run, once, counterfactual;
 	unsigned int periods;
+	int64_t last_ns; /* of the last tick; 0: none */
 	struct control control;
 	struct tuner_space *space;
 	struct control_facts *facts;

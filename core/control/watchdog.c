@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
+#include "control/pacing.h"
 #include "space/space.h"
 
 /* How long the child waits for another command that is at work on a pool. */
@@ -135,6 +136,9 @@ static void watch(struct watchdog *w, const char *runtime_dir, struct place *con
 	half = atomic_load(&table->current);
 	made = watchdog_apply(runtime_dir, places, table->row + half * w->nspaces, w->nspaces,
 			      table->budget_bytes[half]);
+	for (size_t i = 0; i < w->nspaces; i++)
+		if (places[i]->present)
+			pacing_end(places[i]);
 	log_warn("the controller died: %u of %zu spaces given the size that is safe without it",
 		 made, w->nspaces);
 }
