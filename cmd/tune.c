@@ -12,7 +12,7 @@
 #include "control/plan.h"
 #include "control/simulate.h"
 
-enum { OPT_SIMULATE = 256, OPT_PLAN, OPT_INTERVAL, OPT_BUDGET, OPT_SET, OPT_ONCE };
+enum { OPT_SIMULATE = 256, OPT_PLAN, OPT_INTERVAL, OPT_BUDGET, OPT_SET, OPT_ONCE, OPT_STREAM };
 
 #define TUNE_SETS_MAX 64
 
@@ -361,6 +361,7 @@ static int take_words(struct invocation *inv, struct words *w)
 		case OPT_PLAN: w->plan = inv->value; break;
 		case OPT_INTERVAL: err = add_set(&w->live, w->set, "period", inv->value); break;
 		case OPT_BUDGET: err = add_set(&w->live, w->set, "budget", inv->value); break;
+		case OPT_STREAM: err = add_set(&w->live, w->set, "stream", inv->value); break;
 		case OPT_SET: err = add_set(&w->live, w->set, NULL, inv->value); break;
 		case OPT_ONCE: w->live.once = true; break;
 		default: return OPTS_BAD;
@@ -391,6 +392,7 @@ static int run(struct invocation *inv)
 static const struct opt opts[] = {
 	{OPT_INTERVAL, "interval", "DURATION", "decide so often (2s)", false},
 	{OPT_BUDGET, "budget", "SIZE", "most that all spaces get together", false},
+	{OPT_STREAM, "stream", "ADDRESS:PORT", "the --metrics of a memnet stream of theirs", false},
 	{OPT_SET, "set", "KEY=VALUE", "a key of the configuration's [tune]", false},
 	{OPT_ONCE, "once", NULL, "look for one interval, leave safe sizes, and end", false},
 	{OPT_SIMULATE, "simulate", "scenario:NAME,KEY=VALUE…",

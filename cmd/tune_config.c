@@ -75,6 +75,23 @@ static int take_failsafe(const char *value, enum tuner_failsafe *how, uint64_t *
 	return *how == TUNER_FAILSAFE_OFF ? 0 : parse_size(value, bytes, e);
 }
 
+/* One more each time the key is given. */
+static int take_stream(const char *value, struct tuner_config *config, struct mn_error *e)
+{
+	struct tuner_stream *stream = &config->stream[config->nstreams];
+	struct listen_address a;
+	int err = parse_address(value, &a, e);
+
+	if (err)
+		return err;
+	if (config->nstreams == TUNER_STREAMS_MAX)
+		return mn_fail(e, MN_USAGE, E2BIG, "more than %d streams", TUNER_STREAMS_MAX);
+	strcpy(stream->address, a.addr);
+	stream->port = a.port;
+	config->nstreams++;
+	return 0;
+}
+
 /* ---- keys ---- */
 
 struct key {
@@ -123,6 +140,8 @@ int tune_config_set(struct tune_config *config, const char *key, const char *val
 	}
 	if (strcmp(key, "failsafe") == 0)
 		return take_failsafe(value, &config->failsafe, &config->failsafe_bytes, e);
+	if (strcmp(key, "stream") == 0)
+		return take_stream(value, &config->tuner, e);
 	return mn_fail(e, MN_USAGE, EINVAL, "unknown key \"%.64s\" (see memnet-tune(1))", key);
 }
 
@@ -269,11 +288,13 @@ static int read_word(const struct tuner_config *file, struct tuner_config *chose
 /* With words, those spaces alone. */
 static int read_words(struct tuner_config *config, char *const *words, struct mn_error *e)
 {
-	struct tuner_config chosen = {.tuning = config->tuning};
+	struct tuner_config chosen = *config;
 	int err = 0;
 
 	if (!*words)
 		return 0;
+	chosen.space = NULL;
+	chosen.nspaces = 0;
 	for (; !err && *words; words++)
 		err = read_word(config, &chosen, *words, e);
 	free(config->space);

@@ -58,24 +58,43 @@ static void take_records(struct profiler *p, int rootfd, int64_t now_ns,
 	facts->nrecords = p->intake.count;
 }
 
-/* What came and went: `net` more bytes are in use than at the last look. */
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/*
+ * What the stream released since the last look. It answers a moment before we look, so what leaves
+ * in between is in our figures first, and must not count again when the stream tells of it.
+ */
+static uint64_t take_released(struct profiler *p, uint64_t released, uint64_t seen)
+{
+	uint64_t fresh = released > p->ahead_bytes ? released - p->ahead_bytes : 0;
+	uint64_t freed = larger(fresh, seen);
+
+	p->ahead_bytes = freed - fresh;
+	return freed;
+}
+
+/* What came and went: from the change in use, what is known to have left, and the stream's word. */
 static void take_flow(struct profiler *p, const struct profiler_hints *hints,
 		      uint64_t removed_bytes, struct control_facts *facts)
 {
 	const struct profiler_hints *before = &p->before;
-	int64_t net = (int64_t)(facts->used_bytes - p->used_before);
-	int64_t freed = (int64_t)removed_bytes, in;
+	uint64_t used = facts->used_bytes;
+	uint64_t shrunk = p->used_before > used ? p->used_before - used : 0;
+	uint64_t freed = larger(removed_bytes, shrunk);
 	bool streamed = hints->streamed && before->streamed &&
 			hints->sent_bytes >= before->sent_bytes &&
 			hints->released_bytes >= before->released_bytes;
 
-	if (streamed) /* the stream may not be the only one who removes */
-		freed = (int64_t)(hints->released_bytes - before->released_bytes);
-	in = net + freed > 0 ? net + freed : 0;
-	facts->inflow_bytes = (uint64_t)in;
-	facts->freed_bytes = (uint64_t)(in - net);
-	facts->delivered_bytes =
-		streamed ? hints->sent_bytes - before->sent_bytes : facts->freed_bytes;
+	if (streamed)
+		freed = take_released(p, hints->released_bytes - before->released_bytes, freed);
+	else
+		p->ahead_bytes = 0;
+	facts->freed_bytes = freed;
+	facts->inflow_bytes = used + freed - p->used_before; /* freed is at least what it shrank */
+	facts->delivered_bytes = streamed ? hints->sent_bytes - before->sent_bytes : freed;
 }
 
 static void take_counts(const struct activity_counts *counts, struct control_facts *facts)

@@ -25,6 +25,7 @@ struct profiler {
 	struct intake intake;
 	struct profiler_hints before;
 	uint64_t used_before;
+	uint64_t ahead_bytes; /* seen to leave at the last look, before the stream said so */
 	bool watching, warned_nonsense, warned_lost;
 	bool keep_records; /* a dry run removes nothing */
 };

@@ -15,6 +15,20 @@
 /* A loop that has just died may leave its watchdog at work for a moment. */
 #define LOCK_WAIT_NS NS_PER_S
 
+/* Which of `from`'s spaces this one is; its number of spaces: none. */
+static size_t find_space(const struct tuner *from, const struct space_name *name)
+{
+	size_t i = 0;
+
+	for (; i < from->config->nspaces; i++) {
+		const struct space_name *other = &from->config->space[i].name;
+
+		if (strcmp(other->vm, name->vm) == 0 && strcmp(other->space, name->space) == 0)
+			break;
+	}
+	return i;
+}
+
 /* ---- the safe sizes ---- */
 
 static uint64_t failsafe_size(const struct tuner_wish *wish, const struct control_facts *facts,
@@ -163,15 +177,13 @@ static void pace_all(struct tuner *t, int64_t now_ns, bool period)
 	}
 }
 
-static void tick(struct timer *timer)
+static void look_and_act(struct tuner *t)
 {
-	struct tuner *t = container_of(timer, struct tuner, timer);
-	const struct control_tuning *tuning = &t->config->tuning;
-	int64_t step = (int64_t)(tuning->guard_ns ? tuning->guard_ns : tuning->period_ns);
-	int64_t now = t->loop->now_ns, next = timer->at_ns + step;
+	int64_t now = t->loop->now_ns;
 	bool period;
 
-	loop_timer_set(t->loop, timer, next > now ? next : now + step);
+	t->asking = false;
+	loop_timer_clear(t->loop, &t->late);
 	look(t, now);
 	period = control_tick(&t->control, (uint64_t)now, t->facts, t->order);
 	act(t, now, period);
@@ -181,12 +193,90 @@ static void tick(struct timer *timer)
 	t->periods += period;
 	if (period && !t->dry_run) {
 		fill_rows(t);
-		watchdog_tell(&t->watchdog, t->row, tuning->budget_bytes);
+		watchdog_tell(&t->watchdog, t->row, t->config->tuning.budget_bytes);
 	}
 	if (t->ticked)
 		t->ticked(t, period);
 	if (t->once && t->periods > 1)
 		loop_stop(t->loop);
+}
+
+/* ---- the streams' word, which is waited for so that it is of the moment of the look ---- */
+
+static void take_figure(struct scrape *scrape, const char *space, const char *name, uint64_t value)
+{
+	struct tuner *t = scrape->cookie;
+	struct space_name wanted;
+	size_t i;
+
+	if (name_parse(space, &wanted, NULL))
+		return; /* a plain folder that it serves */
+	i = find_space(t, &wanted);
+	if (i == t->config->nspaces)
+		return;
+	if (strcmp(name, "memnet_stream_space_sent_bytes_total") == 0)
+		t->space[i].hints.sent_bytes = value;
+	else if (strcmp(name, "memnet_stream_space_released_bytes_total") == 0)
+		t->space[i].hints.released_bytes = value;
+	else
+		return;
+	t->space[i].hints_ns = t->loop->now_ns;
+	t->space[i].hints.streamed = true;
+	/* How the drain is divided among several spaces, nobody knows. */
+	t->space[i].hints.drain_bps = t->config->nspaces == 1 ? (double)scrape->rate_bps : 0;
+	t->space[i].hints.client_bps = (double)scrape->client_bps;
+}
+
+static bool waiting(const struct tuner *t)
+{
+	for (size_t i = 0; i < t->config->nstreams; i++) {
+		if (t->stream[i].waiting)
+			return true;
+	}
+	return false;
+}
+
+static void answered(struct scrape *scrape)
+{
+	struct tuner *t = scrape->cookie;
+
+	if (t->asking && !waiting(t))
+		look_and_act(t);
+}
+
+static void answers_late(struct timer *timer)
+{
+	look_and_act(container_of(timer, struct tuner, late));
+}
+
+/* A stream that has not told of its spaces for a while no longer serves them. */
+static void forget_old(struct tuner *t, int64_t now_ns)
+{
+	for (size_t i = 0; i < t->config->nspaces; i++) {
+		if (now_ns - t->space[i].hints_ns > SCRAPE_WAIT_NS)
+			t->space[i].hints.streamed = false;
+	}
+}
+
+static void tick(struct timer *timer)
+{
+	struct tuner *t = container_of(timer, struct tuner, timer);
+	const struct control_tuning *tuning = &t->config->tuning;
+	int64_t step = (int64_t)(tuning->guard_ns ? tuning->guard_ns : tuning->period_ns);
+	int64_t now = t->loop->now_ns, next = timer->at_ns + step;
+
+	loop_timer_set(t->loop, timer, next > now ? next : now + step);
+	if (t->asking)
+		return;
+	forget_old(t, now);
+	for (size_t i = 0; i < t->config->nstreams; i++)
+		scrape_ask(&t->stream[i]);
+	if (!waiting(t)) {
+		look_and_act(t);
+		return;
+	}
+	t->asking = true;
+	loop_timer_set(t->loop, &t->late, now + TUNER_ANSWER_NS);
 }
 
 /* ---- begin and end ---- */
@@ -216,7 +306,8 @@ static int take_arrays(struct tuner *t, size_t n)
 	t->row = calloc(n, sizeof(*t->row));
 	t->place = calloc(n, sizeof(struct place *));
 	t->lockfd = calloc(n, sizeof(*t->lockfd));
-	if (!t->space || !t->facts || !t->order || !t->row || !t->place || !t->lockfd)
+	t->stream = calloc(t->config->nstreams + 1, sizeof(*t->stream));
+	if (!t->space || !t->facts || !t->order || !t->row || !t->place || !t->lockfd || !t->stream)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		t->space[i].lockfd = -1;
@@ -254,20 +345,6 @@ static int init_control(struct tuner *t, struct mn_error *e)
 	return err ? mn_fail_errno(e, -err, "controller") : 0;
 }
 
-/* Which of `from`'s spaces this one is; its number of spaces: none. */
-static size_t find_space(const struct tuner *from, const struct space_name *name)
-{
-	size_t i = 0;
-
-	for (; i < from->config->nspaces; i++) {
-		const struct space_name *other = &from->config->space[i].name;
-
-		if (strcmp(other->vm, name->vm) == 0 && strcmp(other->space, name->space) == 0)
-			break;
-	}
-	return i;
-}
-
 /* Opens the spaces that `from` (NULL: nobody) does not have. */
 static int open_spaces(struct tuner *t, const struct tuner *from, struct mn_error *e)
 {
@@ -292,6 +369,20 @@ static int start_watchdog(struct tuner *t, struct mn_error *e)
 			      e);
 }
 
+static int open_streams(struct tuner *t, struct mn_error *e)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < t->config->nstreams; i++) {
+		t->stream[i].space = take_figure;
+		t->stream[i].done = answered;
+		t->stream[i].cookie = t;
+		err = scrape_open(&t->stream[i], t->loop, t->config->stream[i].address,
+				  t->config->stream[i].port, e);
+	}
+	return err;
+}
+
 /* All but the watchdog and the clock; for a new configuration, beside the tuner that has the old.
  */
 static int prepare(struct tuner *t, const struct tuner *from, struct mn_error *e)
@@ -301,6 +392,8 @@ static int prepare(struct tuner *t, const struct tuner *from, struct mn_error *e
 	if (err)
 		return mn_fail_errno(e, -err, "controller");
 	err = init_control(t, e);
+	if (!err)
+		err = open_streams(t, e);
 	return err ? err : open_spaces(t, from, e);
 }
 
@@ -315,7 +408,10 @@ static void dispose(struct tuner *t)
 		pacing_end(&s->profiler.place);
 		close(s->lockfd);
 	}
+	for (size_t i = 0; t->stream && i < t->config->nstreams; i++)
+		scrape_close(&t->stream[i]);
 	control_close(&t->control);
+	free(t->stream);
 	free(t->space);
 	free(t->facts);
 	free(t->order);
@@ -334,6 +430,7 @@ int tuner_open(struct tuner *t, struct loop *loop, const char *runtime_dir,
 	t->config = config;
 	t->dry_run = dry_run;
 	t->timer.fire = tick;
+	t->late.fire = answers_late;
 	t->watchdog.pipefd = -1;
 	err = prepare(t, NULL, e);
 	if (!err)
@@ -380,6 +477,11 @@ int tuner_reopen(struct tuner *t, const struct tuner_config *config, struct mn_e
 	t->row = fresh.row;
 	t->place = fresh.place;
 	t->lockfd = fresh.lockfd;
+	t->stream = fresh.stream;
+	for (size_t i = 0; i < config->nstreams; i++)
+		t->stream[i].cookie = t;
+	t->asking = false;
+	loop_timer_clear(t->loop, &t->late);
 	dispose(&old);
 	/* Without a watchdog the loop is still better than none. */
 	if (start_watchdog(t, e))
@@ -391,5 +493,6 @@ void tuner_close(struct tuner *t)
 {
 	watchdog_stop(&t->watchdog);
 	loop_timer_clear(t->loop, &t->timer);
+	loop_timer_clear(t->loop, &t->late);
 	dispose(t);
 }

@@ -20,6 +20,7 @@
 #include "control/orchestrator.h"
 #include "control/pacing.h"
 #include "control/profiler.h"
+#include "control/scrape.h"
 #include "control/watchdog.h"
 
 /* What sizes spaces are left with. */
@@ -37,12 +38,24 @@ struct tuner_wish {
 	uint64_t failsafe_bytes;
 };
 
-#define TUNER_SPACES_MAX 256
+#define TUNER_SPACES_MAX  256
+#define TUNER_STREAMS_MAX 16
+
+/* Where a `memnet stream` has its metrics. */
+struct tuner_stream {
+	char address[64];
+	uint16_t port;
+};
+
+/* So long a look waits for the streams to answer; without them it takes what it has. */
+#define TUNER_ANSWER_NS 20000000LL
 
 struct tuner_config {
 	struct control_tuning tuning;
 	struct tuner_wish *space;
 	size_t nspaces;
+	struct tuner_stream stream[TUNER_STREAMS_MAX];
+	size_t nstreams;
 };
 
 /* One line of the log: what was decided for a space, and from what. */
@@ -61,6 +74,7 @@ struct tuner_decision {
 struct tuner_space {
 	struct profiler profiler;
 	struct profiler_hints hints;
+	int64_t hints_ns; /* when a stream last told of it */
 	struct pacing pacing;
 	int lockfd;
 	uint64_t virtual_bytes; /* dry run: the size it would have; 0: as it is */
@@ -73,7 +87,9 @@ struct tuner_space {
 
 struct tuner {
 	struct loop *loop;
-	struct timer timer;
+	struct timer timer, late;
+	int64_t due_ns; /* of the look under way */
+	bool asking;
 	const char *runtime_dir;
 	const struct tuner_config *config;
 	bool dry_run, once, counterfactual;
@@ -86,6 +102,7 @@ struct tuner {
 	struct watchdog_row *row;
 	struct place **place;
 	int *lockfd;
+	struct scrape *stream;
 	struct watchdog watchdog;
 	struct profiler_scratch scratch;
 	/* Called with every decision; and after every tick. */
