@@ -12,7 +12,17 @@
 #include "control/plan.h"
 #include "control/simulate.h"
 
-enum { OPT_SIMULATE = 256, OPT_PLAN, OPT_INTERVAL, OPT_BUDGET, OPT_SET, OPT_ONCE, OPT_STREAM };
+enum {
+	OPT_SIMULATE = 256,
+	OPT_PLAN,
+	OPT_INTERVAL,
+	OPT_BUDGET,
+	OPT_SET,
+	OPT_ONCE,
+	OPT_STREAM,
+	OPT_METRICS,
+	OPT_TEXTFILE
+};
 
 #define TUNE_SETS_MAX 64
 
@@ -362,6 +372,8 @@ static int take_words(struct invocation *inv, struct words *w)
 		case OPT_INTERVAL: err = add_set(&w->live, w->set, "period", inv->value); break;
 		case OPT_BUDGET: err = add_set(&w->live, w->set, "budget", inv->value); break;
 		case OPT_STREAM: err = add_set(&w->live, w->set, "stream", inv->value); break;
+		case OPT_METRICS: err = add_set(&w->live, w->set, "metrics", inv->value); break;
+		case OPT_TEXTFILE: err = add_set(&w->live, w->set, "textfile", inv->value); break;
 		case OPT_SET: err = add_set(&w->live, w->set, NULL, inv->value); break;
 		case OPT_ONCE: w->live.once = true; break;
 		default: return OPTS_BAD;
@@ -393,6 +405,8 @@ static const struct opt opts[] = {
 	{OPT_INTERVAL, "interval", "DURATION", "decide so often (2s)", false},
 	{OPT_BUDGET, "budget", "SIZE", "most that all spaces get together", false},
 	{OPT_STREAM, "stream", "ADDRESS:PORT", "the --metrics of a memnet stream of theirs", false},
+	{OPT_METRICS, "metrics", "ADDRESS:PORT|PATH", "serve figures at /metrics there", false},
+	{OPT_TEXTFILE, "textfile", "FILE", "write them there each period", false},
 	{OPT_SET, "set", "KEY=VALUE", "a key of the configuration's [tune]", false},
 	{OPT_ONCE, "once", NULL, "look for one interval, leave safe sizes, and end", false},
 	{OPT_SIMULATE, "simulate", "scenario:NAME,KEY=VALUE…",

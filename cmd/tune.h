@@ -1,6 +1,8 @@
 /* What the files of `memnet tune` have in common. */
 #pragma once
 
+#include <limits.h>
+
 #include "cmd/command.h"
 #include "cmd/options.h"
 #include "control/tuner.h"
@@ -10,6 +12,9 @@ struct tune_config {
 	struct tuner_config tuner;
 	enum tuner_failsafe failsafe; /* of spaces that have none of their own */
 	uint64_t failsafe_bytes;
+	char metrics[108]; /* an address or a path; "": none */
+	uint16_t metrics_port;
+	char textfile[PATH_MAX]; /* "": none */
 };
 
 /* A key of [tune], also --set KEY=VALUE. 0 or -EINVAL with *e. */

@@ -92,6 +92,30 @@ static int take_stream(const char *value, struct tuner_config *config, struct mn
 	return 0;
 }
 
+static int take_path(const char *value, char *path, size_t size, struct mn_error *e)
+{
+	if (*value != '/' || strlen(value) >= size)
+		return mn_fail(e, MN_USAGE, EINVAL, "bad path \"%.64s\": want an absolute one",
+			       value);
+	strcpy(path, value);
+	return 0;
+}
+
+static int take_metrics(const char *value, struct tune_config *config, struct mn_error *e)
+{
+	struct listen_address a;
+	int err;
+
+	if (*value == '/')
+		return take_path(value, config->metrics, sizeof(config->metrics), e);
+	err = parse_address(value, &a, e);
+	if (err)
+		return err;
+	strcpy(config->metrics, a.addr);
+	config->metrics_port = a.port;
+	return 0;
+}
+
 /* ---- keys ---- */
 
 struct key {
@@ -140,6 +164,10 @@ int tune_config_set(struct tune_config *config, const char *key, const char *val
 	}
 	if (strcmp(key, "failsafe") == 0)
 		return take_failsafe(value, &config->failsafe, &config->failsafe_bytes, e);
+	if (strcmp(key, "metrics") == 0)
+		return take_metrics(value, config, e);
+	if (strcmp(key, "textfile") == 0)
+		return take_path(value, config->textfile, sizeof(config->textfile), e);
 	if (strcmp(key, "stream") == 0)
 		return take_stream(value, &config->tuner, e);
 	return mn_fail(e, MN_USAGE, EINVAL, "unknown key \"%.64s\" (see memnet-tune(1))", key);

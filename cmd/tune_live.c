@@ -9,9 +9,14 @@
 
 #include "base/log.h"
 #include "base/notify.h"
+#include "control/exporter.h"
+#include "control/figures.h"
 
 struct live {
 	struct loop loop;
+	struct exporter exporter;
+	char *answer, *text; /* what is served, and written */
+	bool text_failed;
 	struct tuner tuner;
 	struct tune_config config;
 	const struct tune_live *options;
@@ -27,12 +32,51 @@ static void decided(struct tuner *tuner, const struct tuner_decision *decision)
 		tune_print(common, decision);
 }
 
+static void write_textfile(struct live *live)
+{
+	const char *path = live->config.textfile;
+	int err = figures_write(&live->tuner, live->text, FIGURES_ROOM(live->config.tuner.nspaces),
+				path);
+
+	if (err && !live->text_failed)
+		log_warn("%s: %s", path, strerror(-err));
+	live->text_failed = err != 0;
+}
+
 static void ticked(struct tuner *tuner, bool period)
 {
-	(void)tuner;
+	struct live *live = container_of(tuner, struct live, tuner);
+
 	fflush(stdout);
-	if (period)
-		notify_state("WATCHDOG=1");
+	if (!period)
+		return;
+	notify_state("WATCHDOG=1");
+	if (live->text)
+		write_textfile(live);
+}
+
+/* The memory of the figures is taken here, once for a configuration. */
+static int open_figures(struct live *live, struct mn_error *e)
+{
+	const struct tune_config *c = &live->config;
+	size_t room = FIGURES_ROOM(c->tuner.nspaces);
+
+	live->answer = c->metrics[0] ? malloc(room) : NULL;
+	live->text = c->textfile[0] ? malloc(room) : NULL;
+	if ((c->metrics[0] && !live->answer) || (c->textfile[0] && !live->text))
+		return mn_fail_errno(e, ENOMEM, "metrics");
+	if (!live->answer)
+		return 0;
+	return exporter_open(&live->exporter, &live->loop, &live->tuner, c->metrics,
+			     c->metrics_port, live->answer, room, e);
+}
+
+static void close_figures(struct live *live)
+{
+	exporter_close(&live->exporter);
+	free(live->answer);
+	free(live->text);
+	live->answer = live->text = NULL;
 }
 
 /* A bad configuration is told and refused: the loop goes on with the one it has. */
@@ -55,6 +99,9 @@ static void reload(struct live *live)
 		live->config = config;
 		live->tuner.config = &live->config.tuner;
 		free(old);
+		close_figures(live);
+		if (open_figures(live, &e))
+			log_error("%s", e.text);
 		log_info("configuration read again");
 	}
 	notify_state("READY=1");
@@ -83,6 +130,8 @@ static int start(struct live *live, struct mn_error *e)
 	live->tuner.once = live->options->once;
 	err = tuner_open(&live->tuner, &live->loop, common->runtime_dir, &live->config.tuner,
 			 common->dry_run, e);
+	if (!err)
+		err = open_figures(live, e);
 	if (err)
 		return err;
 	/* A log that nobody reads any more is no reason to stop. */
@@ -104,6 +153,7 @@ int tune_live(struct invocation *inv, const struct tune_live *options)
 		notify_state("STOPPING=1");
 		tuner_failsafe(&live.tuner);
 	}
+	close_figures(&live);
 	if (live.tuner.loop)
 		tuner_close(&live.tuner);
 	loop_fini(&live.loop);

@@ -99,6 +99,8 @@ static void look(struct tuner *t, int64_t now_ns)
 			s->peak_bytes = facts->peak_bytes;
 		s->in_bytes += facts->inflow_bytes;
 		s->out_bytes += facts->delivered_bytes;
+		s->in_total += facts->inflow_bytes;
+		s->out_total += facts->delivered_bytes;
 	}
 }
 
@@ -128,6 +130,7 @@ static void tell(struct tuner *t, size_t i, uint64_t from_bytes, bool period, in
 	if (t->decided && (period || acted || refused))
 		t->decided(t, &d);
 	s->reason = d.order->reason;
+	s->resizes += acted;
 	t->counterfactual |= t->dry_run && acted;
 	if (!period)
 		return;

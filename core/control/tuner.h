@@ -81,6 +81,8 @@ struct tuner_space {
 	/* Since the last period. */
 	uint64_t peak_bytes, in_bytes, out_bytes;
 	int64_t since_ns;
+	uint64_t in_total, out_total; /* since the start */
+	unsigned int resizes;
 	enum control_reason reason; /* of the last decision told */
 	unsigned int alarms;
 };
