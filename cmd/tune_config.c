@@ -401,12 +401,17 @@ static int read_sets(struct tune_config *config, const struct tune_words *words,
 int tune_config_read(struct tune_config *config, const struct common *common,
 		     const struct tune_words *words, struct mn_error *e)
 {
+	uint64_t guard_ns;
 	int err;
 
 	*config = (struct tune_config){.tuner.tuning = control_tuning_default()};
+	guard_ns = config->tuner.tuning.guard_ns;
 	err = config_read(common, read_entry, config, e);
 	if (!err)
 		err = read_sets(config, words, e);
+	/* A short period alone is enough to say. */
+	if (config->tuner.tuning.guard_ns == guard_ns && guard_ns > config->tuner.tuning.period_ns)
+		config->tuner.tuning.guard_ns = config->tuner.tuning.period_ns;
 	if (!err)
 		err = read_words(&config->tuner, words->spaces, e);
 	return err ? err : check(config, e);

@@ -97,13 +97,14 @@ static int write_other(int dirfd, const struct stat *owner, const char *text, si
 	return ftruncate(fd, (off_t)size) < 0 ? -errno : 0;
 }
 
+/* 1: there was none to exchange it with. */
 static int exchange(int dirfd)
 {
 	if (syscall(SYS_renameat2, dirfd, OTHER, dirfd, NAME, RENAME_EXCHANGE) == 0)
 		return 0;
 	if (errno != ENOENT)
 		return -errno;
-	return renameat(dirfd, OTHER, dirfd, NAME) < 0 ? -errno : 0;
+	return renameat(dirfd, OTHER, dirfd, NAME) < 0 ? -errno : 1;
 }
 
 int pace_write(int rootfd, const struct pace *pace)
@@ -118,7 +119,11 @@ int pace_write(int rootfd, const struct pace *pace)
 	if (n < 0 || fstat(rootfd, &owner) < 0)
 		return n < 0 ? n : -errno;
 	err = write_other(dirfd, &owner, text, (size_t)n);
-	return err ? err : exchange(dirfd);
+	if (!err)
+		err = exchange(dirfd);
+	if (err == 1) /* the second page is taken with the first: later the space may be full */
+		err = write_other(dirfd, &owner, text, (size_t)n);
+	return err;
 }
 
 void pace_remove(int rootfd)
