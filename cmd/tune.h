@@ -42,6 +42,11 @@ void tune_print(const struct common *common, const struct tuner_decision *decisi
 /* The live loop, until a signal, or for one period. The exit status. */
 struct tune_live {
 	struct tune_words words;
+	const char *record; /* a file; NULL: none */
 	bool once;
 };
 int tune_live(struct invocation *inv, const struct tune_live *options);
+
+/* --simulate scenario:NAME,… or FILE,…, and --plan; `what` is cut. The exit status. */
+int tune_simulate(struct invocation *inv, char *what);
+int tune_plan(struct invocation *inv, char *what);

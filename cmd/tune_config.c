@@ -116,6 +116,14 @@ static int take_metrics(const char *value, struct tune_config *config, struct mn
 	return 0;
 }
 
+static int take_device(const char *value, struct tuner_config *config, struct mn_error *e)
+{
+	if (!*value || strchr(value, '/') || strlen(value) >= sizeof(config->uplink))
+		return mn_fail(e, MN_USAGE, EINVAL, "bad interface \"%.32s\"", value);
+	strcpy(config->uplink, value);
+	return 0;
+}
+
 /* ---- keys ---- */
 
 struct key {
@@ -168,6 +176,8 @@ int tune_config_set(struct tune_config *config, const char *key, const char *val
 		return take_metrics(value, config, e);
 	if (strcmp(key, "textfile") == 0)
 		return take_path(value, config->textfile, sizeof(config->textfile), e);
+	if (strcmp(key, "uplink") == 0)
+		return take_device(value, &config->tuner, e);
 	if (strcmp(key, "stream") == 0)
 		return take_stream(value, &config->tuner, e);
 	return mn_fail(e, MN_USAGE, EINVAL, "unknown key \"%.64s\" (see memnet-tune(1))", key);
@@ -330,6 +340,22 @@ static int read_words(struct tuner_config *config, char *const *words, struct mn
 	return err;
 }
 
+/* Where the VM's monitor is: the file's [vm NAME] says, or the default holds. */
+static int find_monitor(const struct common *common, struct tuner_wish *w, struct mn_error *e)
+{
+	struct vm_config vm;
+	char path[PATH_MAX];
+	int err = config_vm(common, w->name.vm, &vm, e);
+
+	if (err)
+		return err;
+	if (!vm.qmp[0] && pool_monitor_path(common->runtime_dir, w->name.vm, path) == 0 &&
+	    strlen(path) < sizeof(vm.qmp))
+		strcpy(vm.qmp, path);
+	strcpy(w->monitor, vm.qmp);
+	return 0;
+}
+
 static int check_space(const struct tune_config *config, struct tuner_wish *w, struct mn_error *e)
 {
 	uint64_t budget = config->tuner.tuning.budget_bytes;
@@ -354,7 +380,7 @@ static int check_space(const struct tune_config *config, struct tuner_wish *w, s
 	return 0;
 }
 
-static int check(struct tune_config *config, struct mn_error *e)
+static int check(struct tune_config *config, const struct common *common, struct mn_error *e)
 {
 	const struct control_tuning *t = &config->tuner.tuning;
 	double minima = 0;
@@ -366,6 +392,8 @@ static int check(struct tune_config *config, struct mn_error *e)
 			       "configuration");
 	for (size_t i = 0; !err && i < config->tuner.nspaces; i++) {
 		err = check_space(config, &config->tuner.space[i], e);
+		if (!err)
+			err = find_monitor(common, &config->tuner.space[i], e);
 		minima += (double)config->tuner.space[i].wish.min_bytes;
 	}
 	if (err)
@@ -414,7 +442,7 @@ int tune_config_read(struct tune_config *config, const struct common *common,
 		config->tuner.tuning.guard_ns = config->tuner.tuning.period_ns;
 	if (!err)
 		err = read_words(&config->tuner, words->spaces, e);
-	return err ? err : check(config, e);
+	return err ? err : check(config, common, e);
 }
 
 void tune_config_free(struct tune_config *config)

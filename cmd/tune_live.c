@@ -11,12 +11,14 @@
 #include "base/notify.h"
 #include "control/exporter.h"
 #include "control/figures.h"
+#include "control/recording.h"
 
 struct live {
 	struct loop loop;
 	struct exporter exporter;
 	char *answer, *text; /* what is served, and written */
 	bool text_failed;
+	struct recording recording;
 	struct tuner tuner;
 	struct tune_config config;
 	const struct tune_live *options;
@@ -30,6 +32,24 @@ static void decided(struct tuner *tuner, const struct tuner_decision *decision)
 
 	if (!common->quiet)
 		tune_print(common, decision);
+}
+
+static void looked(struct tuner *tuner, int64_t now_ns)
+{
+	struct live *live = container_of(tuner, struct live, tuner);
+
+	recording_add(&live->recording, now_ns, tuner->facts);
+}
+
+/* What was recorded so far is whole. */
+static int end_recording(struct live *live)
+{
+	int err = recording_close(&live->recording);
+
+	if (err)
+		log_error("%s: %s (the recording is not whole)", live->options->record,
+			  strerror(-err));
+	return err;
 }
 
 static void write_textfile(struct live *live)
@@ -96,6 +116,12 @@ static void reload(struct live *live)
 	} else {
 		struct tuner_wish *old = live->config.tuner.space;
 
+		/* Its head names the spaces that it is of. */
+		if (live->recording.file) {
+			log_info("%s: the recording ends with the old configuration",
+				 live->options->record);
+			end_recording(live);
+		}
 		live->config = config;
 		live->tuner.config = &live->config.tuner;
 		free(old);
@@ -125,6 +151,7 @@ static int start(struct live *live, struct mn_error *e)
 
 	if (err)
 		return mn_fail_errno(e, -err, "event loop");
+	live->tuner.looked = looked;
 	live->tuner.decided = decided;
 	live->tuner.ticked = ticked;
 	live->tuner.once = live->options->once;
@@ -132,6 +159,9 @@ static int start(struct live *live, struct mn_error *e)
 			 common->dry_run, e);
 	if (!err)
 		err = open_figures(live, e);
+	if (!err && live->options->record)
+		err = recording_create(&live->recording, live->options->record, &live->config.tuner,
+				       e);
 	if (err)
 		return err;
 	/* A log that nobody reads any more is no reason to stop. */
@@ -143,6 +173,7 @@ static int start(struct live *live, struct mn_error *e)
 int tune_live(struct invocation *inv, const struct tune_live *options)
 {
 	struct live live = {.options = options, .inv = inv};
+	int status = MN_OK;
 	int err = tune_config_read(&live.config, &inv->common, &options->words, &inv->error);
 
 	if (!err)
@@ -153,10 +184,12 @@ int tune_live(struct invocation *inv, const struct tune_live *options)
 		notify_state("STOPPING=1");
 		tuner_failsafe(&live.tuner);
 	}
+	if (end_recording(&live))
+		status = MN_FAILED;
 	close_figures(&live);
 	if (live.tuner.loop)
 		tuner_close(&live.tuner);
 	loop_fini(&live.loop);
 	tune_config_free(&live.config);
-	return err ? command_fail(inv) : output_finish(MN_OK);
+	return err ? command_fail(inv) : output_finish(status);
 }

@@ -73,13 +73,17 @@ static void print_alarms(unsigned int alarms)
 	printf("]");
 }
 
-static void print_json(const struct tuner_decision *d)
+/* The numbers of a decision, in the order in which -H prints them. */
+struct member {
+	const char *name;
+	double value;
+};
+#define MEMBERS 20
+
+static void numbers(const struct tuner_decision *d, struct member members[MEMBERS])
 {
 	const struct control_order *o = d->order;
-	const struct {
-		const char *name;
-		double value;
-	} members[] = {
+	const struct member all[MEMBERS] = {
 		{"from_bytes", (double)d->from_bytes},
 		{"size_bytes", (double)d->facts->size_bytes},
 		{"used_bytes", (double)d->facts->used_bytes},
@@ -101,18 +105,42 @@ static void print_json(const struct tuner_decision *d)
 		{"growing", d->facts->growing},
 		{"deliverable", d->facts->deliverable},
 	};
+
+	for (size_t i = 0; i < MEMBERS; i++) {
+		members[i] = all[i];
+		if (!isfinite(members[i].value))
+			members[i].value = 0;
+	}
+}
+
+static void print_json(const struct tuner_decision *d)
+{
+	struct member members[MEMBERS];
 	char guest[40];
 
+	numbers(d, members);
 	printf("{\"schema\":1,\"time\":%.3f,\"space\":\"%s/%s\",\"why\":\"%s\",\"period\":%s",
-	       wall_s(), d->wish->name.vm, d->wish->name.space, control_reason_name(o->reason),
-	       d->period ? "true" : "false");
-	for (size_t i = 0; i < sizeof(members) / sizeof(*members); i++)
-		printf(",\"%s\":%.12g", members[i].name,
-		       isfinite(members[i].value) ? members[i].value : 0);
+	       wall_s(), d->wish->name.vm, d->wish->name.space,
+	       control_reason_name(d->order->reason), d->period ? "true" : "false");
+	for (size_t i = 0; i < MEMBERS; i++)
+		printf(",\"%s\":%.12g", members[i].name, members[i].value);
 	printf(",\"guest\":\"%s\",\"counterfactual\":%s", guest_word(d, guest),
 	       d->counterfactual ? "true" : "false");
-	print_alarms(o->alarms);
+	print_alarms(d->order->alarms);
 	printf("}\n");
+}
+
+static void print_bare(const struct tuner_decision *d)
+{
+	struct member members[MEMBERS];
+	char guest[40];
+
+	numbers(d, members);
+	printf("%.3f\t%s/%s\t%s", wall_s(), d->wish->name.vm, d->wish->name.space,
+	       control_reason_name(d->order->reason));
+	for (size_t i = 0; i < MEMBERS; i++)
+		printf("\t%.12g", members[i].value);
+	printf("\t%s\t%s\n", guest_word(d, guest), d->counterfactual ? "counterfactual" : "-");
 }
 
 /* Written with stdio's buffer of its own and no memory taken: this goes on for months. */
@@ -120,6 +148,8 @@ void tune_print(const struct common *common, const struct tuner_decision *d)
 {
 	if (common->json)
 		print_json(d);
+	else if (common->bare)
+		print_bare(d);
 	else
 		print_line(common, d);
 }

@@ -3,6 +3,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <math.h>
 #include <stdarg.h>
@@ -39,8 +40,8 @@ static void head(struct page *p, const char *name, const char *type, const char 
 {
 	const char *suffix = p->plain && strcmp(type, "counter") == 0 ? "_total" : "";
 
-	put(p, "# TYPE memnet_tune_%s%s %s\n# HELP memnet_tune_%s%s %s\n", name, suffix, type,
-	    name, suffix, help);
+	put(p, "# TYPE memnet_tune_%s%s %s\n# HELP memnet_tune_%s%s %s\n", name, suffix, type, name,
+	    suffix, help);
 }
 
 /* One figure of a space. */
@@ -166,6 +167,51 @@ static void put_alarms(struct page *p, const struct tuner *t)
 	}
 }
 
+static void put_vms(struct page *p, const struct tuner *t)
+{
+	head(p, "vm_vcpus", "gauge", "Virtual CPUs; 0: not known.");
+	for (size_t i = 0; i < t->nvms; i++)
+		put(p, "memnet_tune_vm_vcpus{vm=\"%s\"} %u\n", t->vm[i].name, t->vm[i].vcpus.count);
+	head(p, "vm_cpu_seconds", "counter", "CPU time of its vCPUs.");
+	for (size_t i = 0; i < t->nvms; i++)
+		put(p, "memnet_tune_vm_cpu_seconds_total{vm=\"%s\"} %.6f\n", t->vm[i].name,
+		    t->vm[i].vcpus.cpu_total_s);
+	head(p, "vm_run_delay_seconds", "counter", "Time its vCPUs waited for a CPU to run on.");
+	for (size_t i = 0; i < t->nvms; i++)
+		put(p, "memnet_tune_vm_run_delay_seconds_total{vm=\"%s\"} %.6f\n", t->vm[i].name,
+		    t->vm[i].vcpus.delay_total_s);
+}
+
+/* One figure of each stream's connections. */
+#define PUT_CONNECTIONS(p, t, name, help, format, member)                                          \
+	do {                                                                                       \
+		head(p, name, "gauge", help);                                                      \
+		for (size_t i_ = 0; i_ < (t)->config->nstreams; i_++)                              \
+			put(p, "memnet_tune_" name "{stream=\"%s\"} " format "\n",                 \
+			    (t)->stream[i_].address, (t)->connections[i_].member);                 \
+	} while (0)
+
+static void put_network(struct page *p, const struct tuner *t)
+{
+	const struct uplink *u = &t->uplink;
+
+	PUT_CONNECTIONS(p, t, "stream_clients", "TCP connections of clients.", "%u", count);
+	PUT_CONNECTIONS(p, t, "stream_unacked_bytes", "Sent, or about to be, and not acknowledged.",
+			"%" PRIu64, unacked_bytes);
+	PUT_CONNECTIONS(p, t, "stream_delivery_bytes_per_second",
+			"What a client's path takes, on average; 0: not known.", "%.0f",
+			delivery_bps);
+	PUT_CONNECTIONS(p, t, "stream_round_trip_seconds", "On average.", "%.6f", round_trip_s);
+	if (!u->device[0])
+		return;
+	head(p, "uplink_sent_bytes", "counter", "Sent by the uplink.");
+	put(p, "memnet_tune_uplink_sent_bytes_total{device=\"%s\"} %" PRIu64 "\n", u->device,
+	    u->sent_bytes);
+	head(p, "uplink_speed_bytes_per_second", "gauge", "Its speed; 0: not known.");
+	put(p, "memnet_tune_uplink_speed_bytes_per_second{device=\"%s\"} %.0f\n", u->device,
+	    u->speed_bps);
+}
+
 static double cpu_seconds(void)
 {
 	struct rusage u;
@@ -193,6 +239,8 @@ static int format(const struct tuner *t, char *buf, size_t size, bool plain)
 	put_loop(&p, t);
 	for (size_t i = 0; i < sizeof(figures) / sizeof(*figures); i++)
 		put_figure(&p, t, &figures[i]);
+	put_vms(&p, t);
+	put_network(&p, t);
 	put_rejected(&p, t);
 	put_alarms(&p, t);
 	if (!plain)

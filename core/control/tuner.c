@@ -180,6 +180,54 @@ static void pace_all(struct tuner *t, int64_t now_ns, bool period)
 	}
 }
 
+/* ---- the host: once a period, for what is about VMs and the network ---- */
+
+static void look_at_host(struct tuner *t, int64_t now_ns)
+{
+	uplink_look(&t->uplink, now_ns);
+	for (size_t i = 0; i < t->config->nstreams; i++)
+		connections_look(&t->connections[i], t->stream[i].port);
+	for (size_t i = 0; i < t->nvms; i++)
+		vcpus_look(&t->vm[i].vcpus, &t->times, now_ns);
+	for (size_t i = 0; i < t->config->nspaces; i++)
+		t->space[i].hints.cpu_busy = t->vm[t->space[i].vm].vcpus.busy;
+}
+
+static void find_vm(struct tuner *t, size_t i)
+{
+	const struct tuner_wish *w = &t->config->space[i];
+	size_t k = 0;
+
+	while (k < t->nvms && strcmp(t->vm[k].name, w->name.vm) != 0)
+		k++;
+	t->space[i].vm = k;
+	if (k < t->nvms)
+		return;
+	t->vm[t->nvms].name = w->name.vm;
+	vcpus_init(&t->vm[t->nvms].vcpus, t->loop, w->monitor);
+	t->nvms++;
+}
+
+static void open_host(struct tuner *t)
+{
+	task_times_open(&t->times);
+	uplink_open(&t->uplink, t->config->uplink);
+	for (size_t i = 0; i < t->config->nstreams; i++)
+		connections_open(&t->connections[i]);
+	for (size_t i = 0; i < t->config->nspaces; i++)
+		find_vm(t, i);
+}
+
+static void close_host(struct tuner *t)
+{
+	for (size_t i = 0; t->connections && i < t->config->nstreams; i++)
+		connections_close(&t->connections[i]);
+	for (size_t i = 0; t->vm && i < t->nvms; i++)
+		vcpus_close(&t->vm[i].vcpus);
+	uplink_close(&t->uplink);
+	task_times_close(&t->times);
+}
+
 static void look_and_act(struct tuner *t)
 {
 	int64_t now = t->loop->now_ns;
@@ -188,12 +236,16 @@ static void look_and_act(struct tuner *t)
 	t->asking = false;
 	loop_timer_clear(t->loop, &t->late);
 	look(t, now);
+	if (t->looked)
+		t->looked(t, now);
 	period = control_tick(&t->control, (uint64_t)now, t->facts, t->order);
 	act(t, now, period);
 	if (!t->dry_run)
 		pace_all(t, now, period);
 	t->last_ns = now;
 	t->periods += period;
+	if (period)
+		look_at_host(t, now);
 	if (period && !t->dry_run) {
 		fill_rows(t);
 		watchdog_tell(&t->watchdog, t->row, t->config->tuning.budget_bytes);
@@ -205,6 +257,21 @@ static void look_and_act(struct tuner *t)
 }
 
 /* ---- the streams' word, which is waited for so that it is of the moment of the look ---- */
+
+/*
+ * Limits that are set are the truth. How the drain is divided among several spaces nobody knows;
+ * and what the kernel takes a connection's rate for is its path's, not what its client reads.
+ */
+static void take_rates(struct tuner *t, size_t i, const struct scrape *scrape)
+{
+	struct profiler_hints *hints = &t->space[i].hints;
+	double uplink = t->config->uplink[0] ? t->uplink.speed_bps : 0;
+
+	hints->drain_bps = scrape->rate_bps ? (double)scrape->rate_bps : uplink;
+	if (t->config->nspaces > 1)
+		hints->drain_bps = 0;
+	hints->client_bps = (double)scrape->client_bps;
+}
 
 static void take_figure(struct scrape *scrape, const char *space, const char *name, uint64_t value)
 {
@@ -225,9 +292,7 @@ static void take_figure(struct scrape *scrape, const char *space, const char *na
 		return;
 	t->space[i].hints_ns = t->loop->now_ns;
 	t->space[i].hints.streamed = true;
-	/* How the drain is divided among several spaces, nobody knows. */
-	t->space[i].hints.drain_bps = t->config->nspaces == 1 ? (double)scrape->rate_bps : 0;
-	t->space[i].hints.client_bps = (double)scrape->client_bps;
+	take_rates(t, i, scrape);
 }
 
 static bool waiting(const struct tuner *t)
@@ -310,6 +375,8 @@ static int take_arrays(struct tuner *t, size_t n)
 	t->place = calloc(n, sizeof(struct place *));
 	t->lockfd = calloc(n, sizeof(*t->lockfd));
 	t->stream = calloc(t->config->nstreams + 1, sizeof(*t->stream));
+	t->connections = calloc(t->config->nstreams + 1, sizeof(*t->connections));
+	t->vm = calloc(n, sizeof(*t->vm));
 	if (!t->space || !t->facts || !t->order || !t->row || !t->place || !t->lockfd || !t->stream)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
@@ -397,7 +464,11 @@ static int prepare(struct tuner *t, const struct tuner *from, struct mn_error *e
 	err = init_control(t, e);
 	if (!err)
 		err = open_streams(t, e);
-	return err ? err : open_spaces(t, from, e);
+	if (!err)
+		err = open_spaces(t, from, e);
+	if (!err)
+		open_host(t);
+	return err;
 }
 
 static void dispose(struct tuner *t)
@@ -413,7 +484,10 @@ static void dispose(struct tuner *t)
 	}
 	for (size_t i = 0; t->stream && i < t->config->nstreams; i++)
 		scrape_close(&t->stream[i]);
+	close_host(t);
 	control_close(&t->control);
+	free(t->connections);
+	free(t->vm);
 	free(t->stream);
 	free(t->space);
 	free(t->facts);
@@ -447,11 +521,12 @@ int tuner_open(struct tuner *t, struct loop *loop, const char *runtime_dir,
 static void inherit(struct tuner *t, struct tuner *from)
 {
 	for (size_t i = 0; i < t->config->nspaces; i++) {
-		size_t j = find_space(from, &t->config->space[i].name);
+		size_t j = find_space(from, &t->config->space[i].name), vm = t->space[i].vm;
 
 		if (j == from->config->nspaces)
 			continue;
 		t->space[i] = from->space[j];
+		t->space[i].vm = vm;
 		from->space[j].lockfd = -1;
 		from->space[j].profiler.activity.fd = -1;
 		control_adopt(&t->control, i, &from->control, j);
@@ -481,6 +556,11 @@ int tuner_reopen(struct tuner *t, const struct tuner_config *config, struct mn_e
 	t->place = fresh.place;
 	t->lockfd = fresh.lockfd;
 	t->stream = fresh.stream;
+	t->connections = fresh.connections;
+	t->vm = fresh.vm;
+	t->nvms = fresh.nvms;
+	t->times = fresh.times;
+	t->uplink = fresh.uplink;
 	for (size_t i = 0; i < config->nstreams; i++)
 		t->stream[i].cookie = t;
 	t->asking = false;

@@ -17,10 +17,13 @@
 #include <stdbool.h>
 
 #include "base/loop.h"
+#include "control/connections.h"
 #include "control/orchestrator.h"
 #include "control/pacing.h"
 #include "control/profiler.h"
 #include "control/scrape.h"
+#include "control/uplink.h"
+#include "control/vcpus.h"
 #include "control/watchdog.h"
 
 /* What sizes spaces are left with. */
@@ -36,9 +39,10 @@ struct tuner_wish {
 	struct control_wish wish;
 	enum tuner_failsafe failsafe;
 	uint64_t failsafe_bytes;
+	char monitor[512]; /* of its VM's QEMU */
 };
 
-#define TUNER_SPACES_MAX  256
+#define TUNER_SPACES_MAX  WATCHDOG_SPACES_MAX
 #define TUNER_STREAMS_MAX 16
 
 /* Where a `memnet stream` has its metrics. */
@@ -56,6 +60,13 @@ struct tuner_config {
 	size_t nspaces;
 	struct tuner_stream stream[TUNER_STREAMS_MAX];
 	size_t nstreams;
+	char uplink[16]; /* ""; the default route's */
+};
+
+/* A VM, of which there may be several spaces. */
+struct tuner_vm {
+	const char *name;
+	struct vcpus vcpus;
 };
 
 /* One line of the log: what was decided for a space, and from what. */
@@ -75,6 +86,7 @@ struct tuner_space {
 	struct profiler profiler;
 	struct profiler_hints hints;
 	int64_t hints_ns; /* when a stream last told of it */
+	size_t vm;	  /* whose it is */
 	struct pacing pacing;
 	int lockfd;
 	uint64_t virtual_bytes; /* dry run: the size it would have; 0: as it is */
@@ -105,9 +117,16 @@ struct tuner {
 	struct place **place;
 	int *lockfd;
 	struct scrape *stream;
+	struct connections *connections; /* of each stream */
+	struct tuner_vm *vm;
+	size_t nvms;
+	struct task_times times;
+	struct uplink uplink;
 	struct watchdog watchdog;
 	struct profiler_scratch scratch;
-	/* Called with every decision; and after every tick. */
+	/* Called, where it is set, with the facts of every look; with every decision; after every
+	 * tick. */
+	void (*looked)(struct tuner *tuner, int64_t now_ns);
 	void (*decided)(struct tuner *tuner, const struct tuner_decision *decision);
 	void (*ticked)(struct tuner *tuner, bool period);
 };

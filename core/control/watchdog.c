@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 #include "base/io.h"
 #include "base/log.h"
 #include "control/pacing.h"
+#include "control/process.h"
 #include "space/space.h"
 
 /* How long the child waits for another command that is at work on a pool. */
@@ -94,36 +94,6 @@ unsigned int watchdog_apply(const char *runtime_dir, struct place *const places[
 
 /* ---- the child ---- */
 
-static bool kept(int fd, int pipefd, const int keepfds[], size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		if (keepfds[i] == fd)
-			return true;
-	}
-	return fd == pipefd || fd <= STDERR_FILENO;
-}
-
-/* The terminal's signals and systemd's are for the controller. */
-static void detach(int pipefd, const int keepfds[], size_t n)
-{
-	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	long most = sysconf(_SC_OPEN_MAX);
-	sigset_t all;
-
-	sigfillset(&all);
-	sigprocmask(SIG_BLOCK, &all, NULL);
-	setsid();
-	prctl(PR_SET_NAME, "memnet-watchdog");
-	if (null >= 0) {
-		dup2(null, STDIN_FILENO);
-		dup2(null, STDOUT_FILENO);
-	}
-	for (int fd = 3; fd < (most > 0 && most < 4096 ? most : 4096); fd++) {
-		if (!kept(fd, pipefd, keepfds, n))
-			close(fd);
-	}
-}
-
 static void watch(struct watchdog *w, const char *runtime_dir, struct place *const places[],
 		  int readfd)
 {
@@ -145,6 +115,17 @@ static void watch(struct watchdog *w, const char *runtime_dir, struct place *con
 
 /* ---- the controller's side ---- */
 
+/* Its name is what an administrator sees in ps(1). */
+static void isolate(int pipefd, const int keepfds[], size_t n)
+{
+	int keep[WATCHDOG_SPACES_MAX + 1];
+
+	memcpy(keep, keepfds, n * sizeof(*keep));
+	keep[n] = pipefd;
+	process_isolate(keep, n + 1);
+	prctl(PR_SET_NAME, "memnet-watchdog");
+}
+
 static int fork_child(struct watchdog *w, const char *runtime_dir, struct place *const places[],
 		      const int keepfds[])
 {
@@ -154,7 +135,7 @@ static int fork_child(struct watchdog *w, const char *runtime_dir, struct place 
 		return -errno;
 	w->pid = fork();
 	if (w->pid == 0) {
-		detach(ends[0], keepfds, w->nspaces);
+		isolate(ends[0], keepfds, w->nspaces);
 		watch(w, runtime_dir, places, ends[0]);
 		_exit(0);
 	}

@@ -16,6 +16,8 @@
 #include "base/error.h"
 #include "control/place.h"
 
+#define WATCHDOG_SPACES_MAX 256
+
 /* What to do with one space. */
 struct watchdog_row {
 	dev_t device;	     /* of the space that it was meant for */
