@@ -14,8 +14,8 @@
 #include "space/layout.h"
 #include "space/live.h"
 
-/* At a guard interval of 200 ms this is 2,500 to 5,000 events a second of one space, and 5 ms. */
-#define EVENTS_BUFFER 16384
+/* At a guard interval of 200 ms this is some 3,000 events a second of one space, 1 ms a look. */
+#define EVENTS_BUFFER 32768
 
 #define NAMES_MASK  (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR)
 #define FOLDER_MASK (NAMES_MASK | IN_CLOSE_WRITE)
@@ -128,23 +128,44 @@ static int object_stat(int rootfd, const char *path, struct stat *st)
 	return fstat(fd, st) < 0 || !S_ISREG(st->st_mode) ? -EINVAL : 0;
 }
 
-static void complete(struct activity *a, int rootfd, const char *path, uint64_t hash)
+static bool take_part(struct activity *a, ino_t inode)
 {
-	double size;
-	struct stat st;
-
-	a->counts.completed++;
-	if (object_stat(rootfd, path, &st) == 0) {
-		size = (double)st.st_size;
-		a->known++;
-		a->known_bytes += size;
-		a->recent[a->nrecent++ % ACTIVITY_RECENT] =
-			(struct activity_object){hash, (uint64_t)st.st_blocks * 512};
-	} else {
-		size = a->known > 0 ? a->known_bytes / a->known : 0;
+	for (unsigned int i = 0; i < a->nparts; i++) {
+		if (a->part[i] == inode) {
+			a->part[i] = a->part[--a->nparts];
+			return true;
+		}
 	}
+	return false;
+}
+
+static void count_complete(struct activity *a, double size)
+{
+	a->counts.completed++;
 	a->counts.completed_bytes += size;
 	a->counts.completed_bytes2 += size * size;
+}
+
+/* It came and went between two looks, or went where nobody looks. */
+static void complete_unknown(struct activity *a)
+{
+	count_complete(a, a->known > 0 ? a->known_bytes / a->known : 0);
+}
+
+static void complete(struct activity *a, int rootfd, const char *path, uint64_t hash)
+{
+	struct stat st;
+
+	if (object_stat(rootfd, path, &st)) {
+		complete_unknown(a);
+		return;
+	}
+	a->known++;
+	a->known_bytes += (double)st.st_size;
+	a->recent[a->nrecent++ % ACTIVITY_RECENT] =
+		(struct activity_object){hash, (uint64_t)st.st_blocks * 512};
+	take_part(a, st.st_ino);
+	count_complete(a, (double)st.st_size);
 }
 
 static void removed(struct activity *a, uint64_t hash)
@@ -157,6 +178,13 @@ static void removed(struct activity *a, uint64_t hash)
 	}
 }
 
+/* Renamed; and of the one before nobody has seen where it went. */
+static void part_gone(struct activity *a, uint32_t cookie)
+{
+	a->unseen += a->part_moved != 0;
+	a->part_moved = cookie;
+}
+
 static void part_event(struct activity *a, int rootfd, const struct inotify_event *ev)
 {
 	a->changed = true;
@@ -165,7 +193,7 @@ static void part_event(struct activity *a, int rootfd, const struct inotify_even
 	if (ev->mask & IN_CREATE)
 		a->counts.started++;
 	else if (ev->mask & IN_MOVED_FROM)
-		a->part_moved = ev->cookie;
+		part_gone(a, ev->cookie);
 	else if (ev->mask & IN_DELETE && a->linked[0]) {
 		/* 9p knows no rename that spares a name: a link, and then the part goes. */
 		uint64_t hash = hash_of(a->linked);
@@ -290,10 +318,15 @@ static void count_parts(struct activity *a, int rootfd, struct folder_reader *re
 {
 	struct folder_entry entry;
 
-	a->parts = 0;
+	a->parts = a->nparts = 0;
 	if (folder_open(reader, rootfd, SPACE_PART, ACTIVITY_NAMES) == 0) {
-		while (folder_next(reader, &entry))
-			a->parts += is_part(entry.name);
+		while (folder_next(reader, &entry)) {
+			if (!is_part(entry.name))
+				continue;
+			a->parts++;
+			if (a->nparts < ACTIVITY_GROWING)
+				a->part[a->nparts++] = entry.inode;
+		}
 	}
 	folder_close(reader);
 }
@@ -307,6 +340,19 @@ static void add_folder(struct activity *a, int rootfd, const char *path)
 	strcpy(folder->path, path);
 	folder->wd = watch_path(a, rootfd, *path ? path : ".", FOLDER_MASK);
 	a->nfolders++;
+}
+
+static void count_object(struct activity *a, int rootfd, const char *path, ino_t inode)
+{
+	uint64_t hash = hash_of(path);
+
+	if (set_has(a->marker, a->nmarkers, hash) || set_has(a->plain, a->nplain, hash))
+		return;
+	a->deliverable++;
+	if (take_part(a, inode)) {
+		a->unseen -= a->unseen > 0;
+		complete(a, rootfd, path, hash);
+	}
 }
 
 /* One folder's objects; its own folders are put behind the others, to be looked at later. */
@@ -327,9 +373,8 @@ static unsigned int count_folder(struct activity *a, int rootfd, unsigned int i,
 			continue;
 		if (entry.type == DT_DIR)
 			add_folder(a, rootfd, path);
-		else if (entry.type == DT_REG && !set_has(a->marker, a->nmarkers, hash_of(path)) &&
-			 !set_has(a->plain, a->nplain, hash_of(path)))
-			a->deliverable++;
+		else if (entry.type == DT_REG)
+			count_object(a, rootfd, path, entry.inode);
 	}
 	return names - reader->left;
 }
@@ -341,13 +386,16 @@ static void census(struct activity *a, int rootfd, struct folder_reader *reader)
 	a->changed = false;
 	watch_reserved(a, rootfd);
 	count_markers(a, rootfd, reader);
-	count_parts(a, rootfd, reader);
+	part_gone(a, 0);
 	a->deliverable = a->nfolders = 0;
 	add_folder(a, rootfd, "");
 	for (unsigned int i = 0; i < a->nfolders && names; i++) {
 		names -= count_folder(a, rootfd, i, names, reader);
 		folder_close(reader);
 	}
+	for (; a->unseen; a->unseen--)
+		complete_unknown(a);
+	count_parts(a, rootfd, reader);
 }
 
 void activity_read(struct activity *a, int rootfd, struct folder_reader *reader,

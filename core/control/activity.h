@@ -10,8 +10,9 @@
  * An object begins as `.memnet/part/ID.N` (space/publish.h). It is complete when that is renamed
  * to, or linked and unlinked for, a visible name; a live one when its marker goes while the object
  * is there. A file that somebody makes in plain sight, which memnet's own jobs never do, begins
- * when it is made and is complete when it is closed. Bytes are known of what is still there when
- * its event is read; what came and went between two looks counts as large as the others before it.
+ * when it is made and is complete when it is closed. What is published into a folder that was made
+ * for it is known by its inode in the census. Bytes are known of what is still there when its event
+ * is read; what came and went between two looks counts as large as the others before it.
  */
 #pragma once
 
@@ -59,7 +60,9 @@ struct activity {
 	struct activity_folder folder[ACTIVITY_FOLDERS];
 	unsigned int nfolders;
 	uint64_t marker[ACTIVITY_GROWING], plain[ACTIVITY_GROWING];
-	unsigned int nmarkers, nplain, parts, deliverable;
+	ino_t part[ACTIVITY_GROWING]; /* parts by their inodes, to know them again in any folder */
+	unsigned int nmarkers, nplain, nparts, parts, deliverable;
+	unsigned int unseen; /* parts that were renamed to where nobody looked */
 	struct activity_object recent[ACTIVITY_RECENT];
 	unsigned int nrecent; /* ever */
 	uint32_t part_moved;  /* inotify's cookie of the last part that was renamed; 0: none */

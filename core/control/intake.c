@@ -66,6 +66,12 @@ static void take_file(struct intake *intake, int fd, const struct stat *st, int6
 		intake->record[intake->count++] = on_host_clock(&r, now_ns - age_ns(st));
 }
 
+static bool removed(int jobsfd, const char *name)
+{
+	return unlinkat(jobsfd, name, 0) == 0 ||
+	       (errno == EISDIR && unlinkat(jobsfd, name, AT_REMOVEDIR) == 0);
+}
+
 static void take_entry(struct intake *intake, int jobsfd, const char *name, int64_t now_ns,
 		       bool keep)
 {
@@ -75,10 +81,11 @@ static void take_entry(struct intake *intake, int jobsfd, const char *name, int6
 
 	if (keep && (fd < 0 || changed <= intake->taken_ns))
 		return;
-	if (!keep && unlinkat(jobsfd, name, 0) < 0 && errno == EISDIR)
-		unlinkat(jobsfd, name, AT_REMOVEDIR);
+	/* A folder with something in it stays, and is its guest's loss: it takes the room of one. */
+	if (!keep && !removed(jobsfd, name))
+		return;
 	if (fd < 0)
-		intake->nonsense += fd != -ENOENT;
+		intake->nonsense++;
 	else
 		take_file(intake, fd, &st, now_ns);
 }

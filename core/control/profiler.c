@@ -137,6 +137,14 @@ void profiler_look(struct profiler *p, int64_t now_ns, const struct profiler_hin
 	facts->used_bytes = facts->peak_bytes = p->place.info.used_bytes;
 	facts->full = facts->size_bytes - facts->used_bytes < SPACE_PIECE;
 	look_inside(p, now_ns, scratch, &counts, facts);
+	if (p->activity.unmounted) {
+		/* Another space with the same numbers: the kernel gives them out again. */
+		place_forget(&p->place);
+		profiler_close(p);
+		p->activity.unmounted = false;
+		profiler_look(p, now_ns, hints, scratch, facts);
+		return;
+	}
 	if (counts.lost)
 		warn(p, &p->warned_lost, "its guest makes files faster than they can be counted");
 	take_counts(&counts, facts);
@@ -147,6 +155,4 @@ void profiler_look(struct profiler *p, int64_t now_ns, const struct profiler_hin
 	facts->cpu_busy = hints->cpu_busy;
 	p->before = *hints;
 	p->used_before = facts->used_bytes;
-	if (p->activity.unmounted)
-		place_forget(&p->place);
 }
