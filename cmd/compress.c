@@ -1,13 +1,16 @@
 #include "cmd/command.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cjson/cJSON.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "cmd/options.h"
@@ -24,6 +27,8 @@ enum {
 	OPT_RM,
 	OPT_FILELIST,
 	OPT_NO_CHECK,
+	OPT_EXCLUDE,
+	OPT_NO_PROGRESS,
 };
 
 static const struct opt opts[] = {
@@ -48,6 +53,9 @@ static const struct opt opts[] = {
 	{'r', NULL, NULL, "go into folders", false},
 	{OPT_FILELIST, "filelist", "FILE", "read names of inputs from FILE, one a line", false},
 	{'0', "null", NULL, "names in a --filelist end in NUL, not newline", false},
+	{OPT_EXCLUDE, "exclude-compressed", NULL, "leave out files whose suffix says compressed",
+	 false},
+	{OPT_NO_PROGRESS, "no-progress", NULL, "show no progress on a terminal", false},
 	OPT_END,
 };
 
@@ -56,7 +64,7 @@ struct arguments {
 	struct inputs inputs;
 	const char *filelist[16];
 	size_t filelists;
-	bool ultra, to_stdout, recursive, null;
+	bool ultra, to_stdout, recursive, null, exclude, no_progress;
 };
 
 static int level_option(const char *text, int max, int sign, int *level, struct mn_error *e)
@@ -127,6 +135,8 @@ static int take(struct invocation *inv, struct arguments *a, int key)
 	case 'r': a->recursive = true; return 0;
 	case OPT_FILELIST: return filelist_option(a, value, e);
 	case '0': a->null = true; return 0;
+	case OPT_EXCLUDE: a->exclude = true; return 0;
+	case OPT_NO_PROGRESS: a->no_progress = true; return 0;
 	default: return 0;
 	}
 }
@@ -193,6 +203,24 @@ static bool is_folder(const char *path)
 	struct stat st;
 
 	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* The suffixes of formats that gain nothing from compression. */
+static bool is_compressed(const char *path)
+{
+	static const char *const suffixes[] = {
+		"7z",	"aac",	"apk",	"avi",	"br",	"bz2",	"deb",	"docx", "flac", "gif",
+		"gz",	"jar",	"jpg",	"jpeg", "lz",	"lz4",	"lzma", "m4a",	"mkv",	"mov",
+		"mp3",	"mp4",	"ogg",	"opus", "png",	"pptx", "rar",	"rpm",	"tgz",	"txz",
+		"tzst", "webm", "webp", "whl",	"xlsx", "xz",	"zip",	"zst",
+	};
+	const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
+
+	for (size_t i = 0; dot && i < sizeof(suffixes) / sizeof(*suffixes); i++) {
+		if (strcasecmp(dot + 1, suffixes[i]) == 0)
+			return true;
+	}
+	return false;
 }
 
 static int collect(struct invocation *inv, struct arguments *a)
@@ -279,20 +307,62 @@ static int exit_status(const struct compress *c, enum mn_status first)
 	return c->done ? MN_PARTIAL : first ? (int)first : MN_FAILED;
 }
 
+/* Progress: one line on a terminal, written over. */
+struct display {
+	const struct compress *compress;
+	int64_t last_ns;
+};
+
+static void show(void *cookie)
+{
+	struct display *d = cookie;
+	const struct compress *c = d->compress;
+	char in[16], out[16], rate[16], left[32] = "";
+	int64_t now = clock_ns();
+	double elapsed = seconds(now - c->input_start_ns);
+	double done = (double)c->counts.in;
+
+	if (now - d->last_ns < NS_PER_S / 5 || elapsed < 0.5)
+		return;
+	d->last_ns = now;
+	if (c->input_size != SOURCE_SIZE_UNKNOWN && done > 0)
+		snprintf(left, sizeof(left), ", %.0f s left",
+			 ((double)c->input_size - done) * elapsed / done);
+	fprintf(stderr, "\r%.40s: %s to %s (%.1f %%), %s/s%s\033[K", c->input_path,
+		format_size(c->counts.in, in), format_size(c->counts.out, out),
+		done > 0 ? 100 * (double)c->counts.out / done : 0.0,
+		format_size((uint64_t)(done / elapsed), rate), left);
+}
+
+static void erase(const struct display *d)
+{
+	if (d->last_ns)
+		fputs("\r\033[K", stderr);
+}
+
 static int run_all(struct invocation *inv, struct arguments *a)
 {
 	struct mn_error *e = &inv->error;
 	enum mn_status first = MN_OK;
 	struct compress c;
+	struct display display = {.compress = &c};
 
+	if (isatty(STDERR_FILENO) && !inv->common.quiet && !a->no_progress) {
+		a->run.tick = show;
+		a->run.tick_cookie = &display;
+	}
 	if (compress_open(&c, &a->run, e))
 		return command_fail(inv);
 	for (size_t i = 0; i < a->inputs.count && !stop_signal(); i++) {
+		if (a->exclude && is_compressed(a->inputs.list[i].path))
+			continue;
 		if (compress_input(&c, &a->inputs.list[i], e)) {
+			erase(&display);
 			first = first ? first : e->status;
 			report_failure(inv, e);
 		}
 	}
+	erase(&display);
 	if (compress_close(&c, e)) {
 		first = first ? first : e->status;
 		report_failure(inv, e);

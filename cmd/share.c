@@ -11,7 +11,8 @@ static const struct opt args_opts[] = {
 static const struct opt create_opts[] = {
 	{SHARE_SIZE, "size", "SIZE", "how much it can hold", false},
 	{SHARE_INODES, "inodes", "N", "how many files and folders it can hold", false},
-	{SHARE_HUGE, "huge", "never|always|within_size|advise", "huge pages (within_size)", false},
+	{SHARE_HUGE, "huge", "never|always|within_size|advise",
+	 "huge pages (within_size from 16M on)", false},
 	{SHARE_MPOL, "mpol", "POLICY", "NUMA policy, as tmpfs(5) has it", false},
 	{SHARE_NOSWAP, "noswap", NULL, "never swap it out (Linux 6.4)", false},
 	{SHARE_OWNER, "owner", "USER[:GROUP]", "whom QEMU runs as", false},
@@ -25,7 +26,6 @@ static const struct opt create_opts[] = {
 
 static const struct opt resize_opts[] = {
 	{SHARE_INODES, "inodes", "N", "how many files and folders it can hold", false},
-	{SHARE_HUGE, "huge", "never|always|within_size|advise", "huge pages", false},
 	{SHARE_MPOL, "mpol", "POLICY", "NUMA policy, as tmpfs(5) has it", false},
 	SHARE_OPT_WAIT,
 	OPT_END,

@@ -54,13 +54,13 @@ static int must_run(struct qmp *agent, const char *const words[], struct mn_erro
 
 static int mount_through(struct qmp *agent, const char *dir, struct mn_error *e)
 {
-	char options[MOUNT_OPTIONS_MAX], said[8];
+	char options[MOUNT_OPTIONS_MAX + 24] = "nosuid,nodev,noexec,", said[8];
 	const char *const modprobe[] = {"modprobe", "-q", "9p", NULL};
 	const char *const mkdir[] = {"mkdir", "-p", "--", dir, NULL};
 	const char *const mount[] = {"mount", "-t", "9p", "-o", options, DEVICE_TAG, dir, NULL};
 	int err;
 
-	mount_options("none", options);
+	mount_options("none", options + strlen(options));
 	/* A kernel that has it built in needs no modprobe: mount tells whether it worked. */
 	err = agent_run(agent, modprobe, said, sizeof(said), NULL);
 	if (err == -ETIMEDOUT)

@@ -31,6 +31,7 @@ static const struct column show_columns[] = {
 	{"size_bytes", "size", COLUMN_SIZE},
 	{"used_bytes", "used", COLUMN_SIZE},
 	{"available_bytes", "available", COLUMN_SIZE},
+	{"peak_bytes", "peak", COLUMN_SIZE},
 	{"objects", "objects", COLUMN_NUMBER},
 	{"object_bytes", "in objects", COLUMN_SIZE},
 	{"inodes", "inodes", COLUMN_NUMBER},
@@ -114,6 +115,7 @@ static void add_figures(cJSON *row, const struct space_info *info)
 	cJSON_AddNumberToObject(row, "used_bytes", (double)info->used_bytes);
 	cJSON_AddNumberToObject(row, "available_bytes",
 				(double)(info->size_bytes - info->used_bytes));
+	cJSON_AddNumberToObject(row, "peak_bytes", (double)info->peak_bytes);
 	if (counted) {
 		cJSON_AddNumberToObject(row, "objects", (double)census.objects);
 		cJSON_AddNumberToObject(row, "object_bytes", (double)census.bytes);

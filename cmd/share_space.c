@@ -59,6 +59,11 @@ static int compare(struct share *s, const struct space_info *info)
 					     "it exists with a size of %s (change it: memnet share "
 					     "resize)",
 					     format_size(info->size_bytes, have)));
+	if (o->huge && strcmp(o->huge, *info->huge ? info->huge : "never") != 0)
+		return fail_space(s, mn_fail(e, MN_FAILED, EEXIST,
+					     "it exists with huge=%s, which cannot change (destroy "
+					     "it first)",
+					     *info->huge ? info->huge : "never"));
 	if (o->noswap && !info->noswap)
 		return fail_space(s, mn_fail(e, MN_FAILED, EEXIST,
 					     "it exists and may be swapped, which cannot change "
@@ -87,7 +92,7 @@ static int make(struct share *s, int poolfd, pid_t qemu)
 
 	if (!s->tmpfs.inodes)
 		s->tmpfs.inodes = space_inodes_default(s->tmpfs.size_bytes);
-	if (!s->tmpfs.huge && probe_huge())
+	if (!s->tmpfs.huge && s->tmpfs.size_bytes >= SPACE_HUGE_MIN && probe_huge())
 		s->tmpfs.huge = "within_size"; /* five times as fast to write */
 	err = space_create(poolfd, &s->name, &s->tmpfs, e);
 	if (err)
@@ -259,7 +264,7 @@ int share_resize(struct invocation *inv)
 		return command_fail(inv);
 	if (!size)
 		size = inv->operands[1];
-	if (!size && !s.tmpfs.inodes && !s.tmpfs.huge && !s.tmpfs.mpol) {
+	if (!size && !s.tmpfs.inodes && !s.tmpfs.mpol) {
 		mn_fail(&inv->error, MN_USAGE, EINVAL, "a size wanted: S, +S or -S");
 		return command_fail(inv);
 	}

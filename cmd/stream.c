@@ -20,6 +20,7 @@ enum {
 	OPT_METRICS,
 	OPT_ACCESS_LOG,
 	OPT_LOG_FORMAT,
+	OPT_USER,
 	OPT_DRAIN,
 };
 
@@ -36,6 +37,7 @@ static const struct opt stream_opts[] = {
 	{OPT_METRICS, "metrics", "ADDRESS:PORT", "where to serve /metrics", false},
 	{OPT_ACCESS_LOG, "access-log", "FILE", "log each response; SIGHUP reopens", false},
 	{OPT_LOG_FORMAT, "log-format", "combined|json", "how (combined)", false},
+	{OPT_USER, "user", "NAME", "become that user once all is open", false},
 	{OPT_DRAIN, "drain", "DURATION", "how long SIGTERM waits for clients (30s)", false},
 	OPT_END,
 };
@@ -132,6 +134,7 @@ static int take_option(int key, const char *value, struct stream_options *o, str
 		o->server.workers = (unsigned)number;
 		return err;
 	case OPT_CONGESTION: o->server.congestion = value; return 0;
+	case OPT_USER: o->server.user = value; return 0;
 	case OPT_DRAIN: return parse_duration(value, &o->server.drain_ns, e);
 	default: return OPTS_BAD;
 	}
@@ -160,6 +163,7 @@ static int run(struct invocation *inv)
 	log_setup(inv->name, inv->common.quiet	   ? LOG_QUIET
 			     : inv->common.verbose ? LOG_VERBOSE
 						   : LOG_NORMAL);
+	o.server.runtime_dir = inv->common.runtime_dir;
 	o.server.listen = (struct endpoint){o.listen.addr, o.listen.port};
 	for (int i = 0; i < inv->operand_count && !err; i++)
 		err = sites_add(&sites, inv->operands[i], inv->common.runtime_dir, &inv->error);

@@ -269,8 +269,9 @@ static int read_entry(const char *section, const char *key, const char *value, v
 	int err;
 
 	name += strspn(name, " \t");
-	if (word == 2 && strncmp(section, "vm", word) == 0)
-		return 0; /* memnet share looks at these */
+	if ((word == 2 && strncmp(section, "vm", word) == 0) ||
+	    (word == 6 && strncmp(section, "energy", word) == 0))
+		return 0; /* other commands look at these */
 	if (word == 4 && strncmp(section, "tune", word) == 0 && !*name)
 		return tune_config_set(config, key, value, e);
 	if (word != 5 || strncmp(section, "space", word) != 0)

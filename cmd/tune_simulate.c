@@ -96,22 +96,16 @@ static int set_key(struct simulate_spec *spec, const char *key, const char *valu
 		       key);
 }
 
-static int find_scenario(const char *name, struct simulate_spec *spec, struct mn_error *e)
-{
-	const struct sim_scenario *scenario = sim_scenario_find(name);
-
-	if (!scenario)
-		return mn_fail(e, MN_USAGE, EINVAL, "unknown scenario \"%.32s\" (S0 to S13, M8)",
-			       name);
-	*spec = simulate_spec_default(scenario, 1);
-	return 0;
-}
-
 static int parse_spec(char *text, struct simulate_spec *spec, struct mn_error *e)
 {
 	char *word = strsep(&text, ",");
-	int err = find_scenario(word, spec, e);
+	const struct sim_scenario *scenario = sim_scenario_find(word);
+	int err = 0;
 
+	if (!scenario)
+		return mn_fail(e, MN_USAGE, EINVAL, "unknown scenario \"%.32s\" (S0 to S13, M8)",
+			       word);
+	*spec = simulate_spec_default(scenario, 1);
 	while (!err && (word = strsep(&text, ","))) {
 		char *key = strsep(&word, "=");
 
@@ -225,10 +219,10 @@ static const struct column simulate_columns[] = {
 static int run_scenario(struct invocation *inv, char *what)
 {
 	struct simulate_result result;
-	struct simulate_spec spec;
+	struct simulate_spec spec = {0};
 	int err = parse_spec(what, &spec, &inv->error);
 
-	if (err)
+	if (err || !spec.scenario)
 		return command_fail(inv);
 	err = simulate(&spec, &result);
 	if (err) {

@@ -44,7 +44,7 @@ static void heap_down(struct loop *loop, size_t slot, struct timer *t)
 static int heap_grow(struct loop *loop)
 {
 	size_t room = loop->room ? 2 * loop->room : 64;
-	struct timer **heap = realloc(loop->heap, room * sizeof(*heap));
+	struct timer **heap = realloc(loop->heap, room * sizeof(struct timer *));
 
 	if (!heap)
 		return -ENOMEM;

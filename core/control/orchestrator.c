@@ -49,10 +49,11 @@ struct control_space {
 	struct slo_report report;
 	struct record_credit credit;
 	uint64_t rejected[RECORD_NVERDICTS], rejected_before;
-	uint64_t record_ns;  /* when the last good record came */
-	uint64_t peak_bytes; /* since the last period */
+	uint64_t cpu_well_ns, drain_well_ns; /* when last neither was overloaded */
+	uint64_t record_ns;		     /* when the last good record came */
+	uint64_t peak_bytes;		     /* since the last period */
 	uint64_t headroom_before_bytes, used_before_bytes;
-	bool full_in_period, rejecting;
+	bool met, full_in_period, rejecting;
 	double idle; /* byte-seconds since the room was last needed */
 	double stall_factor;
 	unsigned int stalled_ticks, most_growing;
@@ -157,22 +158,22 @@ int control_init(struct control *control, const struct control_tuning *tuning,
 	return 0;
 }
 
+void control_adopt(struct control *control, size_t i, const struct control *old, size_t j)
+{
+	struct control_wish wish = control->space[i].wish;
+
+	control->space[i] = old->space[j];
+	control->space[i].wish = wish;
+	control->last_ns = old->last_ns;
+	control->period_ns = old->period_ns;
+	control->started = old->started;
+}
+
 void control_close(struct control *control)
 {
 	free(control->space);
 	free(control->claim);
 	memset(control, 0, sizeof(*control));
-}
-
-void control_adopt(struct control *control, size_t i, const struct control *from, size_t j)
-{
-	struct control_wish wish = control->space[i].wish;
-
-	control->space[i] = from->space[j];
-	control->space[i].wish = wish;
-	control->last_ns = from->last_ns;
-	control->period_ns = from->period_ns;
-	control->started = from->started;
 }
 
 /* ---- what was seen ---- */
@@ -192,6 +193,15 @@ static void take_records(struct control_space *space, uint64_t now_ns,
 		slo_count(&space->slo, &record);
 		space->record_ns = now_ns;
 	}
+}
+
+/* A space seen for the first time has been silent and well until now. */
+static void meet(struct control_space *space, uint64_t now_ns)
+{
+	if (space->met)
+		return;
+	space->record_ns = space->cpu_well_ns = space->drain_well_ns = now_ns;
+	space->met = true;
 }
 
 static void observe(struct control_space *space, uint64_t now_ns, double dt_s,
@@ -255,6 +265,19 @@ static bool guest_stale(const struct control *control, const struct control_spac
 	return now_ns - space->record_ns > control->tuning.stale_ns;
 }
 
+/* Late without want of memory, on a busy CPU; more written than a busy drain delivers. */
+static void look_for_overload(struct control_space *space, uint64_t now_ns,
+			      const struct control_facts *facts)
+{
+	const struct slo_report *report = &space->report;
+	double excess = report->late - report->memory_late - (1 - space->wish.slo_share);
+
+	if (report->jobs < 10 || excess <= 0 || (facts->cpu_busy > 0 && space->est.cpu_busy < BUSY))
+		space->cpu_well_ns = now_ns;
+	if (space->rho_drain < 1 || space->est.drained_20s < BUSY * facts->drain_bps)
+		space->drain_well_ns = now_ns;
+}
+
 /* Once a period: predict, compare with what came, and let the objective move eps. */
 static void learn(struct control *control, struct control_space *space, uint64_t now_ns,
 		  const struct control_facts *facts)
@@ -267,6 +290,7 @@ static void learn(struct control *control, struct control_space *space, uint64_t
 	estimator_period(&space->est, space->peak_bytes, space->model_q95);
 	slo_report(&space->slo, now_ns, control->tuning.slo_window_ns, limit_s,
 		   space->wish.slo_share, &space->report);
+	look_for_overload(space, now_ns, facts);
 	estimator_track(&space->est,
 			space->full_in_period || grown > (double)space->headroom_before_bytes);
 	if (guest_stale(control, space, now_ns))
@@ -490,16 +514,14 @@ static void share_budget(struct control *control, const struct control_facts fac
 
 /* ---- orders ---- */
 
-static unsigned int alarms_of(const struct control_space *space, const struct control_facts *facts)
+static unsigned int alarms_of(const struct control *control, const struct control_space *space,
+			      uint64_t now_ns, const struct control_facts *facts)
 {
-	const struct slo_report *report = &space->report;
-	double allowed = 1 - space->wish.slo_share;
 	unsigned int alarms = 0;
 
-	if (report->jobs >= 10 && report->late - report->memory_late > allowed &&
-	    (!facts->cpu_busy || space->est.cpu_busy > BUSY))
+	if (now_ns - space->cpu_well_ns > control->tuning.slo_window_ns)
 		alarms |= CONTROL_CPU_BOUND;
-	if (space->rho_drain >= 1 && space->est.drained_20s > BUSY * facts->drain_bps)
+	if (now_ns - space->drain_well_ns > control->tuning.slo_window_ns)
 		alarms |= CONTROL_DRAIN_OVERLOAD;
 	if (space->stalled_ticks >= 2)
 		alarms |= CONTROL_DEADLOCK;
@@ -538,7 +560,7 @@ static void write_order(const struct control *control, struct control_space *spa
 	order->reason = space->reason;
 	if (order->size_bytes == facts->size_bytes && space->reason != CONTROL_BUDGET)
 		order->reason = CONTROL_HOLD;
-	order->alarms |= alarms_of(space, facts);
+	order->alarms |= alarms_of(control, space, now_ns, facts);
 	order->need_bytes = bytes_of(space->need);
 	order->headroom_bytes = bytes_of(space->headroom);
 	order->p95_s = space->report.p95_s;
@@ -578,6 +600,7 @@ bool control_tick(struct control *control, uint64_t now_ns, const struct control
 		orders[i].growing_limit = UINT_MAX;
 		if (facts[i].absent)
 			continue;
+		meet(space, now_ns);
 		observe(space, now_ns, dt_s, &facts[i]);
 		if (period)
 			learn(control, space, now_ns, &facts[i]);

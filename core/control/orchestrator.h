@@ -123,10 +123,10 @@ int control_init(struct control *control, const struct control_tuning *tuning,
 void control_close(struct control *control);
 
 /*
- * After control_init(), for another configuration: space i goes on with what `from` has learned of
- * its space j, and the ticks with its clock.
+ * After a change of configuration: space i takes over what old learnt of its space j, and keeps its
+ * own wish. Spaces that nobody adopts start cold.
  */
-void control_adopt(struct control *control, size_t i, const struct control *from, size_t j);
+void control_adopt(struct control *control, size_t i, const struct control *old, size_t j);
 
 /*
  * One look at all spaces at now_ns (monotonic, not before the last). Call it every guard_ns, or

@@ -9,6 +9,7 @@
  */
 #include "control/sim_plant.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -132,6 +133,7 @@ static void deliver(struct sim_plant *plant, uint64_t now_us)
 
 		if (!bytes)
 			continue;
+		assert(waiting); /* each that has bytes was counted above */
 		bytes = least(bytes, least(client, left / waiting--));
 		left -= bytes;
 		object->delivered += bytes;

@@ -14,7 +14,8 @@
 #include "control/budget.h"
 #include "control/sim_profile.h"
 
-#define STEPS	      (SIM_DURATION_S * (1000000 / SIM_STEP_US))
+#define STEPS_PER_S   100
+#define STEPS	      (SIM_DURATION_S * STEPS_PER_S)
 #define TRACK_STEPS   200
 #define WINDOW_US     UINT64_C(60000000)
 #define FIRST_US      UINT64_C(120000000)
@@ -23,6 +24,8 @@
 #define WINDOW_JOBS   10
 #define HOARD_US      UINT64_C(1200000000)
 #define RESTART_STEPS 1500
+
+static_assert(STEPS_PER_S * SIM_STEP_US == 1000000, "a second is whole steps");
 
 struct verdicts {
 	bool counted[WINDOWS], violated[WINDOWS];

@@ -174,6 +174,8 @@ static int code(struct compress *c, const struct input *input, int fd, struct ta
 	int err = source_init(&source, fd);
 
 	c->counts = (struct encode_counts){0};
+	c->input_path = input->path;
+	c->input_start_ns = clock_ns();
 	c->input_size = source.size;
 	if (!err && c->options.action == ACTION_COMPRESS)
 		err = encode(c->encoder, &source, &sink, c->options.live, &c->counts);

@@ -40,8 +40,10 @@ struct compress {
 	struct target shared;	     /* of all inputs, with `output` */
 	bool spoilt;		     /* half an input is in `shared` */
 	struct encode_counts counts; /* of the present input */
-	uint64_t input_size;	     /* of the present input, SOURCE_SIZE_UNKNOWN if so */
-	struct encode_counts total;  /* of those that are done */
+	const char *input_path;	     /* of the present input, as are these */
+	int64_t input_start_ns;
+	uint64_t input_size;	    /* or SOURCE_SIZE_UNKNOWN */
+	struct encode_counts total; /* of those that are done */
 	uint64_t done, failed;
 	int64_t start_ns;
 	int64_t end_ns; /* set by compress_close(), as are these */

@@ -1,5 +1,5 @@
 /*
- * Streaming zstd in pieces of SPACE_PIECE, in and out.
+ * Streaming zstd; what goes out are pieces of SPACE_PIECE.
  *
  * Contexts and buffers are made once a run and used for every file: musl's malloc is slow (facts:
  * 0.04 to 0.22 of glibc's speed), and after the first file none is left on the path.

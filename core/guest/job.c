@@ -112,10 +112,10 @@ int job_wait(struct job *j, int err, uint64_t want)
 {
 	if (err != -ENOSPC && err != -EDQUOT)
 		return err;
-	do
-		err = room_step(&j->room, want);
-	while (err == -EAGAIN);
-	return err;
+	/* There is nothing to give back, but an elder shall know that somebody waits. */
+	while ((err = room_step(&j->room, want)) == -EAGAIN && j->lockfd >= 0)
+		(void)turn_step(&j->turn);
+	return err == -EAGAIN ? 0 : err;
 }
 
 static int job_open(struct job *j)
@@ -124,8 +124,10 @@ static int job_open(struct job *j)
 
 	if (err)
 		return err;
-	if (j->lockfd < 0)
+	if (j->lockfd < 0) {
 		j->lockfd = confine_open(j->rootfd, SPACE_LOCK, O_RDWR | O_CREAT, 0600);
+		turn_init(&j->turn, j->lockfd);
+	}
 	if (j->lockfd < 0)
 		return j->lockfd;
 	err = lock_byte_wait(j->lockfd, LOCK_HOUSE);
@@ -169,7 +171,7 @@ int job_begin(struct job *j, const char *dir, enum record_kind kind, int64_t max
 		err = job_open(j);
 	while (err && (err = job_wait(j, err, RECORD_MAX)) == 0);
 	room_taken(&j->room);
-	turn_init(&j->turn, j->lockfd);
+	turn_end(&j->turn);
 	return err ? begin_failed(dir, err, e) : 0;
 }
 
@@ -187,6 +189,23 @@ static int job_record(struct job *j)
 	return renameat(j->rootfd, page, j->rootfd, path) < 0 ? -errno : 0;
 }
 
+/* The host emptied the space, our page with it. */
+static int job_record_anew(struct job *j)
+{
+	char path[PAGE_PATH_MAX];
+	int fd, err = space_prepare(j->rootfd);
+
+	if (err)
+		return err;
+	page_path(j->record.id, path);
+	fd = confine_open(j->rootfd, path, O_RDWR | O_CREAT | O_EXCL, 0600);
+	if (fd < 0)
+		return fd;
+	cleanup_close(&j->pagefd);
+	j->pagefd = fd;
+	return job_record(j);
+}
+
 int job_end(struct job *j, enum record_status status)
 {
 	int err = 0;
@@ -198,6 +217,8 @@ int job_end(struct job *j, enum record_status status)
 		j->record.cpu_ns += clock_cpu_ns();
 		j->record.blocked_ns = j->room.blocked_ns;
 		err = job_record(j);
+		if (err == -ENOENT)
+			err = job_record_anew(j);
 	}
 	cleanup_close(&j->pagefd);
 	cleanup_close(&j->lockfd);

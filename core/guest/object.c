@@ -14,6 +14,9 @@
 #include "guest/stop.h"
 #include "space/layout.h"
 
+/* Records and markers, which are in a space besides parts. */
+#define ALONE_SLACK ((uint64_t)64 * 1024)
+
 static bool taken(int rootfd, const char *path)
 {
 	struct stat st;
@@ -33,35 +36,6 @@ static int show(struct object *o)
 	return err;
 }
 
-int object_begin(struct object *o, struct job *job, const char *path, bool replace, bool live)
-{
-	int err;
-
-	*o = (struct object){.job = job,
-			     .path = path,
-			     .replace = replace,
-			     .asidefd = -1,
-			     .publish = PUBLISH_INIT};
-	if (!object_path_valid(path))
-		return -EINVAL;
-	if (!replace && taken(job->rootfd, path))
-		return -EEXIST;
-	do
-		err = publish_begin(&o->publish, job->rootfd, job->record.id, job->parts++);
-	while (err && (err = job_wait(job, err, 0)) == 0);
-	while (live && !err && o->publish.markerfd < 0) {
-		err = show(o);
-		if (err)
-			err = job_wait(job, err, 1);
-	}
-	room_taken(&job->room);
-	if (!err && live)
-		err = beat_start(&o->beat, o->publish.markerfd);
-	if (err)
-		object_abort(o);
-	return err;
-}
-
 static int aside_open(void)
 {
 	const char *folders[] = {getenv("TMPDIR"), "/var/tmp", "/tmp"};
@@ -74,14 +48,19 @@ static int aside_open(void)
 	return fd < 0 ? -errno : fd;
 }
 
-/* Copies the part behind the unnamed file `fd`'s end. */
+static size_t piece_of(uint64_t left)
+{
+	return left < SPACE_PIECE ? (size_t)left : SPACE_PIECE;
+}
+
+/* Copies the part into the unnamed file `fd`: its `size` bytes, of which the file may have more. */
 static int aside_copy(const struct publish *p, int fd)
 {
 	cleanup_free char *piece = malloc(SPACE_PIECE);
 	uint64_t at = 0;
 
 	while (piece && at < p->size) {
-		ssize_t n = pread(p->fd, piece, SPACE_PIECE, (off_t)at);
+		ssize_t n = pread(p->fd, piece, piece_of(p->size - at), (off_t)at);
 		int err = n <= 0 ? (n < 0 ? -errno : -EIO) : io_write_all(fd, piece, (size_t)n);
 
 		if (err)
@@ -97,34 +76,103 @@ static bool can_give(const struct object *o)
 	return o->publish.part[0] && o->publish.size > 0 && !o->no_aside;
 }
 
+/* Copies what is in the part to where it keeps. 0, or -errno: there is no such place. */
+static int set_aside(struct object *o)
+{
+	cleanup_fd int fd = -1;
+	int err;
+
+	if (o->asidefd >= 0) /* it still lies there */
+		return 0;
+	fd = aside_open();
+	err = fd < 0 ? fd : aside_copy(&o->publish, fd);
+	if (err)
+		return err;
+	o->aside = o->publish.size;
+	o->asidefd = STEAL_FD(fd);
+	return 0;
+}
+
 /* Gives the part's room back. Where there is no place for its bytes it keeps them; no error. */
 static int give_back(struct object *o)
 {
-	cleanup_fd int fd = -1;
-
-	if (o->asidefd >= 0) /* they still lie there */
+	if (set_aside(o) == 0)
 		return publish_rewind(&o->publish);
-	fd = aside_open();
-	if (fd < 0 || aside_copy(&o->publish, fd)) {
-		o->no_aside = true;
-		log_debug("%s: no place in TMPDIR to keep %llu bytes while others finish", o->path,
-			  (unsigned long long)o->publish.size);
-		return 0;
-	}
-	o->aside = o->publish.size;
-	o->asidefd = STEAL_FD(fd);
-	return publish_rewind(&o->publish);
+	o->no_aside = true;
+	log_debug("%s: no place in TMPDIR to keep %llu bytes while others finish", o->path,
+		  (unsigned long long)o->publish.size);
+	return 0;
 }
 
-static void warn_larger(struct object *o, uint64_t want)
+static int begin_part(struct object *o)
 {
-	uint64_t size, free;
+	struct job *job = o->job;
+	int err;
 
-	if (o->warned || room_look(&o->job->room, &size, &free) || o->publish.size + want <= size)
+	do
+		err = publish_begin(&o->publish, job->rootfd, job->record.id, job->parts++);
+	while (err && (err = job_wait(job, err, 0)) == 0);
+	return err;
+}
+
+int object_begin(struct object *o, struct job *job, const char *path, bool replace, bool live)
+{
+	int err;
+
+	*o = (struct object){.job = job,
+			     .path = path,
+			     .replace = replace,
+			     .asidefd = -1,
+			     .publish = PUBLISH_INIT};
+	if (!object_path_valid(path))
+		return -EINVAL;
+	if (!replace && taken(job->rootfd, path))
+		return -EEXIST;
+	err = begin_part(o);
+	while (live && !err && o->publish.markerfd < 0) {
+		err = show(o);
+		if (err)
+			err = job_wait(job, err, 1);
+	}
+	room_taken(&job->room);
+	if (!err && live)
+		err = beat_start(&o->beat, o->publish.markerfd);
+	if (err)
+		object_abort(o);
+	return err;
+}
+
+/* The host emptied the space: the part has lost its name, but through us its bytes are there. */
+static int renew(struct object *o)
+{
+	int err = set_aside(o);
+
+	if (!err)
+		err = space_prepare(o->job->rootfd);
+	if (err)
+		return err;
+	publish_abort(&o->publish);
+	return begin_part(o);
+}
+
+/* Blocked though nobody else has anything in the space: no client can make room for it. */
+static bool alone(const struct object *o)
+{
+	struct room_view view;
+	struct stat st;
+
+	if (room_look(&o->job->room, &view) || fstat(o->publish.fd, &st) < 0)
+		return false;
+	return view.size - view.free <= (uint64_t)st.st_blocks * 512 + view.unit + ALONE_SLACK;
+}
+
+static void warn_alone(struct object *o)
+{
+	if (o->warned || !o->publish.part[0] || !alone(o))
 		return;
 	o->warned = true;
-	log_warn("%s: larger than its whole space, waiting (memnet share resize on the host, or "
-		 "--live)",
+	log_warn("%s: fills its whole space and has more to come, waiting (memnet share resize on "
+		 "the host, or --live)",
 		 o->path);
 }
 
@@ -133,8 +181,7 @@ static int blocked(struct object *o, int err, uint64_t want)
 {
 	if (err != -ENOSPC && err != -EDQUOT)
 		return err;
-	if (o->publish.part[0])
-		warn_larger(o, want);
+	warn_alone(o);
 	while ((err = room_step(&o->job->room, want)) == -EAGAIN) {
 		if (turn_step(&o->job->turn) && can_give(o))
 			return -ECANCELED;
@@ -163,11 +210,11 @@ static int put(struct object *o, const char **data, size_t *size)
 /* Whether what was given back may be taken again out of turn: without it mattering to an elder. */
 static bool plenty(const struct object *o)
 {
-	uint64_t size, free;
+	struct room_view view;
 
-	if (room_look(&o->job->room, &size, &free) || free / 2 < o->aside)
+	if (room_look(&o->job->room, &view) || view.free / 2 < o->aside)
 		return false;
-	return free > size / 2 || !turn_hungry(&o->job->turn);
+	return view.free > view.size / 2 || !turn_hungry(&o->job->turn);
 }
 
 static int wait_turn(struct object *o)
@@ -186,7 +233,8 @@ static int take_back(struct object *o)
 	int err = piece ? wait_turn(o) : -ENOMEM;
 
 	while (!err && o->publish.size < o->aside) {
-		ssize_t n = pread(o->asidefd, piece, SPACE_PIECE, (off_t)o->publish.size);
+		ssize_t n = pread(o->asidefd, piece, piece_of(o->aside - o->publish.size),
+				  (off_t)o->publish.size);
 		const char *data = piece;
 		size_t size = n > 0 ? (size_t)n : 0;
 
@@ -219,6 +267,9 @@ int object_write(struct object *o, const void *data, size_t size)
 
 int object_idle(struct object *o)
 {
+	/* An elder that has nothing to write keeps others from their turn. */
+	if (o->asidefd < 0)
+		turn_end(&o->job->turn);
 	return o->asidefd < 0 && can_give(o) && turn_hungry(&o->job->turn) ? give_back(o) : 0;
 }
 
@@ -237,16 +288,26 @@ struct sink object_sink(struct object *o)
 	return (struct sink){.write = object_sink_write, .idle = object_sink_idle, .cookie = o};
 }
 
+/* One try: what lies aside comes back, and then the name. */
+static int commit(struct object *o)
+{
+	int err = object_write(o, NULL, 0);
+
+	return err ? err : publish_commit(&o->publish, o->path, o->replace);
+}
+
 int object_commit(struct object *o)
 {
-	int err = object_write(o, NULL, 0); /* what lies aside comes back */
+	int err, renewals = 3;
 
-	if (err)
-		return err;
 	beat_stop(&o->beat);
-	do
-		err = publish_commit(&o->publish, o->path, o->replace);
-	while (err && (err = job_wait(o->job, err, 0)) == 0);
+	do {
+		err = commit(o);
+		if (err == -ENOENT && o->publish.part[0] && renewals-- > 0)
+			err = renew(o) ? -ENOENT : -EAGAIN;
+		if (err && err != -EAGAIN)
+			err = job_wait(o->job, err, 0) ?: -EAGAIN;
+	} while (err == -EAGAIN);
 	room_taken(&o->job->room);
 	if (!err)
 		turn_end(&o->job->turn);

@@ -15,14 +15,15 @@ void room_init(struct room *r, int rootfd, int64_t max_wait_ns)
 	*r = (struct room){.rootfd = rootfd, .max_wait_ns = max_wait_ns};
 }
 
-int room_look(const struct room *r, uint64_t *size, uint64_t *free)
+int room_look(const struct room *r, struct room_view *view)
 {
 	struct statvfs st;
 
 	if (fstatvfs(r->rootfd, &st) < 0)
 		return -errno;
-	*size = (uint64_t)st.f_blocks * st.f_frsize;
-	*free = (uint64_t)st.f_bavail * st.f_frsize;
+	view->unit = st.f_frsize;
+	view->size = (uint64_t)st.f_blocks * view->unit;
+	view->free = (uint64_t)st.f_bavail * view->unit;
 	return 0;
 }
 
@@ -43,13 +44,15 @@ static void room_hold(struct room *r, bool held)
 
 int room_step(struct room *r, uint64_t want)
 {
-	uint64_t size = 0, free = 0, enough = want < ROOM_PIECE ? want : ROOM_PIECE;
+	uint64_t enough = want < ROOM_PIECE ? want : ROOM_PIECE;
+	struct room_view view = {0};
 	int64_t now = clock_ns();
 	int err;
 
 	if (!r->since_ns) {
 		r->since_ns = now;
 		r->delay_ns = ROOM_DELAY_MIN_NS;
+		r->looks = 0;
 	}
 	if (stop_check())
 		return -EINTR;
@@ -58,10 +61,10 @@ int room_step(struct room *r, uint64_t want)
 	if (now - r->since_ns >= ROOM_HOLD_NS)
 		room_hold(r, true);
 	room_sleep(r);
-	err = room_look(r, &size, &free);
+	err = room_look(r, &view);
 	if (err)
 		return err;
-	return free >= enough ? 0 : -EAGAIN;
+	return view.free >= enough || ++r->looks % ROOM_LOOKS == 0 ? 0 : -EAGAIN;
 }
 
 void room_taken(struct room *r)

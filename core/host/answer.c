@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -349,6 +350,23 @@ static enum step send_small(struct conn *c, struct text *head)
 	return conn_put(c, head->buf, head->size + size, false) ? STEP_CLOSE : STEP_GO_ON;
 }
 
+/* The same without the copy, for an object that is mapped. What is not taken goes by sendfile(2).
+ */
+static enum step send_mapped(struct conn *c, const struct text *head)
+{
+	const struct iovec pieces[] = {
+		{head->buf, head->size},
+		{(char *)c->object->map + c->at, (size_t)(c->end - c->at)},
+	};
+	const ssize_t n = conn_put_pieces(c, pieces);
+
+	if (n < 0)
+		return STEP_RESET;
+	if ((size_t)n > head->size)
+		c->at += n - (ssize_t)head->size;
+	return STEP_GO_ON;
+}
+
 static enum step send_object(struct conn *c, int status, bool encoded)
 {
 	const bool head_only = c->worker->request.method == HTTP_HEAD;
@@ -367,6 +385,8 @@ static enum step send_object(struct conn *c, int status, bool encoded)
 		conn_leave_object(c);
 	else if (c->parts)
 		c->at = c->end;
+	else if (c->object->map && !c->open_ended && !c->out)
+		return send_mapped(c, &t);
 	else if (!c->open_ended && c->end - c->at <= SMALL_OBJECT_MAX)
 		return send_small(c, &t);
 	return conn_put(c, t.buf, t.size, !head_only) ? STEP_CLOSE : STEP_GO_ON;

@@ -28,6 +28,7 @@
 #include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <linux/sockios.h>
 #include <unistd.h>
 
@@ -141,6 +142,32 @@ void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *peer, 
 	loop_add(&w->loop, &c->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
 }
 
+/* How much of what was sent the client's TCP has not acknowledged; a FIN counts as one. */
+static int64_t unacknowledged(const struct conn *c)
+{
+	int queued = 0;
+
+	if (ioctl(c->watch.fd, SIOCOUTQ, &queued) < 0)
+		return INT64_MAX;
+	return queued;
+}
+
+/*
+ * What is acknowledged of the object is at least what was sent of it, less all that is not
+ * acknowledged: heads and chunk frames among that only make us give back later. True once it is
+ * all that was sent.
+ */
+static bool note_acked(struct conn *c, bool now)
+{
+	struct object *o = c->object;
+	const int64_t queued = unacknowledged(c);
+	const bool all = queued <= (c->fin ? 1 : 0) && !c->out;
+
+	o->given = release_acked(&c->worker->server->release, &c->reader, o->fd,
+				 all ? c->at : c->at - queued, now);
+	return all;
+}
+
 static void leave_readers(struct conn *c)
 {
 	struct worker *w = c->worker;
@@ -157,6 +184,8 @@ static void leave_readers(struct conn *c)
 
 	if (!delivered)
 		futimens(o->fd, read_now);
+	else
+		note_acked(c, false);
 	if (release_leave(&w->server->release, &c->reader, &name)) {
 		log_debug("released /%s/%s", o->site->name, o->path);
 		object_forget(o);
@@ -272,6 +301,26 @@ int conn_put(struct conn *c, const char *data, size_t size, bool more)
 		return 0;
 	c->writable = false;
 	return save_output(c, data + n, size - (size_t)n);
+}
+
+ssize_t conn_put_pieces(struct conn *c, const struct iovec pieces[2])
+{
+	/* sendmsg(2) does not write to it. */
+	const struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)pieces,
+				       .msg_iovlen = 2};
+	ssize_t n = sendmsg(c->watch.fd, &message, MSG_NOSIGNAL);
+
+	if (n < 0 && errno != EAGAIN && errno != EINTR)
+		return -errno;
+	if (n < 0)
+		n = 0;
+	count_sent(c, n);
+	if ((size_t)n < pieces[0].iov_len + pieces[1].iov_len)
+		c->writable = false;
+	if ((size_t)n < pieces[0].iov_len &&
+	    save_output(c, (const char *)pieces[0].iov_base + n, pieces[0].iov_len - (size_t)n))
+		return -ENOMEM;
+	return n;
 }
 
 static enum step send_saved(struct conn *c)
@@ -459,7 +508,7 @@ static enum step send_body(struct conn *c, int64_t most, int64_t *share)
 	return STEP_GO_ON;
 }
 
-static enum step check_ack(struct conn *c, bool now);
+static enum step check_ack(struct conn *c);
 
 void conn_expect_acks(struct conn *c)
 {
@@ -481,7 +530,7 @@ static enum step finish(struct conn *c)
 	if (c->object && c->reader.holding) {
 		c->state = CONN_ACK;
 		conn_expect_acks(c);
-		return check_ack(c, true);
+		return check_ack(c);
 	}
 	conn_leave_object(c);
 	end_response(c, true);
@@ -544,32 +593,9 @@ static enum step send_response(struct conn *c, int64_t *share)
 
 /* ---- ACK ---- */
 
-/* How much of what was sent the client's TCP has not acknowledged; a FIN counts as one. */
-static int64_t unacknowledged(const struct conn *c)
+static enum step check_ack(struct conn *c)
 {
-	int queued = 0;
-
-	if (ioctl(c->watch.fd, SIOCOUTQ, &queued) < 0)
-		return INT64_MAX;
-	return queued;
-}
-
-/*
- * What is acknowledged of the object is at least what was sent of it, less all that is not
- * acknowledged: heads and chunk frames among that only make us give back later.
- */
-static enum step check_ack(struct conn *c, bool now)
-{
-	struct worker *w = c->worker;
-	struct object *o = c->object;
-	int64_t queued = unacknowledged(c), acked;
-	const bool all = queued <= (c->fin ? 1 : 0) && !c->out;
-
-	if (queued == INT64_MAX)
-		return STEP_CLOSE;
-	acked = all ? c->at : c->at - queued;
-	o->given = release_acked(&w->server->release, &c->reader, o->fd, acked, now);
-	if (c->state != CONN_ACK || !all)
+	if (!note_acked(c, true) || c->state != CONN_ACK)
 		return STEP_WAIT;
 	conn_leave_object(c);
 	c->state = CONN_SEND; /* finish() goes on from there */
@@ -590,7 +616,7 @@ static void conn_check_acks(struct timer *t)
 
 		list_remove(l);
 		list_append(&w->acking, l);
-		switch (check_ack(c, true)) {
+		switch (check_ack(c)) {
 		case STEP_CLOSE: conn_close(c); break;
 		case STEP_GO_ON: conn_run(c); break;
 		default: break;
@@ -627,7 +653,7 @@ static void conn_run(struct conn *c)
 		switch (c->state) {
 		case CONN_HEAD: step = read_request(c); break;
 		case CONN_SEND: step = send_response(c, &share); break;
-		case CONN_ACK: step = check_ack(c, true); break;
+		case CONN_ACK: step = check_ack(c); break;
 		default: step = discard_input(c); break;
 		}
 	} while (step == STEP_GO_ON);

@@ -56,6 +56,13 @@ struct conn {
 /* Sends, and saves the rest. `more`: a body follows at once. 0, or -errno when all is lost. */
 int conn_put(struct conn *c, const char *data, size_t size, bool more);
 
+/*
+ * Sends two pieces at once, a head and a body. The bytes sent, or -errno when all is lost: -EFAULT
+ * where the body's memory is no longer there. What is left of the head is saved.
+ */
+struct iovec;
+ssize_t conn_put_pieces(struct conn *c, const struct iovec pieces[2]);
+
 /* Ends this response's hold on its object, and releases that if it is time. */
 void conn_leave_object(struct conn *c);
 

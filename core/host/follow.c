@@ -18,12 +18,6 @@ static int watch_fd(struct follow *f, int fd, uint32_t mask)
 	return inotify_add_watch(f->watch.fd, path, mask);
 }
 
-static void look(struct follow *f, struct object *o)
-{
-	if (object_look(o, f->loop->now_ns))
-		f->changed(o);
-}
-
 /*
  * Every look may end an object and take it out of the list, and what is told of it may put back or
  * open others: so each is taken out first, and appended again if it goes on living.
@@ -40,7 +34,7 @@ static void look_all(struct follow *f, const struct site *site)
 		list_remove(l);
 		list_append(&f->store->living, l);
 		if (!site || o->site == site)
-			look(f, o);
+			object_look(o, f->loop->now_ns);
 	}
 }
 
@@ -82,7 +76,7 @@ static void take_event(struct follow *f, const struct inotify_event *ev)
 	if (site)
 		look_all(f, site);
 	else if (o)
-		look(f, o);
+		object_look(o, f->loop->now_ns);
 }
 
 static void events_ready(struct watch *w, uint32_t events)
@@ -111,10 +105,9 @@ static void tick(struct timer *t)
 		loop_timer_set(f->loop, t, f->loop->now_ns + FOLLOW_TICK_NS);
 }
 
-int follow_init(struct follow *f, struct loop *loop, struct store *store, struct sites *sites,
-		void (*changed)(struct object *o))
+int follow_init(struct follow *f, struct loop *loop, struct store *store, struct sites *sites)
 {
-	*f = (struct follow){.loop = loop, .store = store, .sites = sites, .changed = changed};
+	*f = (struct follow){.loop = loop, .store = store, .sites = sites};
 	f->tick.fire = tick;
 	f->watch.ready = events_ready;
 	f->watch.fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);

@@ -19,12 +19,10 @@ struct follow {
 	struct loop *loop;
 	struct store *store;
 	struct sites *sites;
-	void (*changed)(struct object *o);
 };
 
-/* `changed` is called for each live object that grew, ended or broke. 0 or -errno. */
-int follow_init(struct follow *f, struct loop *loop, struct store *store, struct sites *sites,
-		void (*changed)(struct object *o));
+/* Looks at the store's live objects when they change, from then on. 0 or -errno. */
+int follow_init(struct follow *f, struct loop *loop, struct store *store, struct sites *sites);
 void follow_fini(struct follow *f);
 
 /* For store->follow and store->unfollow. */

@@ -66,13 +66,13 @@ static bool take_range(struct cursor *c, int64_t size, bool growing, struct byte
 int http_range_parse(struct http_text field, int64_t size, bool growing,
 		     struct byte_range ranges[RANGES_MAX])
 {
-	struct cursor c = {field.at, field.at + field.size};
+	struct cursor c;
 	int64_t sum = 0;
 	int n = 0;
 
 	if (field.size < 6 || strncasecmp(field.at, "bytes", 5) != 0)
 		return 0;
-	c.at += 5;
+	c = (struct cursor){field.at + 5, field.at + field.size};
 	skip_blanks(&c);
 	if (!take_char(&c, '='))
 		return 0;
@@ -139,7 +139,8 @@ void http_date_format(int64_t seconds, char buf[HTTP_DATE_MAX])
 
 	date_of(day_number, &year, &month, &day);
 	memcpy(p, days + 3 * ((day_number + 4) % 7), 3);
-	memcpy(p + 3, ", ", 2);
+	p[3] = ',';
+	p[4] = ' ';
 	p = put_two(p + 5, day);
 	*p++ = ' ';
 	memcpy(p, months + 3 * (month - 1), 3);
@@ -228,11 +229,12 @@ static int64_t parse_asctime(struct cursor *c)
 
 int64_t http_date_parse(struct http_text text)
 {
-	struct cursor c = {text.at, text.at + text.size};
-	const char *comma = text.at ? memchr(text.at, ',', text.size) : NULL;
+	const char *comma;
+	struct cursor c;
 
 	if (text.size < 4)
 		return -1;
-	c.at = comma ? comma + 1 : text.at + 3;
+	comma = memchr(text.at, ',', text.size);
+	c = (struct cursor){comma ? comma + 1 : text.at + 3, text.at + text.size};
 	return comma ? parse_day_first(&c) : parse_asctime(&c);
 }

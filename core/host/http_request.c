@@ -69,10 +69,11 @@ static struct http_text trimmed(const char *at, const char *end)
 /* The list's next element in *item; false at its end. */
 static bool list_next(struct http_text *list, struct http_text *item)
 {
-	const char *end = list->at + list->size, *comma;
+	const char *end, *comma;
 
-	if (!list->at || list->size == 0)
+	if (list->size == 0)
 		return false;
+	end = list->at + list->size;
 	comma = memchr(list->at, ',', list->size);
 	*item = trimmed(list->at, comma ? comma : end);
 	list->at = comma ? comma + 1 : end;

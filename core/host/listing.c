@@ -162,15 +162,16 @@ static int print(const char *url, bool json, const struct list_of *list, struct 
 /* The folder, opened beneath the root, or the root itself. */
 static int open_folder(int rootfd, const char *path, DIR **out)
 {
-	cleanup_free char *folder = strdup(*path ? path : ".");
+	char folder[OBJECT_PATH_MAX + 2];
 	cleanup_fd int fd = -1;
-	size_t len = folder ? strlen(folder) : 0;
+	size_t len = strlen(path);
 
-	if (!folder)
-		return -ENOMEM;
+	if (len >= sizeof(folder))
+		return -ENOENT;
+	strcpy(folder, len ? path : ".");
 	if (len > 1 && folder[len - 1] == '/')
 		folder[len - 1] = '\0';
-	if (*path && !object_path_valid(folder))
+	if (len && !object_path_valid(folder))
 		return -ENOENT;
 	fd = confine_open(rootfd, folder, O_RDONLY | O_DIRECTORY, 0);
 	if (fd < 0)

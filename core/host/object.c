@@ -1,9 +1,11 @@
 #include "host/object.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -54,6 +56,8 @@ static void destroy(struct object *o)
 	if (o->live)
 		o->store->unfollow(o);
 	list_remove(&o->living);
+	if (o->map)
+		munmap(o->map, (size_t)o->st.st_size);
 	close(o->fd);
 	free(o);
 }
@@ -184,6 +188,7 @@ static int open_object(struct store *store, struct site *site, const char *path,
 		return -ENOMEM;
 	o->store = store;
 	o->site = site;
+	o->generation = site->generation;
 	o->st = st;
 	o->live = live > 0;
 	o->writable = writable;
@@ -202,17 +207,27 @@ static int open_object(struct store *store, struct site *site, const char *path,
 	return 0;
 }
 
+static void map_object(struct object *o)
+{
+	void *map =
+		mmap(NULL, (size_t)o->st.st_size, PROT_READ, MAP_SHARED | MAP_POPULATE, o->fd, 0);
+
+	o->map = map == MAP_FAILED ? NULL : map;
+}
+
 int store_get(struct store *store, struct site *site, const char *path, int64_t now_ns,
 	      struct object **out)
 {
 	const unsigned hash = hash_of(site, path);
-	struct object *known = find(store, site, path, hash), *o;
+	struct object *known = find(store, site, path, hash), *o = NULL;
 	int err;
 
 	if (!object_path_valid(path))
 		return -ENOENT;
 	if (known && !known->live && site_root(site, now_ns) >= 0 &&
-	    site->dev == known->st.st_dev && unchanged(known)) {
+	    site->generation == known->generation && unchanged(known)) {
+		if (!known->map && known->st.st_size > 0 && known->st.st_size <= OBJECT_MAP_MAX)
+			map_object(known);
 		*out = hold(known);
 		return 0;
 	}
@@ -222,6 +237,7 @@ int store_get(struct store *store, struct site *site, const char *path, int64_t 
 			object_forget(known);
 		return err;
 	}
+	assert(o);
 	/* A live object's readers share it, so that one look serves them all. */
 	if (known && known->live && o->live && !known->broken && known->st.st_ino == o->st.st_ino &&
 	    known->st.st_dev == o->st.st_dev) {
@@ -254,7 +270,7 @@ static void stop_living(struct object *o)
 	o->store->unfollow(o);
 }
 
-bool object_look(struct object *o, int64_t now_ns)
+void object_look(struct object *o, int64_t now_ns)
 {
 	const int64_t size = o->st.st_size;
 	int rootfd = site_root(o->site, now_ns);
@@ -262,7 +278,7 @@ bool object_look(struct object *o, int64_t now_ns)
 	int live = rootfd < 0 ? rootfd : live_look(rootfd, o->path, &beat);
 
 	if (!o->live)
-		return true;
+		return;
 	if (beat != o->beat) {
 		o->beat = beat;
 		o->beat_ns = now_ns;
@@ -272,7 +288,8 @@ bool object_look(struct object *o, int64_t now_ns)
 		o->broken = true;
 	if (o->broken || live == 0)
 		stop_living(o);
-	return !o->live || o->st.st_size != size;
+	if (!o->live || o->st.st_size != size)
+		o->store->changed(o);
 }
 
 int64_t store_expire(struct store *store, int64_t now_ns)

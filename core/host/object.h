@@ -13,6 +13,10 @@
  * Cached objects are let go after OBJECT_IDLE_NS without a request: an open file keeps its memory
  * when the guest removes it, and its space from being unmounted.
  *
+ * A small cached object that is asked for again is mapped, to be sent from there. Only the kernel
+ * may read the mapping, in send(2): where a guest has truncated the file, that is EFAULT, but a
+ * SIGBUS for us.
+ *
  * A live object (space/live.h) is one whose marker was there after it was opened. It is shared by
  * all its readers and looked at when inotify says that it has changed (host/follow.h); one that
  * ends is looked at once more after its marker is gone, and then is as any other.
@@ -29,6 +33,7 @@
 #define OBJECT_SETTLED_NS 20000000LL
 #define OBJECT_IDLE_NS	  1000000000LL
 #define OBJECT_CACHE_MAX  1024
+#define OBJECT_MAP_MAX	  (64 * 1024)
 
 struct object {
 	struct object *next; /* of its hash chain */
@@ -36,8 +41,9 @@ struct object {
 	struct store *store;
 	struct site *site;
 	unsigned hash, refs;
-	bool hashed;  /* the name still means this, as far as we know */
-	bool settled; /* may be cached */
+	unsigned generation; /* the site's, when it was opened */
+	bool hashed;	     /* the name still means this, as far as we know */
+	bool settled;	     /* may be cached */
 	bool live;
 	bool broken;   /* live, and its writer has died or given up */
 	bool writable; /* fd is */
@@ -51,6 +57,7 @@ struct object {
 	struct list waiting; /* live: who waits for more (struct conn's `waiting`) */
 	struct list living;  /* live: among the store's live ones */
 	const char *type;    /* its media type */
+	void *map;	     /* all of it, of a small cached one that is asked for again; or NULL */
 	char path[];
 };
 
@@ -65,6 +72,9 @@ struct store {
 	/* Called for an object that has just become live, and one that no longer is. */
 	void (*follow)(struct object *o);
 	void (*unfollow)(struct object *o);
+	/* For a live object that was seen to have grown, ended or broken, whoever looked: its
+	 * readers may be waiting. It must put back no object. */
+	void (*changed)(struct object *o);
 };
 
 /* 0 or -ENOMEM. */
@@ -73,7 +83,7 @@ void store_fini(struct store *store);
 
 /*
  * The object at `path` in the site, as it is at this moment, in *out; the caller puts it back. 0,
- * or -errno: -ENOENT, -ENOTDIR, -EXDEV, -ELOOP: nothing there for a client; -EISDIR; -EINVAL: no
+ * or -errno: -ENOENT, -ENOTDIR, -EXDEV, -ELOOP: nothing there for a client; -EINVAL: no
  * regular file; -EMFILE and -ENOMEM are ours.
  */
 int store_get(struct store *store, struct site *site, const char *path, int64_t now_ns,
@@ -82,9 +92,9 @@ void object_put(struct object *o, int64_t now_ns);
 
 /*
  * Looks at a live object again: its size, whether it has ended (o->live goes), whether it has
- * broken. True if anything changed for its readers.
+ * broken. Tells store->changed if so.
  */
-bool object_look(struct object *o, int64_t now_ns);
+void object_look(struct object *o, int64_t now_ns);
 
 /* Closes what has been idle for OBJECT_IDLE_NS; when to call next, 0 for never. */
 int64_t store_expire(struct store *store, int64_t now_ns);

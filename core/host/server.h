@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include <semaphore.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -43,7 +44,9 @@ struct server_options {
 	struct endpoint metrics; /* addr NULL: none */
 	const char *access_log;	 /* a file; NULL: none */
 	bool log_json;
-	int64_t drain_ns; /* how long requests under way may still take after SIGTERM */
+	const char *user;	 /* to become when all is open; NULL: stays who it is */
+	const char *runtime_dir; /* where spaces appear */
+	int64_t drain_ns;	 /* how long requests under way may still take after SIGTERM */
 };
 
 struct server {
@@ -51,6 +54,7 @@ struct server {
 	struct release release;
 	struct worker *workers;
 	unsigned started;		/* threads, besides the caller's */
+	sem_t running;			/* posted by each of them */
 	int listenfd, metricsfd, logfd; /* -1: none */
 };
 

@@ -12,7 +12,7 @@
 #include "base/cleanup.h"
 #include "space/name.h"
 
-static int add(struct sites *sites, const char *name, const char *dir)
+static int add(struct sites *sites, const char *name, const char *dir, bool space)
 {
 	struct site *grown = realloc(sites->site, (sites->count + 1) * sizeof(*grown));
 	struct site *site;
@@ -24,6 +24,7 @@ static int add(struct sites *sites, const char *name, const char *dir)
 	*site = (struct site){.name = strdup(name),
 			      .name_size = strlen(name),
 			      .dir = strdup(dir),
+			      .space = space,
 			      .rootfd = -1,
 			      .live_wd = -1};
 	if (!site->name || !site->dir) {
@@ -53,7 +54,7 @@ static int add_folder(struct sites *sites, const char *argument, struct mn_error
 		return mn_fail_errno(e, ENOTDIR, "%s", argument);
 	if (!*name)
 		return mn_fail(e, MN_USAGE, EINVAL, "%s: the root folder is not served", argument);
-	return add(sites, name, dir);
+	return add(sites, name, dir, false);
 }
 
 static int add_space(struct sites *sites, const char *argument, const char *runtime_dir,
@@ -67,7 +68,7 @@ static int add_space(struct sites *sites, const char *argument, const char *runt
 		return err;
 	if (asprintf(&dir, "%s/%s", runtime_dir, argument) < 0)
 		return -ENOMEM;
-	return add(sites, argument, dir);
+	return add(sites, argument, dir, true);
 }
 
 int sites_add(struct sites *sites, const char *argument, const char *runtime_dir,
@@ -97,7 +98,7 @@ int sites_copy(struct sites *to, const struct sites *from)
 {
 	*to = (struct sites){0};
 	for (size_t i = 0; i < from->count; i++) {
-		int err = add(to, from->site[i].name, from->site[i].dir);
+		int err = add(to, from->site[i].name, from->site[i].dir, from->site[i].space);
 
 		if (err)
 			return err;
@@ -141,6 +142,8 @@ static int site_open(struct site *site)
 
 	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
+	if (site->dev != st.st_dev || site->ino != st.st_ino)
+		site->generation++;
 	site->dev = st.st_dev;
 	site->ino = st.st_ino;
 	site->rootfd = STEAL_FD(fd);

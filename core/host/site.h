@@ -17,8 +17,10 @@ struct site {
 	char *name; /* "web1/out": the URL's first components */
 	size_t name_size;
 	char *dir;
-	int rootfd; /* -1: not open */
-	dev_t dev;  /* of rootfd */
+	bool space;
+	int rootfd;	     /* -1: not open */
+	unsigned generation; /* another one for each file system that has been there */
+	dev_t dev;	     /* of rootfd */
 	ino_t ino;
 	int64_t checked_ns, used_ns; /* that `dir` still is rootfd; that anyone asked */
 	int live_wd;		     /* inotify's, for .memnet/live; -1: none (host/follow.h) */

@@ -163,6 +163,10 @@ static int explain_refusal(struct qmp *q, int err, struct mn_error *e)
 			e, MN_FAILED, ENODEV,
 			"the VM was not started with a pool (start it with what memnet share "
 			"qemu-args prints)");
+	if (strstr(words, "does not support hotplugging"))
+		return mn_fail(e, MN_FAILED, ENODEV,
+			       "%s (give the VM ACPI; in libvirt: <features><acpi/></features>)",
+			       words);
 	if (strstr(words, "not a valid device model"))
 		return mn_fail(e, MN_FAILED, ENODEV,
 			       "this QEMU has no virtio-9p (install one that was built with "
@@ -287,6 +291,12 @@ int device_look(struct qmp *q, struct device_state *state, struct mn_error *e)
 	return look_migration(q, state, e);
 }
 
+/* Between two looks: a monitor behind a command costs a process and libvirt's time for each. */
+static void pause_between_looks(const struct qmp *q, int milliseconds)
+{
+	poll(NULL, 0, qmp_has_events(q) ? milliseconds : 100);
+}
+
 /*
  * Waiting asks QEMU again and again until a deadline, and the last answer must have the time to
  * arrive: a guest that is late is not a QEMU that is silent.
@@ -327,7 +337,7 @@ static int fail_not_ready(struct qmp *q, enum device_driver driver, struct mn_er
 	default:
 		return mn_fail(e, MN_TIMEOUT, ETIMEDOUT,
 			       "the device is plugged, but no guest has seen it (is an operating "
-			       "system up, with PCI hotplug and virtio_pci?)");
+			       "system up, with ACPI, PCI hotplug and virtio_pci?)");
 	}
 }
 
@@ -344,7 +354,7 @@ static int wait_ready(struct qmp *q, int64_t until, struct mn_error *e)
 			return 0;
 		if (clock_left_ms(until) == 0)
 			return fail_not_ready(q, driver, e);
-		poll(NULL, 0, 5);
+		pause_between_looks(q, 5);
 	}
 }
 
@@ -362,7 +372,7 @@ static int wait_a_little(struct qmp *q, int64_t deadline_ns, struct mn_error *e)
 	int err;
 
 	if (!qmp_has_events(q)) {
-		poll(NULL, 0, 50);
+		pause_between_looks(q, 0);
 		return 0;
 	}
 	err = qmp_event(q, until < deadline_ns ? until : deadline_ns, &event, e);
@@ -394,7 +404,7 @@ static int wait_unmounted(struct qmp *q, int64_t until, struct mn_error *e)
 			return mn_fail(
 				e, MN_BUSY, EBUSY,
 				"the guest has it mounted (in the guest: memnet share umount)");
-		poll(NULL, 0, 20);
+		pause_between_looks(q, 20);
 	}
 }
 

@@ -127,7 +127,7 @@ static int next_message(struct qmp *q, int64_t deadline_ns, cJSON **message)
 		*message = json_parse(line, (size_t)n);
 		if (cJSON_IsObject(*message))
 			return 0;
-		cJSON_Delete(*message);
+		cJSON_Delete(STEAL_PTR(*message)); /* the caller deletes what it finds there */
 	}
 }
 
@@ -162,7 +162,7 @@ static bool is_answer(const struct qmp *q, const cJSON *message, const char *id)
 
 	if (!cJSON_HasObjectItem(message, "return") && !cJSON_HasObjectItem(message, "error"))
 		return false;
-	/* A process per call has but one answer to give, and libvirt puts an id of its own. */
+	/* A process per call has but one answer to give. */
 	return !q->transport.ops->stream || (have && strcmp(have, id) == 0);
 }
 
@@ -193,7 +193,9 @@ static int send_command(struct qmp *q, const char *command, cJSON *arguments, co
 	cJSON_AddStringToObject(message, "execute", command);
 	if (arguments)
 		cJSON_AddItemToObject(message, "arguments", arguments);
-	cJSON_AddStringToObject(message, "id", id);
+	/* libvirt puts an id of its own, and refuses a command that has one. */
+	if (q->transport.ops->stream)
+		cJSON_AddStringToObject(message, "id", id);
 	text = cJSON_PrintUnformatted(message);
 	if (!text)
 		return -ENOMEM;

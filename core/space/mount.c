@@ -181,10 +181,18 @@ static int mount_within(const char *tag, const char *dir, const char *cache, int
 	}
 }
 
+/* With its parents, as mkdir -p makes them. */
 static int make_folder(const char *dir, struct mn_error *e)
 {
+	cleanup_free char *path = strdup(dir);
 	struct stat st;
 
+	for (char *slash = path ? strchr(path + 1, '/') : NULL; slash;
+	     slash = strchr(slash + 1, '/')) {
+		*slash = '\0';
+		(void)mkdir(path, 0755); /* the last one tells */
+		*slash = '/';
+	}
 	if (mkdir(dir, 0755) < 0 && errno != EEXIST)
 		return mn_fail_errno(e, errno, "cannot make %s", dir);
 	if (stat(dir, &st) < 0 || !S_ISDIR(st.st_mode))

@@ -3,12 +3,14 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
+#include <sys/xattr.h>
 
 #include "base/cleanup.h"
 #include "base/confine.h"
@@ -55,9 +57,13 @@ static int make_folder(const char *runtime_dir, const char *name, mode_t mode, s
 
 int pool_runtime_make(const char *runtime_dir, struct mn_error *e)
 {
-	/* QEMU's user passes through, and may not look around. */
-	int err = make_folder(runtime_dir, "", 0711, e);
+	int err;
 
+	if (strlen(runtime_dir) + 2 * sizeof(((struct space_name *)NULL)->vm) >= SPACE_PATH_MAX)
+		return mn_fail(e, MN_USAGE, ENAMETOOLONG,
+			       "the run-time folder %.64s… has too long a name", runtime_dir);
+	/* QEMU's user passes through, and may not look around. */
+	err = make_folder(runtime_dir, "", 0711, e);
 	if (!err)
 		err = make_folder(runtime_dir, "/.qmp", 0711, e);
 	if (!err)
@@ -156,6 +162,30 @@ static bool take_space(struct mount_line *m, const char *root, struct space_info
 	return true;
 }
 
+/*
+ * The kernel keeps no high-water mark of a tmpfs, but an attribute of its root, which goes when it
+ * goes: whoever looks raises it. Only real root may; elsewhere the mark is what is used now. The
+ * guest could write it too, and harms itself at most.
+ */
+#define PEAK_ATTRIBUTE "trusted.memnet.peak"
+
+static uint64_t raise_peak(const char *path, uint64_t used)
+{
+	uint64_t peak = 0;
+	char text[24];
+	ssize_t n = lgetxattr(path, PEAK_ATTRIBUTE, text, sizeof(text) - 1);
+
+	if (n > 0) {
+		text[n] = '\0';
+		peak = strtoull(text, NULL, 10);
+	}
+	if (peak >= used)
+		return peak;
+	n = snprintf(text, sizeof(text), "%" PRIu64, used);
+	(void)lsetxattr(path, PEAK_ATTRIBUTE, text, (size_t)n, 0);
+	return used;
+}
+
 static int fill_figures(struct space_info *info)
 {
 	struct statvfs v;
@@ -164,6 +194,7 @@ static int fill_figures(struct space_info *info)
 		return -errno;
 	info->size_bytes = (uint64_t)v.f_blocks * v.f_frsize;
 	info->used_bytes = (uint64_t)(v.f_blocks - v.f_bfree) * v.f_frsize;
+	info->peak_bytes = raise_peak(info->path, info->used_bytes);
 	info->inodes = v.f_files;
 	info->inodes_used = v.f_files - v.f_ffree;
 	return 0;

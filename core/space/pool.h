@@ -21,12 +21,14 @@
 #include "base/error.h"
 #include "space/name.h"
 
-/* A space as the kernel has it now. */
+/* A space as the kernel has it now. Hundreds of them are held at once: no PATH_MAX for each. */
+#define SPACE_PATH_MAX 512
 struct space_info {
 	struct space_name name;
-	char path[PATH_MAX]; /* of its root on this host */
+	char path[SPACE_PATH_MAX]; /* of its root on this host */
 	dev_t device;
 	uint64_t size_bytes, used_bytes;
+	uint64_t peak_bytes;	      /* the most that was ever used when somebody looked */
 	uint64_t inodes, inodes_used; /* those of the reserved folders included */
 	bool read_only;		      /* a destroy was killed half-way; resize heals it */
 	bool noswap;

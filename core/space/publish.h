@@ -8,6 +8,8 @@
  * behind a marker (space/live.h), and publishing it is the removal of the marker.
  *
  * Nothing here waits: a full space is -ENOSPC, and the caller goes on at `size`, the exact byte.
+ * The file can be longer than that: QEMU answers ENOSPC to a write of which it had taken a part.
+ * The caller writes the same bytes there again.
  */
 #pragma once
 

@@ -31,12 +31,29 @@ static int make_folder(int poolfd, const char *name, struct mn_error *e)
 	return 0;
 }
 
+bool space_in_huge_pages(const char *huge)
+{
+	return huge && (strcmp(huge, "always") == 0 || strcmp(huge, "within_size") == 0);
+}
+
+static int check_huge(const char *huge, uint64_t size_bytes, struct mn_error *e)
+{
+	if (!space_in_huge_pages(huge) || size_bytes == 0 || size_bytes >= SPACE_HUGE_MIN)
+		return 0;
+	return mn_fail(e, MN_FAILED, EINVAL,
+		       "in huge pages it wants 16M or more (destroy it, and create it with --huge "
+		       "never)");
+}
+
 int space_create(int poolfd, const struct space_name *name, const struct tmpfs_options *o,
 		 struct mn_error *e)
 {
-	cleanup_fd int fd = tmpfs_make(o, e);
-	int err;
+	cleanup_fd int fd = -1;
+	int err = check_huge(o->huge, o->size_bytes, e);
 
+	if (err)
+		return err;
+	fd = tmpfs_make(o, e);
 	if (fd < 0)
 		return fd;
 	err = space_prepare(fd);
@@ -55,9 +72,15 @@ static int open_root(const struct space_info *info, struct mn_error *e)
 
 int space_resize(const struct space_info *info, const struct tmpfs_options *o, struct mn_error *e)
 {
-	cleanup_fd int fd = open_root(info, e);
+	struct tmpfs_options allowed = *o;
+	cleanup_fd int fd = -1;
+	int err = check_huge(info->huge, o->size_bytes, e);
 
-	return fd < 0 ? fd : tmpfs_reconfigure(fd, o, e);
+	if (err)
+		return err;
+	fd = open_root(info, e);
+	allowed.huge = NULL;
+	return fd < 0 ? fd : tmpfs_reconfigure(fd, &allowed, e);
 }
 
 int space_own(const struct space_info *info, uid_t uid, gid_t gid, struct mn_error *e)

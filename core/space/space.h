@@ -14,6 +14,15 @@
 #define SPACE_SIZE_MIN (64 * 1024)
 
 /*
+ * The smallest a space in huge pages can be. memnet stream gives a live object back a whole page at
+ * a time, so that a space of one or two huge pages would hold back what its writer waits for.
+ */
+#define SPACE_HUGE_MIN (16 * 1024 * 1024)
+
+/* Whether a tmpfs mounted with this huge= has huge pages. */
+bool space_in_huge_pages(const char *huge);
+
+/*
  * A guest's empty files cost the host about a kilobyte each that no size limits: so many inodes a
  * space gets where nobody asks for a number.
  */
@@ -27,7 +36,10 @@ uint64_t space_inodes_default(uint64_t size_bytes);
 int space_create(int poolfd, const struct space_name *name, const struct tmpfs_options *o,
 		 struct mn_error *e);
 
-/* Changes a space; what is 0 or NULL in *o stays. 0; -EBUSY with MN_REFUSED when it holds more. */
+/*
+ * Changes size, inodes and mpol of a space; what is 0 or NULL in *o stays. Pages stay as they are:
+ * who punches holes has to know their size. 0; -EBUSY with MN_REFUSED when it holds more.
+ */
 int space_resize(const struct space_info *info, const struct tmpfs_options *o, struct mn_error *e);
 
 /* Gives a space to another user: QEMU's. 0 or -errno. */

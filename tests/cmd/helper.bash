@@ -85,8 +85,8 @@ model()
 	vm_host "$MEMNET" share check -H | sed -n 's/^OK\tattributes\t.*: \(mapped-[a-z]*\)$/\1/p'
 }
 
-# A program that passes one call to a VM's monitor, as virsh qemu-monitor-command does; it fails at
-# the call whose number is in the file fail-at.
+# A program that passes one call to a VM's monitor, as virsh qemu-monitor-command does: it gives the
+# call an id, and refuses one that has one. It fails at the call whose number is in the file fail-at.
 monitor_command()
 {
 	cat >"$VM_DIR/monitor" <<END
@@ -94,8 +94,9 @@ monitor_command()
 n=\$((\$(cat "$VM_DIR/calls") + 1))
 echo \$n >"$VM_DIR/calls"
 [ \$n != "\$(cat "$VM_DIR/fail-at")" ] || { echo 'error: the line went dead' >&2; exit 1; }
-printf '%s\n' '{"execute":"qmp_capabilities"}' "\$2" |
-	socat -t 1 - UNIX-CONNECT:"$MEMNET_RUNTIME_DIR/.qmp/\$1.sock" | grep '"id": "memnet'
+call=\$(printf '%s' "\$2" | jq -c 'if .id then error("duplicate key id") else .id = "libvirt-7" end') || exit
+printf '%s\n' '{"execute":"qmp_capabilities"}' "\$call" |
+	socat -t 1 - UNIX-CONNECT:"$MEMNET_RUNTIME_DIR/.qmp/\$1.sock" | grep '"id": "libvirt-7"'
 END
 	chmod 755 "$VM_DIR/monitor"
 	echo 0 >"$VM_DIR/calls"

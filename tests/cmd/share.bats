@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC1091,SC2016 # sourced by a variable path; the guest or an inner shell expands
 # memnet share against a real QEMU that runs no guest: what the verbs say and leave, and every way
 # to be cut off in the middle. All of it in a mount namespace of its own.
 
@@ -33,6 +34,7 @@ setup()
 
 teardown()
 {
+	[ -z "${holder:-}" ] || kill "$holder" 2>/dev/null || true
 	for space in $(share list -H | cut -f 1); do
 		share destroy --force "$space"
 	done
@@ -79,10 +81,21 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 	grep -q "$MEMNET_RUNTIME_DIR/web1/out rw,nosuid,nodev,noexec.*nosymfollow" <(vm_host cat /proc/self/mountinfo)
 	[ "$(show web1/out .inodes)" = 100 ]
 	[ "$(show web1/out .huge)" = never ]
-	share resize web1/out --inodes 200 --huge advise
+	share resize web1/out --inodes 200
 	[ "$(show web1/out .inodes)" = 200 ]
-	[ "$(show web1/out .huge)" = advise ]
+	fails 1 'exists with huge=never' create web1/out --size 1M --huge advise
 	[ "$(show web1/out .size_bytes)" = 1048576 ]
+}
+
+@test "spaces of 16M and more are in huge pages, and stay above that" {
+	vm_host "$MEMNET" share check -H | grep -q $'OK\thuge pages' || skip "this kernel has none"
+	share create web1/out --size 16M
+	[ "$(show web1/out .huge)" = within_size ]
+	share create web1/two --size 8M
+	[ "$(show web1/two .huge)" = never ]
+	fails 1 'it wants 16M or more' resize web1/out 8M
+	fails 1 'it wants 16M or more' create web1/three --size 8M --huge always
+	[ "$(show web1/out .size_bytes)" = 16777216 ]
 }
 
 @test "noswap" {
@@ -161,9 +174,12 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 @test "a monitor that another client holds" {
 	socat UNIX-CONNECT:"$MEMNET_RUNTIME_DIR/.qmp/web1.sock" EXEC:'sleep 100' 3>&- &
 	holder=$!
-	until fails 6 'does not greet' create web1/out --size 1M --wait 200ms; do :; done
-	[ "$(share list --wait 100ms | wc -l)" = 0 ]
+	until [[ $(share check web1 --wait 200ms) == *"does not greet"* ]]; do :; done
+	fails 6 'does not greet' create web1/out --size 1M --wait 200ms
+	[ -z "$(share list --wait 100ms)" ]
 	kill "$holder"
+	wait "$holder" || true
+	holder=
 	share create web1/out --size 1M
 }
 
@@ -274,7 +290,7 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 	# What is left is the pools: no space's mount, none twice.
 	mounts=$(vm_host awk -v dir="$MEMNET_RUNTIME_DIR/" 'index($5, dir) == 1 { print $5 }' /proc/self/mountinfo)
 	[ "$(sort <<<"$mounts")" = "$(sort -u <<<"$mounts")" ]
-	! grep "$MEMNET_RUNTIME_DIR/.*/" <<<"$mounts"
+	[ "$(grep -c "$MEMNET_RUNTIME_DIR/.*/" <<<"$mounts")" = 0 ]
 }
 
 @test "many at once on one space: each ends well or says who is at work" {

@@ -292,6 +292,27 @@ static void failsafe(void)
 	control_close(&world.control);
 }
 
+/* A reload keeps what was learnt, under the new wish. */
+static void reload(void)
+{
+	struct world old, fresh;
+
+	open_world(&old, BUDGET, GUARD, 2);
+	for (int i = 0; i < 5; i++) {
+		old.now_ns += GUARD;
+		old.facts[1].inflow_bytes = 20 * MB;
+		control_tick(&old.control, old.now_ns, old.facts, old.orders);
+	}
+	open_world(&fresh, 2 * BUDGET, GUARD, 3);
+	control_adopt(&fresh.control, 2, &old.control, 1);
+	ok(!control_tick(&fresh.control, old.now_ns + GUARD, fresh.facts, fresh.orders),
+	   "the period goes on");
+	ok(fresh.orders[2].headroom_bytes > 45 * MB, "what was learnt is kept");
+	is_int((intmax_t)fresh.orders[0].headroom_bytes, 8 * MB, "a new space starts cold");
+	control_close(&old.control);
+	control_close(&fresh.control);
+}
+
 int main(void)
 {
 	wishes();
@@ -304,6 +325,7 @@ int main(void)
 	deadlock();
 	absent_and_refused();
 	failsafe();
+	reload();
 	is_str(control_reason_name(CONTROL_PAYBACK * 100), "unknown", "no name for no reason");
 	ok(control_alarm_text(CONTROL_CPU_BOUND) != control_alarm_text(CONTROL_DEADLOCK),
 	   "alarms have words");

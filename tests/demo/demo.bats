@@ -6,20 +6,26 @@ bats_require_minimum_version 1.5.0
 
 setup_file() {
 	: "${MEMNET_SRC:=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)}"
-	export MEMNET_SRC TMPDIR="$BATS_FILE_TMPDIR"
+	export MEMNET_SRC TMPDIR="$BATS_FILE_TMPDIR/tmp"
+	mkdir "$TMPDIR"
 	# Every process of a demo carries this in its environment.
 	export DEMO_MARK="$BATS_FILE_TMPDIR.$$"
 }
 
 setup() {
 	demo=$MEMNET_SRC/tests/demo/demo.sh
-	mounts=$(cat /proc/self/mountinfo)
 	files=$(left_files)
 }
 
-# Where the demo puts its files, were they not on its own tmpfs.
+# By their names: other programs come and go meanwhile, with mounts and files of their own.
+left_mounts() {
+	grep -E ' memnet-demo |/memnet/demo' /proc/self/mountinfo || true
+}
+
+# Where the demo puts its files, were they not on its own tmpfs; and nobody else uses $TMPDIR.
 left_files() {
-	find /run /mnt /media /srv /dev/shm "$TMPDIR" -maxdepth 2 -name '*memnet*' -o -maxdepth 2 -name '*demo*' | sort
+	find /run/demo /mnt/demo /media/demo /srv/demo 2>/dev/null || true
+	find "$TMPDIR" -mindepth 1
 }
 
 # The demo's processes that still run; a zombie has no environment, so it does not count.
@@ -36,7 +42,7 @@ start_demo() {
 said() {
 	local end=$((SECONDS + 60))
 
-	until grep -q "$1" "$BATS_TEST_TMPDIR/out"; do
+	until grep -qs "$1" "$BATS_TEST_TMPDIR/out"; do
 		if [ "$SECONDS" -ge "$end" ] || ! kill -0 "$pid"; then
 			cat "$BATS_TEST_TMPDIR/out" "$BATS_TEST_TMPDIR/err"
 			return 1
@@ -45,10 +51,15 @@ said() {
 	done
 }
 
+# It did not simply go on to its end while we waited for the end of its processes.
+cut_short() {
+	run ! grep -q Results "$BATS_TEST_TMPDIR/out"
+}
+
 # Without a moment's grace: the demo has ended, so all of it has.
 nothing_left() {
 	[ -z "$(left_processes)" ]
-	[ "$(cat /proc/self/mountinfo)" = "$mounts" ]
+	[ -z "$(left_mounts)" ]
 	[ "$(left_files)" = "$files" ]
 }
 
@@ -79,6 +90,7 @@ nothing_left() {
 	exec {keys}>&-
 	[ "$status" = 130 ]
 	grep -q 'nothing is left behind' "$BATS_TEST_TMPDIR/out"
+	cut_short
 	nothing_left
 }
 
@@ -89,6 +101,7 @@ nothing_left() {
 	status=0
 	wait "$pid" || status=$?
 	[ "$status" = 143 ]
+	cut_short
 	nothing_left
 }
 
@@ -103,6 +116,7 @@ nothing_left() {
 		[ "$SECONDS" -lt "$end" ]
 		sleep 0.05
 	done
+	cut_short
 	nothing_left
 
 	start_demo

@@ -8,7 +8,8 @@ cd "$1"
 below() {
 	case $1 in
 	cmd) echo base qmp space guest host control energy ;;
-	guest | host) echo space base ;;
+	guest) echo space base ;;
+	host) echo space energy base ;;
 	control) echo space qmp energy base ;;
 	qmp | space | energy) echo base ;;
 	base) ;;

@@ -69,6 +69,9 @@ static void test_plug(void)
 	       EMPTY PC "< device_add\n! GenericError 'virtio-9p-pci' is not a valid device model "
 			"name\n",
 	       -ENODEV, MN_FAILED, "--enable-virtfs");
+	expect("no ACPI", device_plug,
+	       EMPTY PC "< device_add\n! GenericError Bus 'pci.0' does not support hotplugging\n",
+	       -ENODEV, MN_FAILED, "<acpi/>");
 	expect("no pool folder", device_plug,
 	       EMPTY PC "< device_add\n! GenericError cannot initialize fsdev 'memnet': failed to "
 			"open '/run/memnet/web1': No such file or directory\n",

@@ -82,6 +82,8 @@ static void test_failures(void)
 	       "does not answer");
 	expect("an end instead of an answer", READY "< query-status\n", -EPIPE, MN_FAILED,
 	       "closed the connection");
+	expect("an end after garbage", READY "< query-status\n> 7\n", -EPIPE, MN_FAILED,
+	       "closed the connection");
 	expect("a refusal", READY "< query-status\n! GenericError no, \\u0007never\\n\n",
 	       -EREMOTEIO, MN_FAILED, "refused query-status: no,  never");
 	expect("an error that is no object",

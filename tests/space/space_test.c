@@ -155,6 +155,14 @@ static void test_resize(void)
 	put(RUN "/web2/b/x", 900000);
 	is_int(space_resize(&info, &o, &e), 0, "grown");
 	is_int((intmax_t)find("web2", "b").size_bytes, 2 * MB, "as mountinfo has it");
+	is_int((intmax_t)find("web2", "b").used_bytes, 901120, "used, in pages");
+	is_int(truncate(RUN "/web2/b/x", 600000), 0, "some is given back");
+	info = find("web2", "b");
+	ok(info.used_bytes < 901120, "less is used");
+	if (geteuid() == 0 && info.peak_bytes != info.used_bytes)
+		is_int((intmax_t)info.peak_bytes, 901120, "and the peak is remembered");
+	else
+		skip(1, "only real root keeps the peak");
 	o.size_bytes = 500000;
 	is_int(space_resize(&info, &o, &e), -EINVAL, "not below what is in it");
 	is_int(e.status, MN_REFUSED, "exit status");

@@ -1,0 +1,190 @@
+/* From inside the sandbox: what can still be done, and what cannot. */
+#include "base/sandbox.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <linux/landlock.h>
+#include <netinet/in.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "tests/scratch.h"
+#include "tests/tap.h"
+
+static char inside[300], outside[300];
+
+/* Runs `attempt` in a child that has given up its rights: 0 if it succeeded, else its errno. */
+static int in_sandbox(bool write, int (*attempt)(void))
+{
+	const struct sandbox_path path = {inside, write, false};
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		if (sandbox_rights(NULL, NULL) || sandbox_paths(&path, 1, NULL) ||
+		    sandbox_calls(NULL))
+			_exit(255);
+		errno = 0;
+		_exit(attempt() < 0 ? errno : 0);
+	}
+	if (pid < 0 || waitpid(pid, &status, 0) != pid || !WIFEXITED(status))
+		return -1;
+	return WEXITSTATUS(status);
+}
+
+static const char *in(const char *dir, const char *name)
+{
+	static char path[600];
+
+	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	return path;
+}
+
+static int read_inside(void)
+{
+	return open(in(inside, "x"), O_RDONLY);
+}
+
+static int write_inside(void)
+{
+	return open(in(inside, "x"), O_RDWR);
+}
+
+static int unlink_inside(void)
+{
+	return unlink(in(inside, "y"));
+}
+
+static int make_inside(void)
+{
+	return open(in(inside, "new"), O_WRONLY | O_CREAT, 0600);
+}
+
+static int read_outside(void)
+{
+	return open(in(outside, "x"), O_RDONLY);
+}
+
+static int read_up(void)
+{
+	return open(in(inside, "../outside/x"), O_RDONLY);
+}
+
+static int read_passwd(void)
+{
+	return open("/etc/passwd", O_RDONLY);
+}
+
+static int unlink_outside(void)
+{
+	return unlink(in(outside, "x"));
+}
+
+static int run_program(void)
+{
+	char *argv[] = {(char[]){"sh"}, NULL};
+
+	return execv("/bin/sh", argv);
+}
+
+static int start_process(void)
+{
+	return (int)syscall(SYS_clone, 0, NULL, NULL, NULL, NULL);
+}
+
+static int make_socket(void)
+{
+	return socket(AF_INET, SOCK_STREAM, 0);
+}
+
+static int unix_socket(void)
+{
+	return socket(AF_UNIX, SOCK_DGRAM, 0);
+}
+
+static int trace_parent(void)
+{
+	return (int)ptrace(PTRACE_ATTACH, getppid(), NULL, NULL);
+}
+
+static int kill_parent(void)
+{
+	return kill(getppid(), 0);
+}
+
+static int mount_something(void)
+{
+	return mount("none", inside, "tmpfs", 0, NULL);
+}
+
+static int leave_namespace(void)
+{
+	return unshare(CLONE_NEWNS);
+}
+
+static int rename_inside(void)
+{
+	return rename(in(inside, "x"), "/tmp/x");
+}
+
+static void prepare(void)
+{
+	int root = scratch_open();
+
+	snprintf(inside, sizeof(inside), "%s/inside", scratch_path);
+	snprintf(outside, sizeof(outside), "%s/outside", scratch_path);
+	mkdirat(root, "inside", 0700);
+	mkdirat(root, "outside", 0700);
+	scratch_file(root, "inside/x", "x", 1);
+	scratch_file(root, "inside/y", "y", 1);
+	scratch_file(root, "outside/x", "x", 1);
+}
+
+static bool have_landlock(void)
+{
+	return syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) >= 1;
+}
+
+static void test_paths(void)
+{
+	is_int(in_sandbox(false, read_inside), 0, "what is served can be read");
+	is_int(in_sandbox(true, write_inside), 0, "and written, where that is wanted");
+	if (!have_landlock()) {
+		skip(7, "no Landlock in this kernel");
+		return;
+	}
+	is_int(in_sandbox(false, write_inside), EACCES, "not where it is not");
+	is_int(in_sandbox(false, unlink_inside), EACCES, "nor removed");
+	is_int(in_sandbox(true, make_inside), EACCES, "nothing can be made");
+	is_int(in_sandbox(true, read_outside), EACCES, "nothing else can be read");
+	is_int(in_sandbox(true, read_up), EACCES, "by no path");
+	is_int(in_sandbox(true, read_passwd), EACCES, "nowhere");
+	is_int(in_sandbox(true, unlink_outside), EACCES, "nor removed");
+}
+
+static void test_calls(void)
+{
+	is_int(in_sandbox(true, unlink_inside), 0, "what is served can be removed");
+	is_int(in_sandbox(true, unix_socket), 0, "the service manager can be told");
+	is_int(in_sandbox(true, run_program), EPERM, "no program can be run");
+	is_int(in_sandbox(true, start_process), EPERM, "no process started");
+	is_int(in_sandbox(true, make_socket), EPERM, "no connection made");
+	is_int(in_sandbox(true, trace_parent), EPERM, "no other process traced");
+	is_int(in_sandbox(true, kill_parent), EPERM, "or sent a signal");
+	is_int(in_sandbox(true, mount_something), EPERM, "nothing mounted");
+	is_int(in_sandbox(true, leave_namespace), EPERM, "no namespace made");
+	is_int(in_sandbox(true, rename_inside), EPERM, "nothing renamed");
+}
+
+int main(void)
+{
+	prepare();
+	test_paths();
+	test_calls();
+	return done_testing();
+}

@@ -1,0 +1,675 @@
+#!/usr/bin/env bats
+# memnet stream, with real curl. A space is a folder here: what the server does with a mount of its
+# own is in the one test that needs a small one.
+
+setup() {
+	D=$BATS_TEST_TMPDIR/run/vm1/out
+	mkdir -p "$D/.memnet/part" "$D/.memnet/live" "$D/.memnet/jobs"
+	SERVER=
+}
+
+teardown() {
+	[ -z "$SERVER" ] || stop
+	[ -z "${MOUNTED-}" ] || umount -l "$MOUNTED"
+}
+
+# serve OPTION… — starts a server, $URL is where; the space is vm1/out unless operands follow "--".
+serve() {
+	memnet stream -v --runtime-dir "$BATS_TEST_TMPDIR/run" --listen http://127.0.0.1:0 "$@" \
+		vm1/out 2>"$BATS_TEST_TMPDIR/err" 3>&- &
+	SERVER=$!
+	until_true grep -q 'listening on' "$BATS_TEST_TMPDIR/err"
+	URL=$(sed -n 's/.*listening on //p' "$BATS_TEST_TMPDIR/err")/vm1/out
+}
+
+stop() {
+	kill "$SERVER" 2>/dev/null || true
+	status=0
+	wait "$SERVER" || status=$?
+	SERVER=
+	return "$status"
+}
+
+# until_true COMMAND… — for at most ten seconds.
+until_true() {
+	for _ in $(seq 500); do
+		"$@" && return
+		sleep 0.02
+	done
+	echo "still not: $*"
+	return 1
+}
+
+get() {
+	curl -sS --max-time 20 "$@"
+}
+
+code() {
+	curl -s --max-time 20 -o /dev/null -w '%{http_code}' "$@"
+}
+
+random() {
+	head -c "$1" /dev/urandom
+}
+
+# raw REQUEST — what comes back for these very bytes, until the server closes.
+raw() {
+	local port=${URL#*:*:}
+	exec 4<>"/dev/tcp/127.0.0.1/${port%%/*}"
+	printf '%b' "$1" >&4
+	timeout 10 cat <&4
+	exec 4>&-
+}
+
+gone() {
+	[ ! -e "$1" ]
+}
+
+@test "an object, small and large, whole and by HEAD" {
+	random 5000 >"$D/small"
+	random 3000000 >"$D/large.ts"
+	mkdir "$D/sub"
+	echo deep >"$D/sub/x"
+	serve
+	get "$URL/small" | cmp - "$D/small"
+	get "$URL/large.ts" | cmp - "$D/large.ts"
+	[ "$(get "$URL/sub/x")" = deep ]
+	run get -I "$URL/large.ts"
+	[[ $output == *"200 OK"* && $output == *"Content-Length: 3000000"* ]]
+	[[ $output == *"Content-Type: video/mp2t"* && $output == *"Accept-Ranges: bytes"* ]]
+}
+
+@test "an empty object" {
+	: >"$D/empty"
+	serve
+	[ "$(code "$URL/empty")" = 200 ]
+	[ "$(get "$URL/empty" | wc -c)" = 0 ]
+	[ "$(code -r 0- "$URL/empty")" = 416 ]
+}
+
+@test "one connection for many requests, and pipelined ones" {
+	echo one >"$D/1"
+	random 300000 >"$D/2"
+	serve
+	run get -v "$URL/1" "$URL/1" -o /dev/null "$URL/nope"
+	[[ $output == *"Re-using existing connection"* ]]
+	raw "GET /vm1/out/1 HTTP/1.1\r\nHost: a\r\n\r\nGET /vm1/out/2 HTTP/1.1\r\nHost: a\r\n\r\nGET /vm1/out/1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" >"$BATS_TEST_TMPDIR/got"
+	[ "$(grep -ao 'HTTP/1.1 200' "$BATS_TEST_TMPDIR/got" | wc -l)" = 3 ]
+	[ "$(grep -ac '^one' "$BATS_TEST_TMPDIR/got")" = 2 ]
+}
+
+@test "a request in pieces, and a client that closes its side first" {
+	echo one >"$D/1"
+	serve
+	port=${URL#*:*:}
+	exec 4<>"/dev/tcp/127.0.0.1/${port%%/*}"
+	for piece in 'GET /vm1' '/out/1 HTT' 'P/1.1\r\nHo' 'st: a\r\nConnection: close\r\n\r' '\n'; do
+		printf '%b' "$piece" >&4
+		sleep 0.05
+	done
+	[[ $(timeout 10 cat <&4) == *one ]]
+	exec 4>&-
+}
+
+@test "ranges: the first, the last, the middle, several, none that can be had" {
+	random 100000 >"$D/x"
+	serve
+	get -r 0-0 "$URL/x" | cmp - <(head -c 1 "$D/x")
+	get -r -7 "$URL/x" | cmp - <(tail -c 7 "$D/x")
+	get -r 99990- "$URL/x" | cmp - <(tail -c 10 "$D/x")
+	get -r 40000-69999 "$URL/x" | cmp - <(tail -c +40001 "$D/x" | head -c 30000)
+	[ "$(code -r 5-9 "$URL/x")" = 206 ]
+	[ "$(code -r 100000- "$URL/x")" = 416 ]
+	run get -I -r 5-9 "$URL/x"
+	[[ $output == *"Content-Range: bytes 5-9/100000"* ]]
+	get -D "$BATS_TEST_TMPDIR/head" -r 0-3,50000-50009,-2 "$URL/x" >"$BATS_TEST_TMPDIR/parts"
+	grep -q 'multipart/byteranges' "$BATS_TEST_TMPDIR/head"
+	[ "$(grep -ac '^Content-Range: bytes' "$BATS_TEST_TMPDIR/parts")" = 3 ]
+	length=$(sed -n 's/Content-Length: \([0-9]*\).*/\1/p' "$BATS_TEST_TMPDIR/head")
+	[ "$(wc -c <"$BATS_TEST_TMPDIR/parts")" = "$length" ]
+	python3 - "$BATS_TEST_TMPDIR/parts" "$D/x" <<-'END'
+		import sys
+		got, x = (open(p, 'rb').read() for p in sys.argv[1:])
+		parts = [p.split(b'\r\n\r\n', 1)[1] for p in got.split(b'\r\n--memnet-5f2c9b7d1e')[1:-1]]
+		assert parts == [x[0:4], x[50000:50010], x[-2:]]
+	END
+}
+
+@test "a download is resumed" {
+	random 3000000 >"$D/x"
+	serve
+	head -c 1000000 "$D/x" >"$BATS_TEST_TMPDIR/x"
+	get -C - -o "$BATS_TEST_TMPDIR/x" "$URL/x"
+	cmp "$BATS_TEST_TMPDIR/x" "$D/x"
+}
+
+@test "conditions: ETag, dates, If-Range" {
+	echo one >"$D/x"
+	serve
+	etag=$(get -I "$URL/x" | sed -n 's/^ETag: \(.*\)\r/\1/p')
+	date=$(get -I "$URL/x" | sed -n 's/^Last-Modified: \(.*\)\r/\1/p')
+	[ "$(code -H "If-None-Match: $etag" "$URL/x")" = 304 ]
+	[ "$(code -H "If-None-Match: \"a\", W/$etag" "$URL/x")" = 304 ]
+	[ "$(code -H 'If-None-Match: "a"' "$URL/x")" = 200 ]
+	[ "$(code -H "If-Modified-Since: $date" "$URL/x")" = 304 ]
+	[ "$(code -H "If-Match: \"a\"" "$URL/x")" = 412 ]
+	[ "$(code -H "If-Match: $etag" "$URL/x")" = 200 ]
+	[ "$(code -r 0-1 -H "If-Range: $etag" "$URL/x")" = 206 ]
+	[ "$(code -r 0-1 -H "If-Range: $date" "$URL/x")" = 206 ]
+	[ "$(code -r 0-1 -H 'If-Range: "a"' "$URL/x")" = 200 ]
+	echo two >"$D/x"
+	[ "$(code -H "If-None-Match: $etag" "$URL/x")" = 200 ]
+}
+
+@test "what is refused, and with what" {
+	echo one >"$D/x"
+	serve
+	[ "$(code "$URL/nope")" = 404 ]
+	[ "$(code "${URL%/out}/other/x")" = 404 ]
+	[ "$(code -X POST "$URL/x")" = 405 ]
+	[ "$(code -d body "$URL/x")" = 413 ]
+	[ "$(code --path-as-is "$URL/../out/x")" = 400 ]
+	[ "$(code --path-as-is "$URL/%2e%2e/out/x")" = 400 ]
+	[ "$(code "$URL/$(printf '%09000d' 1)")" = 414 ]
+	[ "$(code -H "A: $(printf '%09000d' 1)" "$URL/x")" = 431 ]
+	[ "$(code -H 'Transfer-Encoding: gzip' "$URL/x")" = 501 ]
+	[[ $(raw 'GET / HTTP/2.0\r\n\r\n') == "HTTP/1.1 505 "* ]]
+	[[ $(raw 'GET /vm1/out/x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /vm1/out/x HTTP/1.1\r\nHost: a\r\n\r\n') == "HTTP/1.1 400 "* ]]
+	[ "$(raw 'GET /vm1/out/x HTTP/1.1\r\nHost: a\r\nContent-Length: 38\r\n\r\nGET /vm1/out/x HTTP/1.1\r\nHost: a\r\n\r\n' | grep -ac '^HTTP/1.1')" = 1 ]
+}
+
+@test "hostile names: links, FIFOs, sockets, folders, newlines, what is reserved" {
+	echo secret >"$BATS_TEST_TMPDIR/secret"
+	ln -s "$BATS_TEST_TMPDIR/secret" "$D/link"
+	ln -s /etc "$D/folder"
+	mkfifo "$D/fifo"
+	mkdir "$D/dir"
+	echo part >"$D/.memnet/part/1"
+	mkdir "$D/.virtfs_metadata"
+	echo meta >"$D/.virtfs_metadata/x"
+	echo odd >"$D/$(printf 'a\nb\r\n<%%>"')"
+	serve --listing
+	for name in link folder/passwd fifo dir .memnet/part/1 .virtfs_metadata/x ./x dir/ ''; do
+		[ "$(code "$URL/$name")" != 200 ] || [ "$name" = dir/ ] || [ "$name" = '' ]
+	done
+	[ "$(code "$URL/link")" = 404 ]
+	[ "$(code "$URL/fifo")" = 404 ]
+	[ "$(code "$URL/.memnet/part/1")" = 404 ]
+	[ "$(code "$URL/%2ememnet/part/1")" = 404 ]
+	[ "$(get "$URL/a%0Ab%0D%0A%3C%25%3E%22")" = odd ]
+	run get "$URL/"
+	[[ $output == *'a%0Ab%0D%0A%3C%25%3E%22'* && $output == *'&lt;%&gt;&quot;'* ]]
+	[[ $output != *link* && $output != *fifo* && $output != *memnet/* && $output != *virtfs* ]]
+	get -H 'Accept: application/json' "$URL/" | python3 -c '
+import json, sys
+entries = json.load(sys.stdin)["entries"]
+assert [e["name"] for e in entries] == ["a\nb\r\n<%>\"", "dir"], entries'
+}
+
+@test "a replaced object is never served stale" {
+	serve
+	echo 0 >"$D/x"
+	sleep 0.1
+	for i in $(seq 100); do
+		get "$URL/x" >/dev/null
+		echo "$i" >"$D/.memnet/part/x"
+		mv "$D/.memnet/part/x" "$D/x"
+		[ "$(get "$URL/x")" = "$i" ]
+	done
+	rm "$D/x"
+	[ "$(code "$URL/x")" = 404 ]
+}
+
+@test "an object that is removed is let go, though it was served a moment ago" {
+	command -v lsof >/dev/null || [ -d /proc/self/fd ] || skip "no /proc"
+	echo one >"$D/x"
+	sleep 0.1
+	serve
+	get "$URL/x" >/dev/null
+	rm "$D/x"
+	until_true sh -c "! ls -l /proc/$SERVER/fd | grep -q 'vm1/out'"
+}
+
+@test "an object truncated in flight is a broken transfer, not a short one" {
+	random 30000000 >"$D/x"
+	serve
+	curl -s --limit-rate 4M --max-time 20 -o "$BATS_TEST_TMPDIR/x" "$URL/x" &
+	client=$!
+	until_true test -s "$BATS_TEST_TMPDIR/x"
+	truncate -s 1000 "$D/x"
+	run wait "$client"
+	[ "$status" -ne 0 ]
+	[ "$status" -ne 28 ]
+	[ "$(code "$URL/x")" = 200 ]
+}
+
+# live NAME — makes it live; `finish NAME` ends it.
+live() {
+	echo >"$D/.memnet/live/${1//\//%2F}"
+	: >"$D/$1"
+}
+
+finish() {
+	rm "$D/.memnet/live/${1//\//%2F}"
+}
+
+@test "a live object is followed to its end, by early and late clients" {
+	serve
+	mkdir "$D/sub"
+	live sub/l
+	get "$URL/sub/l" >"$BATS_TEST_TMPDIR/early" &
+	early=$!
+	for i in $(seq 20); do
+		random 30000 >>"$D/sub/l"
+		[ "$i" != 10 ] || get "$URL/sub/l" >"$BATS_TEST_TMPDIR/late" &
+		sleep 0.02
+	done
+	run get -I "$URL/sub/l"
+	[[ $output == *"Transfer-Encoding: chunked"* && $output != *Content-Length* ]]
+	random 10 >>"$D/sub/l"
+	finish sub/l
+	wait "$early"
+	cmp "$BATS_TEST_TMPDIR/early" "$D/sub/l"
+	until_true cmp -s "$BATS_TEST_TMPDIR/late" "$D/sub/l"
+	run get -I "$URL/sub/l"
+	[[ $output == *"Content-Length: 600010"* ]]
+}
+
+@test "a live object by range: history with an end, the edge without one" {
+	serve
+	live l
+	random 50000 >>"$D/l"
+	get -r 100-199 "$URL/l" | cmp - <(tail -c +101 "$D/l" | head -c 100)
+	run get -I -r 100-199 "$URL/l"
+	[[ $output == *"Content-Range: bytes 100-199/*"* ]]
+	[ "$(code -r 50001- "$URL/l")" = 416 ]
+	get -r 50000- "$URL/l" >"$BATS_TEST_TMPDIR/edge" &
+	client=$!
+	sleep 0.1
+	random 70000 >>"$D/l"
+	finish l
+	wait "$client"
+	cmp "$BATS_TEST_TMPDIR/edge" <(tail -c +50001 "$D/l")
+}
+
+@test "HTTP/1.0: a live object is ended by the connection's end" {
+	serve
+	live l
+	random 50000 >>"$D/l"
+	get --http1.0 "$URL/l" >"$BATS_TEST_TMPDIR/got" &
+	client=$!
+	sleep 0.1
+	random 100 >>"$D/l"
+	finish l
+	wait "$client"
+	cmp "$BATS_TEST_TMPDIR/got" "$D/l"
+}
+
+@test "a writer that gives up, shrinks or loses its object: a broken transfer, each time" {
+	serve
+	for how in 'rm -f' 'truncate -s 10'; do
+		for version in --http1.0 --http1.1; do
+			live l
+			random 50000 >>"$D/l"
+			curl -s --max-time 20 $version -o "$BATS_TEST_TMPDIR/got" "$URL/l" &
+			client=$!
+			until_true test -s "$BATS_TEST_TMPDIR/got"
+			$how "$D/l"
+			finish l
+			run wait "$client"
+			[ "$status" -ne 0 ]
+			[ "$status" -ne 28 ]
+			rm -f "$D/l" "$BATS_TEST_TMPDIR/got"
+		done
+	done
+}
+
+@test "a writer that dies: a broken transfer when its beat has been missing" {
+	serve
+	live l
+	random 50000 >>"$D/l"
+	start=$SECONDS
+	run curl -s --max-time 40 -o "$BATS_TEST_TMPDIR/got" "$URL/l"
+	[ "$status" -ne 0 ]
+	[ "$status" -ne 28 ]
+	[ $((SECONDS - start)) -ge 9 ]
+}
+
+@test "release delivered: removed when a client has it all, not before" {
+	serve --release delivered
+	random 300000 >"$D/x"
+	echo tiny >"$D/y"
+	get -r 0-99999 "$URL/x" >/dev/null
+	get -I "$URL/y" >/dev/null
+	[ "$(code -H 'If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT' "$URL/y")" = 304 ]
+	sleep 0.1
+	[ -e "$D/x" ]
+	[ -e "$D/y" ]
+	cp "$D/x" "$BATS_TEST_TMPDIR/want"
+	get "$URL/x" "$URL/y" >"$BATS_TEST_TMPDIR/got"
+	until_true gone "$D/x"
+	until_true gone "$D/y"
+	cmp "$BATS_TEST_TMPDIR/got" <(cat "$BATS_TEST_TMPDIR/want" && echo tiny)
+	[ "$(code "$URL/x")" = 404 ]
+}
+
+@test "release delivered: a client that goes away releases nothing, and may resume" {
+	serve --release delivered
+	random 30000000 >"$D/x"
+	cp "$D/x" "$BATS_TEST_TMPDIR/want"
+	run curl -s --limit-rate 2M --max-time 1 -o "$BATS_TEST_TMPDIR/got" "$URL/x"
+	[ "$status" = 28 ]
+	sleep 0.1
+	cmp "$D/x" "$BATS_TEST_TMPDIR/want"
+	get -C - -o "$BATS_TEST_TMPDIR/got" "$URL/x"
+	cmp "$BATS_TEST_TMPDIR/got" "$BATS_TEST_TMPDIR/want"
+	until_true gone "$D/x"
+}
+
+@test "release delivered: not while another client reads" {
+	serve --release delivered
+	random 20000000 >"$D/x"
+	cp "$D/x" "$BATS_TEST_TMPDIR/want"
+	curl -s --limit-rate 10M --max-time 20 -o "$BATS_TEST_TMPDIR/slow" "$URL/x" &
+	slow=$!
+	until_true test -s "$BATS_TEST_TMPDIR/slow"
+	get "$URL/x" | cmp - "$BATS_TEST_TMPDIR/want"
+	[ -e "$D/x" ]
+	wait "$slow"
+	cmp "$BATS_TEST_TMPDIR/slow" "$BATS_TEST_TMPDIR/want"
+	until_true gone "$D/x"
+}
+
+# Writes the file in pieces, waiting for room as a guest does.
+cat >"$BATS_FILE_TMPDIR/writer.py" <<'END'
+import errno, os, sys, time
+source, space, name = sys.argv[1:]
+data = open(source, 'rb').read()
+marker = os.open(f'{space}/.memnet/live/{name}', os.O_CREAT | os.O_WRONLY)
+os.write(marker, b'\n')
+out = os.open(f'{space}/{name}', os.O_CREAT | os.O_WRONLY)
+at = blocked = 0
+while at < len(data):
+    try:
+        at += os.write(out, data[at:at + 262144])
+    except OSError as e:
+        assert e.errno == errno.ENOSPC
+        blocked += 1
+        os.pwrite(marker, b'\n', 0)
+        time.sleep(0.005)
+os.unlink(f'{space}/.memnet/live/{name}')
+print(blocked)
+END
+
+small_space() {
+	mount -t tmpfs -o size=8m memnet-test "$D" 2>/dev/null || skip "cannot mount here"
+	MOUNTED=$D
+	mkdir -p "$D/.memnet/part" "$D/.memnet/live"
+}
+
+@test "release delivered: an object larger than its space flows through" {
+	small_space
+	serve --release delivered
+	random 40000000 >"$BATS_TEST_TMPDIR/want"
+	timeout 60 python3 "$BATS_FILE_TMPDIR/writer.py" "$BATS_TEST_TMPDIR/want" "$D" l >"$BATS_TEST_TMPDIR/blocked" &
+	writer=$!
+	until_true test -e "$D/l"
+	get "$URL/l" >"$BATS_TEST_TMPDIR/got" &
+	client=$!
+	until_true sh -c "[ \$(stat -c %s '$D/l' 2>/dev/null || echo 9999999999) -gt 12000000 ]"
+	wait "$writer"
+	wait "$client"
+	cmp "$BATS_TEST_TMPDIR/got" "$BATS_TEST_TMPDIR/want"
+	until_true gone "$D/l"
+	[ "$(df --output=used "$D" | tail -1)" -lt 100 ]
+}
+
+@test "release delivered: what was given back is 410, also after a restart; the rest is served" {
+	small_space
+	serve --release delivered
+	random 40000000 >"$BATS_TEST_TMPDIR/want"
+	timeout 60 python3 "$BATS_FILE_TMPDIR/writer.py" "$BATS_TEST_TMPDIR/want" "$D" l >"$BATS_TEST_TMPDIR/blocked" &
+	writer=$!
+	until_true test -e "$D/l"
+	run curl -s --limit-rate 8M --max-time 2 -o "$BATS_TEST_TMPDIR/got" "$URL/l"
+	[ "$status" = 28 ]
+	run get -i "$URL/l"
+	[[ $output == *"410 Gone"* && $output == *"ask for bytes="* ]]
+	kill -9 "$SERVER"
+	wait "$SERVER" || true
+	serve
+	[ "$(code "$URL/l")" = 410 ]
+	stop || true
+	serve --release delivered
+	[ "$(code "$URL/l")" = 410 ]
+	from=$(get "$URL/l" | sed 's/.*bytes=\([0-9]*\)-/\1/')
+	get -r "$from-" "$URL/l" >"$BATS_TEST_TMPDIR/rest"
+	wait "$writer"
+	cmp "$BATS_TEST_TMPDIR/rest" <(tail -c "+$((from + 1))" "$BATS_TEST_TMPDIR/want")
+	until_true gone "$D/l"
+}
+
+@test "release ttl: what nobody has written or read for that long" {
+	echo old >"$D/old"
+	echo young >"$D/young"
+	mkdir "$D/sub"
+	echo deep >"$D/sub/old"
+	live l
+	echo secret >"$BATS_TEST_TMPDIR/outside"
+	ln -s "$BATS_TEST_TMPDIR" "$D/link"
+	touch -d '1 hour ago' "$D/old" "$D/sub/old" "$D/l" "$BATS_TEST_TMPDIR/outside"
+	serve --release ttl:30m
+	until_true gone "$D/old"
+	until_true gone "$D/sub/old"
+	[ -e "$D/young" ]
+	[ -e "$D/l" ]
+	[ -e "$BATS_TEST_TMPDIR/outside" ]
+}
+
+@test "release lru: the eldest, when a space is nearly full" {
+	small_space
+	for i in 1 2 3 4 5 6 7; do
+		random 1000000 >"$D/$i"
+		touch -d "$((60 - i)) minutes ago" "$D/$i"
+	done
+	serve --release lru
+	get "$URL/1" >/dev/null
+	random 600000 >"$D/8"
+	until_true gone "$D/2"
+	[ -e "$D/1" ]
+	[ -e "$D/8" ]
+	[ -e "$D/7" ]
+}
+
+@test "spaces that come, go and are another one: no restart" {
+	rm -r "$D"
+	serve
+	[ "$(code "$URL/x")" = 404 ]
+	mkdir "$D"
+	echo one >"$D/x"
+	[ "$(get "$URL/x")" = one ]
+	mv "$D" "$D.old"
+	mkdir "$D"
+	sleep 0.1
+	[ "$(code "$URL/x")" = 404 ]
+	echo two >"$D/x"
+	[ "$(get "$URL/x")" = two ]
+}
+
+@test "an idle server keeps no space from being unmounted" {
+	small_space
+	echo x >"$D/x"
+	serve
+	get "$URL/x" >/dev/null
+	until_true umount "$D" 2>/dev/null
+	MOUNTED=
+	[ "$(code "$URL/x")" = 404 ]
+}
+
+@test "zstd for who accepts it" {
+	seq 10000 | zstd -q >"$D/t.txt.zst"
+	serve
+	[ "$(code "$URL/t.txt")" = 404 ]
+	run get -I -H 'Accept-Encoding: gzip, zstd' "$URL/t.txt"
+	[[ $output == *"Content-Encoding: zstd"* && $output == *"Content-Type: text/plain"* ]]
+	[[ $output == *"Vary: Accept-Encoding"* ]]
+	get -H 'Accept-Encoding: zstd' "$URL/t.txt" | zstd -dq | cmp - <(seq 10000)
+	get "$URL/t.txt.zst" | cmp - "$D/t.txt.zst"
+}
+
+@test "other pages' scripts, where they are let" {
+	echo x >"$D/x"
+	serve --cors https://player.example
+	run get -i "$URL/x"
+	[[ $output == *"Access-Control-Allow-Origin: https://player.example"* ]]
+	run get -i -X OPTIONS "$URL/x"
+	[[ $output == *"204 No Content"* && $output == *"Access-Control-Allow-Headers: Range"* ]]
+}
+
+@test "the access log, and its rotation" {
+	echo x >"$D/x"
+	serve --access-log "$BATS_TEST_TMPDIR/log"
+	get -A 'evil" \' -e "$(printf 'r\xff')" "$URL/x"
+	until_true grep -q 'GET /vm1/out/x HTTP/1.1" 200 2 "r\\xff" "evil\\x22 \\x5c"$' "$BATS_TEST_TMPDIR/log"
+	mv "$BATS_TEST_TMPDIR/log" "$BATS_TEST_TMPDIR/log.1"
+	kill -HUP "$SERVER"
+	until_true test -e "$BATS_TEST_TMPDIR/log"
+	get "$URL/nope" >/dev/null
+	until_true grep -q ' 404 ' "$BATS_TEST_TMPDIR/log"
+	[ "$(wc -l <"$BATS_TEST_TMPDIR/log.1")" = 1 ]
+	stop
+	serve --access-log "$BATS_TEST_TMPDIR/json" --log-format json
+	get -A 'a"b' "$URL/x"
+	until_true test -s "$BATS_TEST_TMPDIR/json"
+	python3 -c 'import json, sys
+line = json.loads(open(sys.argv[1]).readline())
+assert line["schema"] == 1 and line["status"] == 200 and line["bytes"] == 2
+assert line["agent"] == "a\"b" and line["complete"] is True' "$BATS_TEST_TMPDIR/json"
+}
+
+@test "metrics" {
+	random 5000 >"$D/x"
+	serve --metrics 127.0.0.1:18907
+	get "$URL/x" "$URL/nope" >/dev/null
+	run get http://127.0.0.1:18907/metrics
+	[[ $output == *'memnet_stream_responses_total{status="2xx"} 1'* ]]
+	[[ $output == *'memnet_stream_responses_total{status="4xx"} 1'* ]]
+	[[ $output == *'memnet_stream_space_requests_total{space="vm1/out"} 1'* ]]
+	[[ $output == *'# EOF' ]]
+	[ "$(code "http://127.0.0.1:18907/vm1/out/x")" = 404 ]
+	[ "$(code "${URL%/vm1/out}/metrics")" = 404 ]
+}
+
+@test "rates: one client's, and all together's" {
+	random 3000000 >"$D/x"
+	serve --client-rate 2MB
+	seconds=$(get -o /dev/null -w '%{time_total}' "$URL/x")
+	awk "BEGIN { exit !($seconds > 0.9) }"
+	stop
+	serve --rate 3MB
+	start=$(date +%s%N)
+	get -Z -o /dev/null "$URL/x" -o /dev/null "$URL/x"
+	took=$((($(date +%s%N) - start) / 1000000))
+	[ "$took" -gt 1700 ]
+}
+
+@test "several workers" {
+	random 100000 >"$D/x"
+	serve --workers 3
+	for _ in 1 2 3 4 5 6 7 8; do
+		get "$URL/x" | cmp - "$D/x" &
+	done
+	wait $(jobs -p | grep -v "^$SERVER\$")
+	stop
+}
+
+@test "SIGTERM lets a transfer end, a second server takes the port meanwhile refused" {
+	random 10000000 >"$D/x"
+	serve
+	curl -s --limit-rate 8M --max-time 20 -o "$BATS_TEST_TMPDIR/got" "$URL/x" &
+	client=$!
+	until_true test -s "$BATS_TEST_TMPDIR/got"
+	run memnet stream --listen "${URL%/vm1/out}" "$D"
+	[ "$status" = 5 ]
+	stop
+	wait "$client"
+	cmp "$BATS_TEST_TMPDIR/got" "$D/x"
+}
+
+@test "SIGTERM's patience has an end" {
+	random 30000000 >"$D/x"
+	serve --drain 300ms
+	curl -s --limit-rate 1M --max-time 20 -o "$BATS_TEST_TMPDIR/got" "$URL/x" &
+	client=$!
+	until_true test -s "$BATS_TEST_TMPDIR/got"
+	stop
+	run wait "$client"
+	[ "$status" -ne 0 ]
+}
+
+@test "systemd: ready, stopping, and a socket handed over" {
+	python3 - "$D" <<-'END'
+		import os, socket, subprocess, sys, urllib.request
+		folder = sys.argv[1]
+		open(folder + '/x', 'w').write('handed')
+		notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+		notify.bind('\0memnet-test-%d' % os.getpid())
+		notify.settimeout(10)
+		listener = socket.create_server(('127.0.0.1', 0))
+		def child():
+		    os.dup2(listener.fileno(), 3)
+		    os.set_inheritable(3, True)
+		    os.environ['LISTEN_PID'] = str(os.getpid())
+		script = 'LISTEN_PID=$$ exec memnet stream ' + folder
+		env = dict(os.environ, LISTEN_FDS='1', NOTIFY_SOCKET='@memnet-test-%d' % os.getpid())
+		server = subprocess.Popen(['sh', '-c', script], env=env, close_fds=False, preexec_fn=child)
+		assert notify.recv(100) == b'READY=1'
+		url = 'http://127.0.0.1:%d/out/x' % listener.getsockname()[1]
+		assert urllib.request.urlopen(url, timeout=10).read() == b'handed'
+		server.terminate()
+		assert notify.recv(100) == b'STOPPING=1'
+		assert server.wait(10) == 0
+	END
+}
+
+@test "few rights are left, as another user, too" {
+	[ "$(id -u)" = 0 ] || skip "not root"
+	echo mine >"$D/x"
+	chmod 600 "$D/x"
+	chmod 755 "$BATS_TEST_TMPDIR"
+	serve --user nobody --workers 2 --release delivered
+	for task in /proc/"$SERVER"/task/*/status; do
+		grep -q "^Uid:.$(id -u nobody)" "$task"
+		grep -q '^CapEff:.000000000000000e' "$task"
+		grep -q '^CapPrm:.000000000000000e' "$task"
+		grep -q '^NoNewPrivs:.1' "$task"
+		grep -q '^Seccomp:.2' "$task"
+	done
+	[ "$(get "$URL/x")" = mine ]
+	until_true gone "$D/x"
+	run memnet stream --user no-such-user "$D"
+	[ "$status" = 2 ]
+}
+
+@test "options are checked, and errors say what to do" {
+	run memnet stream --listen ftp://x vm1/out
+	[ "$status" = 2 ]
+	[[ $output == *"want http://ADDRESS:PORT"* ]]
+	run memnet stream --release sometimes vm1/out
+	[ "$status" = 2 ]
+	run memnet stream
+	[ "$status" = 2 ]
+	run memnet stream "$D" "$D"
+	[ "$status" = 2 ]
+	run memnet stream /nonexistent
+	[ "$status" = 1 ]
+	run memnet stream --congestion nonesuch "$D"
+	[ "$status" = 1 ]
+	[[ $output == *"tcp_available_congestion_control"* ]]
+}
+
+@test "a warning in words when others can connect" {
+	echo x >"$D/x"
+	serve --listen http://0.0.0.0:0
+	grep -q 'neither encrypted nor authenticated' "$BATS_TEST_TMPDIR/err"
+}

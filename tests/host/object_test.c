@@ -1,0 +1,132 @@
+/* The store: what is cached, what is noticed, and who is told of a live object's changes. */
+#include "host/object.h"
+
+#include <errno.h>
+
+#include "base/clock.h"
+#include "space/live.h"
+#include "tests/scratch.h"
+#include "tests/tap.h"
+
+static struct store store;
+static struct sites sites;
+static int root, told, followed;
+
+static void follow(struct object *o)
+{
+	(void)o;
+	followed++;
+}
+
+static void unfollow(struct object *o)
+{
+	(void)o;
+	followed--;
+}
+
+static void changed(struct object *o)
+{
+	(void)o;
+	told++;
+}
+
+static struct object *get(const char *path, int want)
+{
+	struct object *o = NULL;
+
+	is_int(store_get(&store, sites.site, path, clock_ns(), &o), want, "get %s", path);
+	return o;
+}
+
+static void put(struct object *o)
+{
+	object_put(o, clock_ns());
+}
+
+static void test_cache(void)
+{
+	struct object *first, *second;
+	ino_t ino;
+
+	scratch_file(root, "x", "one", 3);
+	while (!(first = get("x", 0))->settled) {
+		put(first);
+		usleep(5000);
+	}
+	put(first);
+	second = get("x", 0);
+	ok(second == first, "an object that has settled stays open");
+	ino = second->st.st_ino;
+	put(second);
+	scratch_file(root, "new", "two", 3);
+	renameat(root, "new", root, "x");
+	second = get("x", 0);
+	ok(second->st.st_ino != ino, "a new one is seen");
+	put(second);
+	unlinkat(root, "x", 0);
+	get("x", -ENOENT);
+}
+
+static void test_refused(void)
+{
+	get("", -ENOENT);
+	get("../x", -ENOENT);
+	get(".memnet/live/x", -ENOENT);
+	symlinkat("/etc/passwd", root, "link");
+	get("link", -ELOOP);
+	mkdirat(root, "folder", 0700);
+	get("folder", -EINVAL);
+	mkfifoat(root, "fifo", 0600);
+	get("fifo", -EINVAL);
+}
+
+/*
+ * Whoever looks at a live object, its readers are told: they wait for that alone once it is no
+ * longer among the living.
+ */
+static void test_live(void)
+{
+	struct object *early, *late;
+	int marker;
+
+	mkdirat(root, ".memnet", 0700);
+	mkdirat(root, ".memnet/live", 0700);
+	marker = live_begin(root, "l");
+	ok(marker >= 0, "a marker");
+	scratch_file(root, "l", "abc", 3);
+	early = get("l", 0);
+	ok(early->live && followed == 1, "is live, and followed");
+	scratch_file(root, "l", "abcdef", 6);
+	told = 0;
+	late = get("l", 0);
+	ok(late == early && told == 1 && late->st.st_size == 6, "another's look tells of growth");
+	live_end(root, "l");
+	object_look(early, clock_ns());
+	ok(told == 2 && !early->live && !early->broken && followed == 0, "and of the end");
+	put(early);
+	put(late);
+	live_begin(root, "l");
+	early = get("l", 0);
+	ok(early->live, "live once more");
+	unlinkat(root, "l", 0);
+	object_look(early, clock_ns());
+	ok(early->broken && !early->live, "unlinked while it lives: broken");
+	put(early);
+	close(marker);
+}
+
+int main(void)
+{
+	root = scratch_open();
+	ok(sites_add(&sites, scratch_path, "/run/memnet", NULL) == 0, "a folder is served");
+	store_init(&store, true, false);
+	store.follow = follow;
+	store.unfollow = unfollow;
+	store.changed = changed;
+	test_cache();
+	test_refused();
+	test_live();
+	store_fini(&store);
+	sites_fini(&sites);
+	return done_testing();
+}

@@ -1,0 +1,133 @@
+/* Publishing: nothing under its name before it is whole, nobody's name taken, nothing left behind.
+ */
+#include "space/publish.h"
+
+#include <errno.h>
+#include <sys/stat.h>
+
+#include "space/layout.h"
+#include "space/live.h"
+#include "tests/scratch.h"
+#include "tests/tap.h"
+
+static int root;
+
+static bool there(const char *path)
+{
+	struct stat st;
+
+	return fstatat(root, path, &st, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+static int make(const char *path, const char *text, bool replace)
+{
+	struct publish p = PUBLISH_INIT;
+	int err = publish_begin(&p, root, "job", 1);
+
+	if (!err && publish_write(&p, text, strlen(text)) != (ssize_t)strlen(text))
+		err = -EIO;
+	if (!err)
+		err = publish_commit(&p, path, replace);
+	publish_abort(&p);
+	return err;
+}
+
+static void holds(const char *path, const char *text)
+{
+	char buf[64] = "";
+	int fd = openat(root, path, O_RDONLY);
+
+	ok(fd >= 0 && read(fd, buf, sizeof(buf) - 1) >= 0, "%s can be read", path);
+	is_str(buf, text, "and holds what was written");
+	close(fd);
+}
+
+static void whole(void)
+{
+	struct publish p = PUBLISH_INIT;
+
+	is_int(publish_begin(&p, root, "job", 0), 0, "a part begins");
+	ok(there(SPACE_PART "/job.0"), "under its owner's id");
+	is_int(publish_write(&p, "abc", 3), 3, "takes bytes");
+	is_int(publish_rewind(&p), 0, "gives them back");
+	is_int(publish_write(&p, "de", 2), 2, "takes others");
+	is_int(publish_write(&p, "f", 1), 1, "and more behind them");
+	ok(!there("a"), "nothing is visible before");
+	is_int(publish_commit(&p, "a/b/c", false), 0, "the commit, making folders");
+	holds("a/b/c", "def");
+	ok(!there(SPACE_PART "/job.0"), "the part is gone");
+	is_int(p.fd, -1, "and closed");
+	publish_abort(&p);
+	ok(there("a/b/c"), "an abort behind the commit takes nothing away");
+}
+
+static void taken_names(void)
+{
+	is_int(make("name", "one", false), 0, "a new name");
+	is_int(make("name", "two", false), -EEXIST, "is not taken twice");
+	holds("name", "one");
+	is_int(make("name", "two", true), 0, "but replaced on demand");
+	holds("name", "two");
+	ok(!there(SPACE_PART "/job.1"), "no part is left by either");
+	is_int(make("name/below", "x", false), -ENOTDIR, "an object is no folder");
+}
+
+static void hostile_names(void)
+{
+	static const char *const bad[] = {
+		"", ".", "..", "../x", "/x", "a//", "a/../../x", ".memnet/x", "a/.virtfs_metadata"};
+
+	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
+		is_int(make(bad[i], "x", true), -EINVAL, "\"%s\" is no object's name", bad[i]);
+	ok(symlinkat("/tmp", root, "link") == 0, "a link out of the space");
+	is_int(make("link/x", "x", true), -ELOOP, "is not followed");
+}
+
+static void live(void)
+{
+	struct publish p = PUBLISH_INIT, second = PUBLISH_INIT;
+	uint64_t beat;
+
+	publish_begin(&p, root, "job", 2);
+	is_int(publish_show(&p, "live", false), 0, "a live object is shown");
+	is_int(live_look(root, "live", &beat), 1, "behind its marker");
+	publish_write(&p, "live", 4);
+	holds("live", "live");
+	publish_begin(&second, root, "job", 3);
+	is_int(publish_show(&second, "live", true), -EEXIST, "another does not show the same");
+	is_int(live_look(root, "live", &beat), 1, "nor takes its marker");
+	publish_abort(&second);
+	holds("live", "live");
+	is_int(publish_commit(&p, "live", false), 0, "its end");
+	is_int(live_look(root, "live", &beat), 0, "has no marker");
+	holds("live", "live");
+}
+
+static void live_given_up(void)
+{
+	struct publish p = PUBLISH_INIT;
+	uint64_t beat;
+
+	publish_begin(&p, root, "job", 4);
+	publish_show(&p, "dead", false);
+	publish_abort(&p);
+	ok(!there("dead"), "a live object given up is gone");
+	is_int(live_look(root, "dead", &beat), 0, "and its marker");
+	publish_begin(&p, root, "job", 5);
+	is_int(publish_show(&p, "name", false), -EEXIST, "a name that is taken is not shown");
+	is_int(live_look(root, "name", &beat), 0, "and gets no marker");
+	publish_abort(&p);
+	holds("name", "two");
+}
+
+int main(void)
+{
+	root = scratch_open();
+	is_int(space_prepare(root), 0, "a space");
+	whole();
+	taken_names();
+	hostile_names();
+	live();
+	live_given_up();
+	return done_testing();
+}
