@@ -1,6 +1,7 @@
 #include "host/metrics.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -64,6 +65,14 @@ static void put_responses(FILE *f, const struct counters *all)
 			(unsigned long long)all->responses[k]);
 }
 
+static void put_space(FILE *f, const char *name, const char *space, uint64_t value)
+{
+	fprintf(f, "%s_total{space=\"", name);
+	for (const char *p = space; *p; p++)
+		fprintf(f, *p == '"' || *p == '\\' ? "\\%c" : *p == '\n' ? "\\n" : "%c", *p);
+	fprintf(f, "\"} %llu\n", (unsigned long long)value);
+}
+
 /* One figure of every space; names need no escapes: they are checked, or a folder's own. */
 static void put_sites(FILE *f, const struct server *s, const char *name, const char *help,
 		      size_t offset)
@@ -78,18 +87,57 @@ static void put_sites(FILE *f, const struct server *s, const char *name, const c
 			total += *(const uint64_t *)(const void *)((const char *)&s->workers[k]
 									   .sites.site[i] +
 								   offset);
-		fprintf(f, "%s_total{space=\"", name);
-		for (const char *p = sites->site[i].name; *p; p++)
-			fprintf(f,
-				*p == '"' || *p == '\\' ? "\\%c"
-				: *p == '\n'		? "\\n"
-							: "%c",
-				*p);
-		fprintf(f, "\"} %llu\n", (unsigned long long)total);
+		put_space(f, name, sites->site[i].name, total);
 	}
 }
 
-static void put_all(FILE *f, const struct server *s)
+/* A space that nobody asks for is not open in any worker, and nothing of it is released. */
+static void put_released(FILE *f, struct server *s)
+{
+	const struct sites *sites = &s->workers[0].sites;
+	const char *name = "memnet_stream_space_released_bytes";
+
+	head(f, name, "counter", "Memory of a space given back.");
+	for (size_t i = 0; i < sites->count; i++) {
+		dev_t dev = 0;
+
+		for (unsigned k = 0; k < s->options.workers && !dev; k++)
+			dev = s->workers[k].sites.site[i].dev;
+		put_space(f, name, sites->site[i].name, dev ? release_of(&s->release, dev) : 0);
+	}
+}
+
+static void gauge(FILE *f, const char *name, const char *help, uint64_t value)
+{
+	head(f, name, "gauge", help);
+	fprintf(f, "%s %llu\n", name, (unsigned long long)value);
+}
+
+static uint16_t port_of(int fd)
+{
+	union {
+		struct sockaddr any;
+		struct sockaddr_in v4;
+		struct sockaddr_in6 v6;
+	} a;
+	socklen_t size = sizeof(a);
+
+	if (getsockname(fd, &a.any, &size) < 0)
+		return 0;
+	return ntohs(a.any.sa_family == AF_INET6 ? a.v6.sin6_port : a.v4.sin_port);
+}
+
+/* What `memnet tune` wants to know of us; no limit is 0. */
+static void put_limits(FILE *f, const struct server *s)
+{
+	gauge(f, "memnet_stream_listen_port", "Where objects are served.", port_of(s->listenfd));
+	gauge(f, "memnet_stream_rate_limit_bytes", "Most that all connections get in a second.",
+	      s->options.rate);
+	gauge(f, "memnet_stream_client_rate_limit_bytes", "Most that one connection gets.",
+	      s->options.client_rate);
+}
+
+static void put_all(FILE *f, struct server *s)
 {
 	const struct counters all = sum(s);
 
@@ -103,6 +151,8 @@ static void put_all(FILE *f, const struct server *s)
 		  offsetof(struct site, requests));
 	put_sites(f, s, "memnet_stream_space_sent_bytes", "Bytes of a space's objects sent.",
 		  offsetof(struct site, sent));
+	put_released(f, s);
+	put_limits(f, s);
 	counter(f, "memnet_stream_released_objects", "Objects released.", s->release.objects);
 	counter(f, "memnet_stream_released_bytes", "Memory given back.", s->release.bytes);
 	head(f, "memnet_stream_cpu_seconds", "counter", "CPU time used.");
@@ -113,7 +163,7 @@ static void put_all(FILE *f, const struct server *s)
 	fprintf(f, "# EOF\n");
 }
 
-int metrics_format(const struct server *server, struct text *body)
+int metrics_format(struct server *server, struct text *body)
 {
 	char *buf = NULL;
 	size_t size = 0;

@@ -16,4 +16,4 @@ struct counters {
 };
 
 /* Puts all of it into body->buf, to be freed. 0 or -ENOMEM. */
-int metrics_format(const struct server *server, struct text *body);
+int metrics_format(struct server *server, struct text *body);

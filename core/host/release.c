@@ -62,6 +62,31 @@ int64_t release_given(int fd, const struct stat *st, bool releasing)
 	return errno == EOPNOTSUPP && releasing ? data : 0;
 }
 
+static void count_bytes(struct release *r, dev_t dev, uint64_t bytes)
+{
+	r->bytes += bytes;
+	for (size_t i = 0; i < RELEASE_SPACES_MAX; i++) {
+		if (r->space[i].dev && r->space[i].dev != dev)
+			continue;
+		r->space[i].dev = dev;
+		r->space[i].bytes += bytes;
+		return;
+	}
+}
+
+uint64_t release_of(struct release *r, dev_t dev)
+{
+	uint64_t bytes = 0;
+
+	pthread_mutex_lock(&r->lock);
+	for (size_t i = 0; i < RELEASE_SPACES_MAX && r->space[i].dev; i++) {
+		if (r->space[i].dev == dev)
+			bytes = r->space[i].bytes;
+	}
+	pthread_mutex_unlock(&r->lock);
+	return bytes;
+}
+
 static struct holding *find(struct release *r, const struct stat *st)
 {
 	for (struct list *l = r->holdings.next; l != &r->holdings; l = l->next) {
@@ -213,7 +238,7 @@ static void give_back(struct release *r, struct holding *h, int fd, int64_t leas
 	from = punch_start(h, fd);
 	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, to - from) < 0)
 		return;
-	r->bytes += (uint64_t)(to - h->given);
+	count_bytes(r, h->dev, (uint64_t)(to - h->given));
 	h->given = to;
 }
 
@@ -302,7 +327,7 @@ static bool leave(struct release *r, struct reader *reader, const struct release
 	h->done = false;
 	if (unlinked) {
 		r->objects++;
-		r->bytes += (uint64_t)(name->size - h->given);
+		count_bytes(r, h->dev, (uint64_t)(name->size - h->given));
 		drop(r, h);
 		return true;
 	}
@@ -329,7 +354,7 @@ static bool remove_unread(struct release *r, int rootfd, const char *path, const
 	if (!unlink_object(rootfd, path, st))
 		return false;
 	r->objects++;
-	r->bytes += (uint64_t)st->st_blocks * 512;
+	count_bytes(r, st->st_dev, (uint64_t)st->st_blocks * 512);
 	if (h)
 		drop(r, h);
 	return true;

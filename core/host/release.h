@@ -40,12 +40,19 @@
 /* Delivered in part, and nobody there: so many are remembered. */
 #define RELEASE_KEPT_MAX 1024
 
+/* So many file systems have their bytes counted each by itself. */
+#define RELEASE_SPACES_MAX 256
+
 struct release {
 	pthread_mutex_t lock;
 	struct list holdings;
 	unsigned count;
 	bool delivered; /* what is delivered goes: give_back() and unlink are for that mode */
 	uint64_t objects, bytes; /* given back so far */
+	struct {
+		dev_t dev;
+		uint64_t bytes;
+	} space[RELEASE_SPACES_MAX]; /* of the bytes, those of each file system */
 };
 
 /* The address a client has, without its port. */
@@ -65,6 +72,9 @@ struct reader {
 
 int release_init(struct release *r, bool delivered);
 void release_fini(struct release *r);
+
+/* Bytes given back so far of the file system `dev`. */
+uint64_t release_of(struct release *r, dev_t dev);
 
 /* How many bytes in front of an open file have been given back; `releasing`: see above. */
 int64_t release_given(int fd, const struct stat *st, bool releasing);

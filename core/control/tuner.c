@@ -1,0 +1,581 @@
+#include "control/tuner.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/lock.h"
+#include "base/log.h"
+#include "space/layout.h"
+
+/* A loop that has just died may leave its watchdog at work for a moment. */
+#define LOCK_WAIT_NS NS_PER_S
+
+/* Which of `from`'s spaces this one is; its number of spaces: none. */
+static size_t find_space(const struct tuner *from, const struct space_name *name)
+{
+	size_t i = 0;
+
+	for (; i < from->config->nspaces; i++) {
+		const struct space_name *other = &from->config->space[i].name;
+
+		if (strcmp(other->vm, name->vm) == 0 && strcmp(other->space, name->space) == 0)
+			break;
+	}
+	return i;
+}
+
+/* ---- the safe sizes ---- */
+
+static uint64_t failsafe_size(const struct tuner_wish *wish, const struct control_facts *facts,
+			      uint64_t automatic_bytes)
+{
+	uint64_t size = wish->failsafe_bytes;
+
+	if (facts->absent || wish->failsafe == TUNER_FAILSAFE_OFF)
+		return 0;
+	if (wish->failsafe != TUNER_FAILSAFE_SIZE)
+		return automatic_bytes;
+	return size > facts->used_bytes ? size : facts->used_bytes;
+}
+
+static void fill_rows(struct tuner *t)
+{
+	uint64_t size[TUNER_SPACES_MAX];
+
+	control_failsafe(&t->control, t->facts, size);
+	for (size_t i = 0; i < t->config->nspaces; i++)
+		t->row[i] = (struct watchdog_row){
+			t->space[i].profiler.place.info.device,
+			failsafe_size(&t->config->space[i], &t->facts[i], size[i])};
+}
+
+unsigned int tuner_failsafe(struct tuner *t)
+{
+	if (t->dry_run || !t->control.started)
+		return 0;
+	fill_rows(t);
+	return watchdog_apply(t->runtime_dir, t->place, t->row, t->config->nspaces,
+			      t->config->tuning.budget_bytes);
+}
+
+/* ---- one tick ---- */
+
+static int resize(void *cookie, size_t i, uint64_t size_bytes)
+{
+	struct tuner *t = cookie;
+	struct tuner_space *s = &t->space[i];
+
+	if (t->dry_run) {
+		s->virtual_bytes = size_bytes;
+		return 0;
+	}
+	return place_resize(t->runtime_dir, &s->profiler.place, size_bytes, 0);
+}
+
+/* A dry run goes on from the sizes that it would have set. */
+static void imagine(const struct tuner_space *s, struct control_facts *facts)
+{
+	if (facts->absent || !s->virtual_bytes)
+		return;
+	facts->size_bytes =
+		s->virtual_bytes > facts->used_bytes ? s->virtual_bytes : facts->used_bytes;
+	facts->full = facts->size_bytes - facts->used_bytes < SPACE_PIECE;
+}
+
+static void look(struct tuner *t, int64_t now_ns)
+{
+	for (size_t i = 0; i < t->config->nspaces; i++) {
+		struct tuner_space *s = &t->space[i];
+		struct control_facts *facts = &t->facts[i];
+
+		profiler_look(&s->profiler, now_ns, &s->hints, &t->scratch, facts);
+		imagine(s, facts);
+		if (facts->peak_bytes > s->peak_bytes)
+			s->peak_bytes = facts->peak_bytes;
+		s->in_bytes += facts->inflow_bytes;
+		s->out_bytes += facts->delivered_bytes;
+		s->in_total += facts->inflow_bytes;
+		s->out_total += facts->delivered_bytes;
+	}
+}
+
+static double rate(uint64_t bytes, int64_t ns)
+{
+	return ns > 0 ? (double)bytes * 1e9 / (double)ns : 0;
+}
+
+static void tell(struct tuner *t, size_t i, uint64_t from_bytes, bool period, int64_t now_ns)
+{
+	struct tuner_space *s = &t->space[i];
+	const struct tuner_decision d = {
+		.wish = &t->config->space[i],
+		.facts = &t->facts[i],
+		.order = &t->order[i],
+		.from_bytes = from_bytes,
+		.peak_bytes = s->peak_bytes,
+		.in_bps = rate(s->in_bytes, now_ns - s->since_ns),
+		.out_bps = rate(s->out_bytes, now_ns - s->since_ns),
+		.nonsense = s->profiler.intake.nonsense,
+		.period = period,
+		.counterfactual = t->counterfactual,
+	};
+	bool acted = from_bytes != t->facts[i].size_bytes;
+	bool refused = d.order->reason == CONTROL_REFUSED && s->reason != CONTROL_REFUSED;
+
+	if (t->decided && (period || acted || refused))
+		t->decided(t, &d);
+	s->reason = d.order->reason;
+	s->resizes += acted;
+	t->counterfactual |= t->dry_run && acted;
+	if (!period)
+		return;
+	s->peak_bytes = s->in_bytes = s->out_bytes = 0;
+	s->since_ns = now_ns;
+}
+
+static void alarm_new(struct tuner *t, size_t i)
+{
+	const struct space_name *name = &t->config->space[i].name;
+	unsigned int now = t->order[i].alarms, fresh = now & ~t->space[i].alarms;
+
+	for (int bit = 0; bit < CONTROL_NALARMS; bit++) {
+		if (fresh & (1u << bit))
+			log_warn("%s/%s: %s", name->vm, name->space, control_alarm_text(1u << bit));
+	}
+	t->space[i].alarms = now;
+}
+
+static void act(struct tuner *t, int64_t now_ns, bool period)
+{
+	uint64_t from[TUNER_SPACES_MAX];
+
+	for (size_t i = 0; i < t->config->nspaces; i++)
+		from[i] = t->facts[i].size_bytes;
+	control_apply(&t->control, t->facts, t->order, resize, t);
+	for (size_t i = 0; i < t->config->nspaces; i++) {
+		if (t->facts[i].absent)
+			continue;
+		tell(t, i, from[i], period, now_ns);
+		if (period)
+			alarm_new(t, i);
+	}
+}
+
+static void pace_all(struct tuner *t, int64_t now_ns, bool period)
+{
+	double dt_s = t->last_ns ? (double)(now_ns - t->last_ns) / 1e9 : 0;
+	int64_t valid_ns = 3 * (int64_t)t->config->tuning.period_ns;
+
+	for (size_t i = 0; i < t->config->nspaces; i++) {
+		struct tuner_space *s = &t->space[i];
+
+		if (!t->facts[i].absent)
+			pacing_tell(&s->pacing, &s->profiler.place, &t->facts[i], &t->order[i],
+				    dt_s, period, valid_ns);
+	}
+}
+
+/* ---- the host: once a period, for what is about VMs and the network ---- */
+
+static void look_at_host(struct tuner *t, int64_t now_ns)
+{
+	uplink_look(&t->uplink, now_ns);
+	for (size_t i = 0; i < t->config->nstreams; i++)
+		connections_look(&t->connections[i], t->stream[i].port);
+	for (size_t i = 0; i < t->nvms; i++)
+		vcpus_look(&t->vm[i].vcpus, &t->times, now_ns);
+	for (size_t i = 0; i < t->config->nspaces; i++)
+		t->space[i].hints.cpu_busy = t->vm[t->space[i].vm].vcpus.busy;
+}
+
+static void find_vm(struct tuner *t, size_t i)
+{
+	const struct tuner_wish *w = &t->config->space[i];
+	size_t k = 0;
+
+	while (k < t->nvms && strcmp(t->vm[k].name, w->name.vm) != 0)
+		k++;
+	t->space[i].vm = k;
+	if (k < t->nvms)
+		return;
+	t->vm[t->nvms].name = w->name.vm;
+	vcpus_init(&t->vm[t->nvms].vcpus, t->loop, w->monitor);
+	t->nvms++;
+}
+
+static void open_host(struct tuner *t)
+{
+	task_times_open(&t->times);
+	uplink_open(&t->uplink, t->config->uplink);
+	for (size_t i = 0; i < t->config->nstreams; i++)
+		connections_open(&t->connections[i]);
+	for (size_t i = 0; i < t->config->nspaces; i++)
+		find_vm(t, i);
+}
+
+static void close_host(struct tuner *t)
+{
+	for (size_t i = 0; t->connections && i < t->config->nstreams; i++)
+		connections_close(&t->connections[i]);
+	for (size_t i = 0; t->vm && i < t->nvms; i++)
+		vcpus_close(&t->vm[i].vcpus);
+	uplink_close(&t->uplink);
+	task_times_close(&t->times);
+}
+
+static void look_and_act(struct tuner *t)
+{
+	int64_t now = t->loop->now_ns;
+	bool period;
+
+	t->asking = false;
+	loop_timer_clear(t->loop, &t->late);
+	look(t, now);
+	if (t->looked)
+		t->looked(t, now);
+	period = control_tick(&t->control, (uint64_t)now, t->facts, t->order);
+	act(t, now, period);
+	if (!t->dry_run)
+		pace_all(t, now, period);
+	t->last_ns = now;
+	t->periods += period;
+	if (period)
+		look_at_host(t, now);
+	if (period && !t->dry_run) {
+		fill_rows(t);
+		watchdog_tell(&t->watchdog, t->row, t->config->tuning.budget_bytes);
+	}
+	if (t->ticked)
+		t->ticked(t, period);
+	if (t->once && t->periods > 1)
+		loop_stop(t->loop);
+}
+
+/* ---- the streams' word, which is waited for so that it is of the moment of the look ---- */
+
+/*
+ * Limits that are set are the truth. How the drain is divided among several spaces nobody knows;
+ * and what the kernel takes a connection's rate for is its path's, not what its client reads.
+ */
+static void take_rates(struct tuner *t, size_t i, const struct scrape *scrape)
+{
+	struct profiler_hints *hints = &t->space[i].hints;
+	double uplink = t->config->uplink[0] ? t->uplink.speed_bps : 0;
+
+	hints->drain_bps = scrape->rate_bps ? (double)scrape->rate_bps : uplink;
+	if (t->config->nspaces > 1)
+		hints->drain_bps = 0;
+	hints->client_bps = (double)scrape->client_bps;
+}
+
+static void take_figure(struct scrape *scrape, const char *space, const char *name, uint64_t value)
+{
+	struct tuner *t = scrape->cookie;
+	struct space_name wanted;
+	size_t i;
+
+	if (name_parse(space, &wanted, NULL))
+		return; /* a plain folder that it serves */
+	i = find_space(t, &wanted);
+	if (i == t->config->nspaces)
+		return;
+	if (strcmp(name, "memnet_stream_space_sent_bytes_total") == 0)
+		t->space[i].hints.sent_bytes = value;
+	else if (strcmp(name, "memnet_stream_space_released_bytes_total") == 0)
+		t->space[i].hints.released_bytes = value;
+	else
+		return;
+	t->space[i].hints_ns = t->loop->now_ns;
+	t->space[i].hints.streamed = true;
+	take_rates(t, i, scrape);
+}
+
+static bool waiting(const struct tuner *t)
+{
+	for (size_t i = 0; i < t->config->nstreams; i++) {
+		if (t->stream[i].waiting)
+			return true;
+	}
+	return false;
+}
+
+static void answered(struct scrape *scrape)
+{
+	struct tuner *t = scrape->cookie;
+
+	if (t->asking && !waiting(t))
+		look_and_act(t);
+}
+
+static void answers_late(struct timer *timer)
+{
+	look_and_act(container_of(timer, struct tuner, late));
+}
+
+/* A stream that has not told of its spaces for a while no longer serves them. */
+static void forget_old(struct tuner *t, int64_t now_ns)
+{
+	for (size_t i = 0; i < t->config->nspaces; i++) {
+		if (now_ns - t->space[i].hints_ns > SCRAPE_WAIT_NS)
+			t->space[i].hints.streamed = false;
+	}
+}
+
+static void tick(struct timer *timer)
+{
+	struct tuner *t = container_of(timer, struct tuner, timer);
+	const struct control_tuning *tuning = &t->config->tuning;
+	int64_t step = (int64_t)(tuning->guard_ns ? tuning->guard_ns : tuning->period_ns);
+	int64_t now = t->loop->now_ns, next = timer->at_ns + step;
+
+	loop_timer_set(t->loop, timer, next > now ? next : now + step);
+	if (t->asking)
+		return;
+	forget_old(t, now);
+	for (size_t i = 0; i < t->config->nstreams; i++)
+		scrape_ask(&t->stream[i]);
+	if (!waiting(t)) {
+		look_and_act(t);
+		return;
+	}
+	t->asking = true;
+	loop_timer_set(t->loop, &t->late, now + TUNER_ANSWER_NS);
+}
+
+/* ---- begin and end ---- */
+
+/* '@' is in no name, so this is no pool's lock. */
+static int lock_space(const char *runtime_dir, const struct space_name *name, struct mn_error *e)
+{
+	char path[PATH_MAX];
+	int n = snprintf(path, sizeof(path), "%s/.lock/%s@%s", runtime_dir, name->vm, name->space);
+	int fd;
+
+	if (n < 0 || (size_t)n >= sizeof(path))
+		return mn_fail_errno(e, ENAMETOOLONG, "%.64s", runtime_dir);
+	fd = lock_acquire(path, LOCK_WAIT_NS, e);
+	if (fd == -EBUSY)
+		mn_fail(e, MN_BUSY, EBUSY,
+			"%s/%s: another memnet tune sizes it (stop that one, or leave it out here)",
+			name->vm, name->space);
+	return fd;
+}
+
+static int take_arrays(struct tuner *t, size_t n)
+{
+	t->space = calloc(n, sizeof(*t->space));
+	t->facts = calloc(n, sizeof(*t->facts));
+	t->order = calloc(n, sizeof(*t->order));
+	t->row = calloc(n, sizeof(*t->row));
+	t->place = calloc(n, sizeof(struct place *));
+	t->lockfd = calloc(n, sizeof(*t->lockfd));
+	t->stream = calloc(t->config->nstreams + 1, sizeof(*t->stream));
+	t->connections = calloc(t->config->nstreams + 1, sizeof(*t->connections));
+	t->vm = calloc(n, sizeof(*t->vm));
+	if (!t->space || !t->facts || !t->order || !t->row || !t->place || !t->lockfd || !t->stream)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++) {
+		t->space[i].lockfd = -1;
+		t->space[i].profiler.activity.fd = -1;
+	}
+	return 0;
+}
+
+static int open_space(struct tuner *t, size_t i, struct mn_error *e)
+{
+	const struct space_name *name = &t->config->space[i].name;
+	struct tuner_space *s = &t->space[i];
+	int err = profiler_init(&s->profiler, t->runtime_dir, name, t->dry_run);
+
+	if (err)
+		return mn_fail_errno(e, -err, "%s/%s", name->vm, name->space);
+	s->since_ns = t->loop->now_ns;
+	if (!t->dry_run)
+		s->lockfd = lock_space(t->runtime_dir, name, e);
+	return t->dry_run || s->lockfd >= 0 ? 0 : s->lockfd;
+}
+
+static int init_control(struct tuner *t, struct mn_error *e)
+{
+	struct control_wish wish[TUNER_SPACES_MAX];
+	int err;
+
+	for (size_t i = 0; i < t->config->nspaces; i++)
+		wish[i] = t->config->space[i].wish;
+	err = control_init(&t->control, &t->config->tuning, wish, t->config->nspaces);
+	if (err == -EINVAL)
+		return mn_fail(e, MN_USAGE, EINVAL,
+			       "impossible settings: is a budget given for more than one space, "
+			       "and above the sum of the minima?");
+	return err ? mn_fail_errno(e, -err, "controller") : 0;
+}
+
+/* Opens the spaces that `from` (NULL: nobody) does not have. */
+static int open_spaces(struct tuner *t, const struct tuner *from, struct mn_error *e)
+{
+	int err = t->dry_run ? 0 : pool_runtime_make(t->runtime_dir, e);
+
+	for (size_t i = 0; !err && i < t->config->nspaces; i++) {
+		if (!from || find_space(from, &t->config->space[i].name) == from->config->nspaces)
+			err = open_space(t, i, e);
+	}
+	return err;
+}
+
+static int start_watchdog(struct tuner *t, struct mn_error *e)
+{
+	for (size_t i = 0; i < t->config->nspaces; i++) {
+		t->place[i] = &t->space[i].profiler.place;
+		t->lockfd[i] = t->space[i].lockfd;
+	}
+	if (t->dry_run)
+		return 0;
+	return watchdog_start(&t->watchdog, t->runtime_dir, t->place, t->lockfd, t->config->nspaces,
+			      e);
+}
+
+static int open_streams(struct tuner *t, struct mn_error *e)
+{
+	int err = 0;
+
+	for (size_t i = 0; !err && i < t->config->nstreams; i++) {
+		t->stream[i].space = take_figure;
+		t->stream[i].done = answered;
+		t->stream[i].cookie = t;
+		err = scrape_open(&t->stream[i], t->loop, t->config->stream[i].address,
+				  t->config->stream[i].port, e);
+	}
+	return err;
+}
+
+/* All but the watchdog and the clock; for a new configuration, beside the tuner that has the old.
+ */
+static int prepare(struct tuner *t, const struct tuner *from, struct mn_error *e)
+{
+	int err = take_arrays(t, t->config->nspaces);
+
+	if (err)
+		return mn_fail_errno(e, -err, "controller");
+	err = init_control(t, e);
+	if (!err)
+		err = open_streams(t, e);
+	if (!err)
+		err = open_spaces(t, from, e);
+	if (!err)
+		open_host(t);
+	return err;
+}
+
+static void dispose(struct tuner *t)
+{
+	for (size_t i = 0; t->space && i < t->config->nspaces; i++) {
+		struct tuner_space *s = &t->space[i];
+
+		profiler_close(&s->profiler);
+		if (s->lockfd < 0)
+			continue;
+		pacing_end(&s->profiler.place);
+		close(s->lockfd);
+	}
+	for (size_t i = 0; t->stream && i < t->config->nstreams; i++)
+		scrape_close(&t->stream[i]);
+	close_host(t);
+	control_close(&t->control);
+	free(t->connections);
+	free(t->vm);
+	free(t->stream);
+	free(t->space);
+	free(t->facts);
+	free(t->order);
+	free(t->row);
+	free(t->place);
+	free(t->lockfd);
+}
+
+int tuner_open(struct tuner *t, struct loop *loop, const char *runtime_dir,
+	       const struct tuner_config *config, bool dry_run, struct mn_error *e)
+{
+	int err;
+
+	t->loop = loop;
+	t->runtime_dir = runtime_dir;
+	t->config = config;
+	t->dry_run = dry_run;
+	t->timer.fire = tick;
+	t->late.fire = answers_late;
+	t->watchdog.pipefd = -1;
+	err = prepare(t, NULL, e);
+	if (!err)
+		err = start_watchdog(t, e);
+	if (!err)
+		err = loop_timer_set(loop, &t->timer, clock_ns());
+	return err;
+}
+
+/* Spaces that stay move over, with their locks and what was learned of them. */
+static void inherit(struct tuner *t, struct tuner *from)
+{
+	for (size_t i = 0; i < t->config->nspaces; i++) {
+		size_t j = find_space(from, &t->config->space[i].name), vm = t->space[i].vm;
+
+		if (j == from->config->nspaces)
+			continue;
+		t->space[i] = from->space[j];
+		t->space[i].vm = vm;
+		from->space[j].lockfd = -1;
+		from->space[j].profiler.activity.fd = -1;
+		control_adopt(&t->control, i, &from->control, j);
+	}
+}
+
+int tuner_reopen(struct tuner *t, const struct tuner_config *config, struct mn_error *e)
+{
+	struct tuner old = *t, fresh = {.loop = t->loop,
+					.runtime_dir = t->runtime_dir,
+					.config = config,
+					.dry_run = t->dry_run};
+	int err = prepare(&fresh, t, e);
+
+	if (err) {
+		dispose(&fresh);
+		return err;
+	}
+	inherit(&fresh, &old);
+	watchdog_stop(&t->watchdog);
+	t->config = config;
+	t->control = fresh.control;
+	t->space = fresh.space;
+	t->facts = fresh.facts;
+	t->order = fresh.order;
+	t->row = fresh.row;
+	t->place = fresh.place;
+	t->lockfd = fresh.lockfd;
+	t->stream = fresh.stream;
+	t->connections = fresh.connections;
+	t->vm = fresh.vm;
+	t->nvms = fresh.nvms;
+	t->times = fresh.times;
+	t->uplink = fresh.uplink;
+	for (size_t i = 0; i < config->nstreams; i++)
+		t->stream[i].cookie = t;
+	t->asking = false;
+	loop_timer_clear(t->loop, &t->late);
+	dispose(&old);
+	/* Without a watchdog the loop is still better than none. */
+	if (start_watchdog(t, e))
+		log_error("%s", e->text);
+	return 0;
+}
+
+void tuner_close(struct tuner *t)
+{
+	watchdog_stop(&t->watchdog);
+	loop_timer_clear(t->loop, &t->timer);
+	loop_timer_clear(t->loop, &t->late);
+	dispose(t);
+}

@@ -1,0 +1,382 @@
+#!/usr/bin/env bats
+# The live loop of memnet tune, on real tmpfs spaces in a namespace, with real producers (memnet
+# compress --to) and a real drain (memnet stream --release delivered).
+
+bats_require_minimum_version 1.5.0
+
+setup_file()
+{
+	command -v jq curl busybox >/dev/null || skip "no jq, curl or busybox"
+	export VM_DIR=$BATS_FILE_TMPDIR
+	source "$BATS_TEST_DIRNAME/../guest/vm.sh"
+	vm_host_open || skip "no namespaces"
+	export MEMNET_RUNTIME_DIR=$VM_DIR/run
+	head -c 4194304 /dev/urandom >"$VM_DIR/4M"
+}
+
+teardown_file()
+{
+	source "$BATS_TEST_DIRNAME/../guest/vm.sh"
+	vm_host_close
+}
+
+setup()
+{
+	source "$BATS_TEST_DIRNAME/../guest/vm.sh"
+	export MEMNET_CONF=$BATS_TEST_TMPDIR/conf
+	: >"$MEMNET_CONF"
+	LOG=$BATS_TEST_TMPDIR/log ERR=$BATS_TEST_TMPDIR/err
+	PIDS=()
+}
+
+teardown()
+{
+	local pid space
+
+	for pid in "${PIDS[@]}"; do
+		kill -KILL "$pid" 2>/dev/null || true
+		wait "$pid" 2>/dev/null || true
+	done
+	until_true no_watchdog
+	for space in $(vm_host "$MEMNET" share list -H | cut -f 1); do
+		vm_host "$MEMNET" share destroy --force "$space"
+	done
+}
+
+# until_true COMMAND…: for at most twenty seconds
+until_true()
+{
+	local _
+
+	for _ in $(seq 1000); do
+		"$@" && return
+		sleep 0.02
+	done
+	echo "still not: $*" >&2
+	[ ! -e "$ERR" ] || cat "$ERR" >&2
+	return 1
+}
+
+# A process of ours in the namespace, in $PID; stopped at the end of the test.
+begin()
+{
+	"${VM_ENTER[@]}" "$@" 3>&- 4>&- &
+	PID=$!
+	PIDS+=("$PID")
+}
+
+# The loop, with a quick clock; its log in $LOG and $ERR.
+start_tune()
+{
+	begin setpriv --pdeathsig KILL "$MEMNET" tune -j --set period=400ms --set guard=50ms "$@" >"$LOG" 2>"$ERR"
+	TUNE=$PID
+}
+
+# The same, and its first decision.
+tune()
+{
+	start_tune "$@"
+	until_true decided
+}
+
+decided()
+{
+	[ -s "$LOG" ] || { ! kill -0 "$TUNE" 2>/dev/null && cat "$ERR"; }
+}
+
+# Ends the loop as a service manager does, and has its exit status.
+stop_tune()
+{
+	local status=0
+
+	kill -TERM "$TUNE"
+	wait "$TUNE" || status=$?
+	return $status
+}
+
+no_watchdog()
+{
+	! grep -lxs memnet-watchdog /proc/[0-9]*/comm | grep -q .
+}
+
+create()
+{
+	vm_host "$MEMNET" share create "$1" --size "$2" --no-attach
+}
+
+# figure VM/SPACE FIELD, of share show
+figure()
+{
+	vm_host "$MEMNET" share show -j "$1" | jq ".$2"
+}
+
+# is VM/SPACE FIELD OP NUMBER
+is()
+{
+	[ "$(figure "$1" "$2")" "$3" "$4" ]
+}
+
+# in_space VM/SPACE COMMAND…: run by sh in its root
+in_space()
+{
+	local root=$MEMNET_RUNTIME_DIR/$1
+
+	shift
+	vm_host sh -c "cd '$root' && $*"
+}
+
+# saw FILTER: whether a decision is in the log for which this is true
+saw()
+{
+	jq -e -n "[inputs | select($1)] | length > 0" "$LOG" >/dev/null
+}
+
+said()
+{
+	grep -qF -- "$1" "$ERR"
+}
+
+refused()
+{
+	local status=0 want=$1 words=$2 output
+
+	shift 2
+	output=$(vm_host timeout 20 "$MEMNET" tune "$@" 2>&1 >/dev/null) || status=$?
+	if [ "$status" != "$want" ] || [[ $output != *"$words"* ]] || [ "$(wc -l <<<"$output")" != 1 ]; then
+		echo "tune $*: exit $status, wanted $want; said: $output" >&2
+		return 1
+	fi
+}
+
+M=$((1024 * 1024))
+
+@test "what is wrong with a command line is said, exit 2" {
+	refused 2 'no space to size'
+	refused 2 'bad space name "web1"' web1
+	refused 2 'a max is wanted' vm1/out
+	refused 2 'wants a --budget' vm1/out,max=1G vm2/out,max=1G
+	refused 2 'below the sum of the minima' --budget 100M vm1/out vm2/out
+	refused 2 'unknown key "mx"' vm1/out,mx=1G
+	refused 2 'want KEY=VALUE' vm1/out,max
+	refused 2 'bad objective "p95>8s"' 'vm1/out,max=1G,slo=p95>8s'
+	refused 2 'bad objective "p100<8s"' 'vm1/out,max=1G,slo=p100<8s'
+	refused 2 'bad size "12Q"' vm1/out,max=12Q
+	refused 2 'min must be' vm1/out,min=2G,max=1G
+	refused 2 'weight must be' vm1/out,max=1G,weight=0
+	refused 2 'unknown key "periodd"' --set periodd=1s vm1/out,max=1G
+	refused 2 'at most a period' --interval 1s --set guard=2s vm1/out,max=1G
+	refused 2 'bad address' --stream 1.2.3:x vm1/out,max=1G
+	refused 2 'unknown option' --frobnicate
+}
+
+@test "a bad configuration is refused with file and line" {
+	printf '[tune]\nperiod = 2s\n\n[space vm1/out]\nmin = 64M\nmxa = 1G\n' >"$MEMNET_CONF"
+	refused 2 "$MEMNET_CONF:6: unknown key \"mxa\""
+	printf '[tune]\nperiod = fast\n' >"$MEMNET_CONF"
+	refused 2 "$MEMNET_CONF:2: bad duration \"fast\""
+	printf '[spaec vm1/out]\nmin = 64M\n' >"$MEMNET_CONF"
+	refused 2 "$MEMNET_CONF:2: unknown section [spaec vm1/out]"
+	printf '[space vm1]\nmin = 64M\n' >"$MEMNET_CONF"
+	refused 2 "$MEMNET_CONF:2: bad space name"
+}
+
+@test "SIGHUP reads the configuration again; a bad one is refused, the old one stays" {
+	create vm1/out 64M
+	printf '[space vm1/out]\nmin = 32M\nmax = 256M\n' >"$MEMNET_CONF"
+	tune
+	until_true is vm1/out size_bytes = $((32 * M))
+	printf '[space vm1/out]\nmin = 16M\nmax = 256M\nmini = 1\n' >"$MEMNET_CONF"
+	kill -HUP "$TUNE"
+	until_true said "$MEMNET_CONF:4: unknown key"
+	said 'the old configuration stays'
+	kill -0 "$TUNE"
+	is vm1/out size_bytes = $((32 * M))
+	create vm2/out 64M
+	printf '[tune]\nbudget=1G\n[space vm1/out]\nmin = 16M\n[space vm2/out]\nmin = 16M\n' >"$MEMNET_CONF"
+	kill -HUP "$TUNE"
+	until_true is vm1/out size_bytes = $((16 * M))
+	until_true is vm2/out size_bytes = $((16 * M))
+	# The watchdog is another one now, and knows both.
+	kill -KILL "$TUNE"
+	wait "$TUNE" || true
+	until_true said 'of 2 spaces'
+}
+
+@test "a step in load is followed within one guard interval plus one period" {
+	create vm1/out 32M
+	begin "$MEMNET" stream --release delivered --listen http://127.0.0.1:18180 --metrics 127.0.0.1:18181 vm1/out 2>"$BATS_TEST_TMPDIR/stream"
+	until_true grep -q 'listening on' "$BATS_TEST_TMPDIR/stream"
+	tune --stream 127.0.0.1:18181 vm1/out,min=32M,max=512M
+	# A producer writes more than there is room for, and nobody fetches it.
+	for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+		vm_host "$MEMNET" compress --fast=5 --to "$MEMNET_RUNTIME_DIR/vm1/out" -o "$i" "$VM_DIR/4M"
+	done
+	is vm1/out size_bytes -gt $((48 * M))
+	until_true saw '.why == "guard" and .size_bytes > .from_bytes'
+	# The loop's own account of it: from the first look that saw the step to a size that holds it.
+	jq -e -n '[inputs] | (map(select(.used_bytes > 8000000))[0].time) as $step |
+		(map(select(.size_bytes > 48000000))[0].time) as $grown | $grown - $step <= 0.45 + 1' "$LOG"
+	# The records arrived, were believed, and are gone.
+	until_true saw '.guest == "ok" and .p95_s > 0'
+	[ "$(in_space vm1/out 'ls .memnet/jobs | wc -l')" = 0 ]
+	# Delivered and released, the load is gone, and so is the memory.
+	for i in 1 2 3 4 5 6 7 8 9 10 11 12; do
+		vm_host curl -s -o /dev/null "http://127.0.0.1:18180/vm1/out/$i"
+	done
+	until_true saw '.out_bytes_per_s > 0'
+	until_true is vm1/out used_bytes -lt $((4 * M))
+	until_true is vm1/out size_bytes -lt $((48 * M))
+	stop_tune
+}
+
+@test "kill -9 of the loop leaves sizes that are safe" {
+	create vm1/out 64M
+	create vm2/out 64M
+	tune --budget 400M vm1/out,min=16M vm2/out,min=16M
+	until_true is vm1/out size_bytes = $((16 * M))
+	head -c $((12 * M)) /dev/zero | in_space vm1/out 'cat >a'
+	until_true saw '.period and .used_bytes > 12000000'
+	kill -KILL "$TUNE"
+	wait "$TUNE" || true
+	until_true said 'the controller died'
+	until_true no_watchdog
+	# Fifteen seconds of the fastest inflow, within the budget.
+	is vm1/out size_bytes -gt $((64 * M))
+	[ $(($(figure vm1/out size_bytes) + $(figure vm2/out size_bytes))) -le $((400 * M)) ]
+	# Whoever comes next may have the spaces.
+	tune --budget 400M vm1/out,min=16M vm2/out,min=16M
+	stop_tune
+}
+
+@test "a loop that ends leaves safe sizes, a fixed one, or none" {
+	create vm1/out 64M
+	tune vm1/out,min=16M,max=512M,failsafe=200M
+	until_true is vm1/out size_bytes = $((16 * M))
+	stop_tune
+	is vm1/out size_bytes = $((200 * M))
+	tune vm1/out,min=16M,max=512M,failsafe=off
+	until_true is vm1/out size_bytes = $((16 * M))
+	stop_tune
+	is vm1/out size_bytes = $((16 * M))
+	no_watchdog
+	in_space vm1/out 'test ! -e .memnet/pace'
+}
+
+@test "two loops on one space refuse each other, exit 5" {
+	create vm1/out 64M
+	create vm2/out 64M
+	tune vm1/out,max=512M
+	refused 5 'vm1/out: another memnet tune sizes it' vm1/out,max=1G
+	refused 5 'vm1/out: another memnet tune sizes it' --budget 1G vm2/out vm1/out
+	vm_host "$MEMNET" tune --once --interval 100ms vm2/out,max=1G >/dev/null
+	vm_host "$MEMNET" tune -n --once --interval 100ms vm1/out,max=1G >/dev/null
+	stop_tune
+}
+
+@test "spaces come, go, and come back as others" {
+	start_tune --budget 1G vm1/out,min=16M vm2/out,min=16M
+	create vm1/out 64M
+	until_true is vm1/out size_bytes = $((16 * M))
+	# Nothing of a space is held: destroy never finds it busy.
+	for _ in 1 2 3 4 5; do
+		vm_host "$MEMNET" share destroy vm1/out
+		create vm1/out 64M
+	done
+	until_true is vm1/out size_bytes = $((16 * M))
+	vm_host "$MEMNET" share destroy vm1/out
+	create vm2/out 64M
+	until_true is vm2/out size_bytes = $((16 * M))
+	stop_tune
+}
+
+@test "--once looks for one interval and leaves safe sizes" {
+	create vm1/out 256M
+	head -c $((20 * M)) /dev/zero | in_space vm1/out 'cat >a'
+	vm_host "$MEMNET" tune --once --interval 200ms --set guard=50ms vm1/out,min=16M,max=512M >"$LOG"
+	[ "$(wc -l <"$LOG")" -ge 2 ]
+	is vm1/out size_bytes -ge $((20 * M))
+	is vm1/out size_bytes -lt $((64 * M))
+}
+
+@test "--dry-run touches nothing and marks what follows from what it did not do" {
+	create vm1/out 256M
+	in_space vm1/out 'echo "{}" >.memnet/jobs/x.json'
+	vm_host "$MEMNET" tune -n -j --once --interval 1s --set guard=50ms --set shrink.hold=0.1 vm1/out,min=16M,max=512M >"$LOG"
+	saw '.size_bytes < .from_bytes and (.counterfactual | not)'
+	saw '.counterfactual'
+	is vm1/out size_bytes = $((256 * M))
+	in_space vm1/out 'test -e .memnet/jobs/x.json && test ! -e .memnet/pace'
+}
+
+# rss PID: its resident memory in kB
+rss()
+{
+	awk '/^VmRSS/ { print $2 }' "/proc/$1/status"
+}
+
+# The memnet process that a namespace's command became: nsenter and setpriv execute it.
+@test "a hostile guest costs bounded memory and time" {
+	create vm1/out 64M
+	create vm2/out 64M
+	tune --budget 1G vm1/out,min=16M,max=128M vm2/out,min=16M,max=128M
+	local before after names
+	before=$(rss "$TUNE")
+	# As many records as there are inodes, all nonsense; folders, links, FIFOs and giants among them.
+	in_space vm1/out 'cd .memnet/jobs && mkdir d e.json && mkdir e.json/x && ln -s /etc/passwd l.json && mkfifo f.json &&
+		truncate -s 1T g.json && echo "[[[[" >n.json && i=0 && while [ $i -lt 3000 ]; do : >$i.json; i=$((i + 1)); done'
+	in_space vm1/out 'i=0; while [ $i -lt 3000 ]; do : >o$i; i=$((i + 1)); done; mkdir -p a/b/c/d/e/f/g/h/i/j/k'
+	in_space vm1/out 'rm -r .memnet/part && rm -r .memnet/live && mkdir -p .memnet/part && truncate -s 1T giant'
+	until_true said 'what is no record was found'
+	names() { [ "$(in_space vm1/out 'ls .memnet/jobs | wc -l')" -le 1 ]; }
+	until_true names # but the folder that is not empty, which is its guest's loss
+	# The other space is still looked after within its guard interval and period.
+	head -c $((14 * M)) /dev/zero | in_space vm2/out 'cat >a'
+	until_true is vm2/out size_bytes -gt $((17 * M))
+	in_space vm1/out 'rm -rf .memnet'
+	head -c $((2 * M)) /dev/zero | in_space vm1/out 'cat >b'
+	until_true saw '.space == "vm1/out" and .used_bytes > 2000000'
+	after=$(rss "$TUNE")
+	echo "before $before kB, after $after kB" >&2
+	[ "$after" -lt 4096 ] && [ $((after - before)) -lt 1024 ]
+	saw '.space == "vm1/out" and .size_bytes <= 134217728'
+	stop_tune
+}
+
+record()
+{
+	printf '{"schema":1,"id":"%s","kind":"compress","status":"done","arrival_ns":%s,"start_ns":%s,"end_ns":%s,"blocked_ns":%s,"cpu_ns":0,"bytes_in":1,"bytes_out":%s,"objects":1}\n' "$@"
+}
+
+@test "records that lie are counted and not believed" {
+	create vm1/out 64M
+	tune --metrics "$BATS_TEST_TMPDIR/sock" vm1/out,min=16M,max=128M
+	figures() { vm_host curl -s --unix-socket "$BATS_TEST_TMPDIR/sock" http://x/metrics; }
+	rejected() { figures | grep -q "rejected_records_total{space=\"vm1/out\",reason=\"$1\"} $2\$"; }
+	put() { record "$@" | in_space vm1/out "cat >.memnet/part/$1 && mv .memnet/part/$1 .memnet/jobs/$1.json"; }
+	put giant 1 2 3 0 9007199254740992
+	put none 1 2 3 0 0
+	until_true rejected size 2
+	put backwards 3 2 1 0 1
+	put future 0 0 9007199254740993 0 1
+	put blocked 1 2 3 100 1
+	until_true rejected nonsense 2
+	until_true rejected old 1
+	for i in $(seq 40); do put "many$i" 1 2 3 0 4096; done
+	until_true rejected 'too many' 20
+	saw '.size_bytes <= 134217728'
+	stop_tune
+}
+
+@test "a guest is told its pace" {
+	create vm1/out 64M
+	tune vm1/out,min=16M,max=16M
+	pace() { in_space vm1/out 'cat .memnet/pace'; }
+	told() { pace | jq -e "$1" >/dev/null 2>&1; }
+	until_true told ".schema == 1 and .size_bytes == $((16 * M)) and .level == 0"
+	head -c $((20 * M)) /dev/zero | in_space vm1/out 'cat >a' || true
+	until_true told '.free_bytes < 1048576 and .level == 1'
+	# The word stays whole while it is written anew and the space is full.
+	for _ in $(seq 50); do told '.serial > 0'; done
+	stop_tune
+	in_space vm1/out 'test ! -e .memnet/pace'
+}
