@@ -60,8 +60,12 @@ theirs    = $(address) $(fuzzer)
 link      = -fsanitize=fuzzer $(address) $(undefined)
 endif
 
+# musl has no macro that tells; its loader does.
+musl_version := $(shell $(musl)/libc.so 2>&1 | sed -n 's/^Version //p')
+
 # Includes spell the layer, "space/record.h", and anything in angle brackets is not ours.
 cflags = -std=gnu11 -pthread -D_GNU_SOURCE -DMEMNET_VERSION='"$(VERSION)"' \
+         -DMUSL_VERSION='"$(musl_version)"' \
          -iquote core -iquote . -isystem $(src) -isystem $(src)/libnl3/include \
          -isystem $(src)/libzstd/lib -ffile-prefix-map='$(CURDIR)'=. $(ours) $(CFLAGS) $(smaller)
 

@@ -20,8 +20,8 @@ const struct command *const commands[] = {
 
 static void print_version(void)
 {
-	printf("memnet %s\nzstd %s\ncJSON %s\n%s\n", MEMNET_VERSION, ZSTD_versionString(),
-	       cJSON_Version(), LIBNL_STRING);
+	printf("memnet %s\nmusl %s\nzstd %s\ncJSON %s\n%s\n", MEMNET_VERSION, MUSL_VERSION,
+	       ZSTD_versionString(), cJSON_Version(), LIBNL_STRING);
 }
 
 static void print_help(FILE *out)

@@ -1,7 +1,7 @@
 /*
  * Job lists: a Poisson process of varying rate, by thinning. Candidates come at the highest rate
  * of the run and are kept with probability rate(t) / highest. The order of the draws is part of
- * the definition (control.md): gap, acceptance, size, service.
+ * the definition: gap, acceptance, size, service.
  */
 #include "control/sim_jobs.h"
 

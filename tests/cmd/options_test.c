@@ -70,7 +70,7 @@ static void sizes(void)
 	is_int(parse_size("12Q", &bytes, NULL), -EINVAL, "without an error to fill");
 	parse_size("12Q", &bytes, &e);
 	is_str(e.text, "bad size \"12Q\": want a number with K, M, G or T",
-	       "as interface.md has it");
+	       "the message that scripts may look for");
 }
 
 static void rates(void)
