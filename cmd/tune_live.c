@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "base/log.h"
 #include "base/notify.h"
 #include "control/exporter.h"
@@ -170,12 +171,16 @@ static int start(struct live *live, struct mn_error *e)
 	return err ? mn_fail_errno(e, -err, "signals") : 0;
 }
 
+/* Records are parsed by the thousand: musl's malloc is not for that. */
+static char json_memory[256 * 1024] __attribute__((aligned(16)));
+
 int tune_live(struct invocation *inv, const struct tune_live *options)
 {
 	struct live live = {.options = options, .inv = inv};
 	int status = MN_OK;
 	int err = tune_config_read(&live.config, &inv->common, &options->words, &inv->error);
 
+	json_use_memory(json_memory, sizeof(json_memory));
 	if (!err)
 		err = start(&live, &inv->error);
 	if (!err) {

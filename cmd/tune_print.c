@@ -56,7 +56,7 @@ static double wall_s(void)
 	struct timespec now;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	return (double)now.tv_sec + (double)(now.tv_nsec / 1000000) / 1e3;
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
 }
 
 static void print_alarms(unsigned int alarms)

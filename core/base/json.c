@@ -3,7 +3,49 @@
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+/* ---- memory of one's own ---- */
+
+static struct {
+	char *start, *next, *end;
+	size_t taken; /* pieces in use */
+} arena;
+
+static void *arena_take(size_t size)
+{
+	char *piece = arena.next;
+
+	size = (size + 15) & ~(size_t)15;
+	if (size > (size_t)(arena.end - piece))
+		return malloc(size);
+	arena.next += size;
+	arena.taken++;
+	return piece;
+}
+
+static void arena_give(void *piece)
+{
+	if ((char *)piece < arena.start || (char *)piece >= arena.end) {
+		free(piece);
+		return;
+	}
+	if (--arena.taken == 0)
+		arena.next = arena.start;
+}
+
+void json_use_memory(void *memory, size_t size)
+{
+	cJSON_Hooks hooks = {arena_take, arena_give};
+
+	arena.start = arena.next = memory;
+	arena.end = arena.start + size;
+	arena.taken = 0;
+	cJSON_InitHooks(&hooks);
+}
+
+/* ---- reading ---- */
 
 static bool json_space(char c)
 {

@@ -21,6 +21,13 @@ static inline void cleanup_json_delete(cJSON **json)
 cJSON *json_parse(const char *text, size_t size);
 
 /*
+ * From now on cJSON takes memory from `size` bytes at `memory`, all of it anew whenever nothing of
+ * it is in use any more, and from malloc(3) only what does not fit: for a process of one thread
+ * that parses small things for months.
+ */
+void json_use_memory(void *memory, size_t size);
+
+/*
  * A member's string, or NULL where it is absent or of another type. Lives as long as `object`. One
  * with \u0000 in it ends there.
  */

@@ -81,7 +81,8 @@ static void take_entry(struct intake *intake, int jobsfd, const char *name, int6
 
 	if (keep && (fd < 0 || changed <= intake->taken_ns))
 		return;
-	/* A folder with something in it stays, and is its guest's loss: it takes the room of one. */
+	/* A folder with something in it stays, and is its guest's loss: it takes the room of one.
+	 */
 	if (!keep && !removed(jobsfd, name))
 		return;
 	if (fd < 0)

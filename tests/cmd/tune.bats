@@ -113,7 +113,7 @@ figure()
 # is VM/SPACE FIELD OP NUMBER
 is()
 {
-	[ "$(figure "$1" "$2")" "$3" "$4" ]
+	test "$(figure "$1" "$2")" "$3" "$4"
 }
 
 # in_space VM/SPACE COMMAND…: run by sh in its root

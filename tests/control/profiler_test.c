@@ -335,7 +335,8 @@ static void hostile_records(void)
 		most = facts.nrecords > most ? facts.nrecords : most;
 	}
 	is_int((intmax_t)sum, 0, "none of it was a record");
-	is_int((intmax_t)profiler.intake.nonsense, 5000 + 4, "all that could be removed was counted");
+	is_int((intmax_t)profiler.intake.nonsense, 5000 + 4,
+	       "all that could be removed was counted");
 	ok(n < 200, "and is gone after %d looks", n);
 	ok(faccessat(root, SPACE_JOBS "/fifo", F_OK, 0) < 0, "also what is no file");
 	unlinkat(root, SPACE_JOBS "/full/er", AT_REMOVEDIR);
