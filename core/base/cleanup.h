@@ -2,11 +2,12 @@
  * Scoped ownership: a variable declared with one of these gives its resource back when it goes out
  * of scope. On success the owner changes by a steal: `*out = STEAL_FD(fd)`.
  *
- * Memory on hot paths. musl's malloc has 0.04 to 0.22 of the speed of glibc's, and its copies of less
- * than 128 bytes 0.12: so whatever happens per request, per piece or per tick allocates nothing and
- * moves no bytes that the kernel can move. Connections come from slabs (host/conn.c), compression
- * contexts and buffers live as long as the run (guest/encode.h), the controller allocates when it
- * starts (control/orchestrator.h). Everything else may use malloc, and cJSON, as it reads best.
+ * Memory on hot paths. musl's malloc has 0.04 to 0.22 of the speed of glibc's, and its copies of
+ * less than 128 bytes 0.12: so whatever happens per request, per piece or per tick allocates
+ * nothing and moves no bytes that the kernel can move. Connections come from slabs (host/conn.c),
+ * compression contexts and buffers live as long as the run (guest/encode.h), the controller
+ * allocates when it starts (control/orchestrator.h). Everything else may use malloc, and cJSON, as
+ * it reads best.
  */
 #pragma once
 

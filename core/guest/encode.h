@@ -1,8 +1,8 @@
 /*
  * Streaming zstd; what goes out are pieces of SPACE_PIECE.
  *
- * Contexts and buffers are made once a run and used for every file, as base/cleanup.h wants it: after
- * the first file there is no malloc on the path.
+ * Contexts and buffers are made once a run and used for every file, as base/cleanup.h wants it:
+ * after the first file there is no malloc on the path.
  */
 #pragma once
 
