@@ -41,7 +41,7 @@ static int64_t now_ns(void)
 static void take_file(struct walk *w, const char *path, const struct stat *st)
 {
 	const int64_t written = to_ns(st->st_mtim), read = to_ns(st->st_atim);
-	char *copy;
+	struct found *f;
 
 	if (w->count == w->room) {
 		const size_t room = w->room ? 2 * w->room : 256;
@@ -52,10 +52,10 @@ static void take_file(struct walk *w, const char *path, const struct stat *st)
 		w->found = grown;
 		w->room = room;
 	}
-	copy = strdup(path);
-	if (!copy)
-		return;
-	w->found[w->count++] = (struct found){written > read ? written : read, *st, copy};
+	f = &w->found[w->count];
+	*f = (struct found){written > read ? written : read, *st, strdup(path)};
+	if (f->path)
+		w->count++;
 }
 
 static DIR *open_folder(int rootfd, const char *path)
