@@ -53,9 +53,9 @@ struct server {
 	struct server_options options;
 	struct release release;
 	struct worker *workers;
-	unsigned started;		/* threads, besides the caller's */
-	sem_t running;			/* posted by each of them */
-	int listenfd, metricsfd, logfd; /* -1: none */
+	unsigned started;			/* threads, besides the caller's */
+	sem_t running;				/* posted by each of them */
+	int listenfd, metricsfd, logfd, nullfd; /* -1: none */
 };
 
 /*

@@ -9,6 +9,7 @@
 #include "host/http_request.h"
 #include "host/http_range.h"
 #include "host/object.h"
+#include "host/sender.h"
 #include "host/server.h"
 #include "host/follow.h"
 #include "host/metrics.h"
@@ -26,6 +27,7 @@ struct worker {
 	struct sites sites;
 	struct store store;
 	struct follow follow;
+	struct sender sender;
 	struct watch listener, metrics_listener;
 	pthread_t thread;
 	bool draining;
