@@ -83,14 +83,23 @@ static int set_pacing(int fd, uint64_t rate, struct mn_error *e)
 	return 0;
 }
 
+/* Left alone where the system does not have it, or does not let us. */
+#define CONGESTION_DEFAULT "cubic"
+
+static int set_congestion(int fd, const char *name)
+{
+	return setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name));
+}
+
 /* What the accepted sockets inherit. */
 static int set_inherited(int fd, const struct server_options *o, struct mn_error *e)
 {
 	const int on = 1;
 
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (o->congestion && setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, o->congestion,
-					(socklen_t)strlen(o->congestion)) < 0)
+	if (!o->congestion)
+		set_congestion(fd, CONGESTION_DEFAULT);
+	else if (set_congestion(fd, o->congestion) < 0)
 		return mn_fail(e, MN_FAILED, errno,
 			       "%s: congestion control not available (see sysctl "
 			       "net.ipv4.tcp_available_congestion_control)",

@@ -38,7 +38,7 @@ struct server_options {
 	int64_t ttl_ns;
 	uint64_t client_rate;	 /* bytes per second, 0: as fast as it goes */
 	uint64_t rate;		 /* of all connections together, likewise */
-	const char *congestion;	 /* TCP's algorithm; NULL: the kernel's default */
+	const char *congestion;	 /* TCP's algorithm; NULL: cubic if it can be had */
 	const char *cors;	 /* Access-Control-Allow-Origin; NULL: not sent */
 	bool listing;		 /* folders are listed */
 	struct endpoint metrics; /* addr NULL: none */

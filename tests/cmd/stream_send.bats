@@ -151,3 +151,15 @@ mapped_by_use() {
 	mapped_by_use x
 	until_true umount "$D"
 }
+
+@test "congestion control: cubic, where it can be had" {
+	head -c 30000000 /dev/urandom >"$D/x"
+	grep -q cubic /proc/sys/net/ipv4/tcp_available_congestion_control || skip "no cubic"
+	[ "$(id -u)" = 0 ] || skip "needs root"
+	serve
+	curl -s --limit-rate 1M --max-time 20 -o /dev/null "$URL/x" 3>&- &
+	client=$!
+	port=${URL#*:*:}
+	until_true eval "ss -tin state established 'sport = :${port%%/*}' | grep -q cubic"
+	kill "$client"
+}
