@@ -31,7 +31,7 @@ static const struct opt stream_opts[] = {
 	{OPT_RATE, "rate", "RATE", "most that all connections get together", false},
 	{OPT_CLIENT_RATE, "client-rate", "RATE", "most that one connection gets", false},
 	{OPT_WORKERS, "workers", "N", "threads that serve (1)", false},
-	{OPT_CONGESTION, "congestion", "NAME", "TCP congestion control (the kernel's)", false},
+	{OPT_CONGESTION, "congestion", "NAME", "TCP congestion control (cubic)", false},
 	{OPT_LISTING, "listing", NULL, "list folders, as HTML or JSON", false},
 	{OPT_CORS, "cors", "ORIGIN", "let that origin's pages read (\"*\": all)", false},
 	{OPT_METRICS, "metrics", "ADDRESS:PORT", "where to serve /metrics", false},

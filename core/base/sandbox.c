@@ -134,6 +134,8 @@ static const int calls[] = {
 	SYS_close,
 	SYS_lseek,
 	SYS_sendfile,
+	SYS_splice,
+	SYS_vmsplice,
 	SYS_fallocate,
 	SYS_ioctl,
 	SYS_fcntl,

@@ -352,11 +352,11 @@ static enum step send_small(struct conn *c, struct text *head)
 
 /* The same without the copy, for an object that is mapped. What is not taken goes by sendfile(2).
  */
-static enum step send_mapped(struct conn *c, const struct text *head)
+static enum step send_mapped(struct conn *c, const struct text *head, void *body)
 {
 	const struct iovec pieces[] = {
 		{head->buf, head->size},
-		{(char *)c->object->map + c->at, (size_t)(c->end - c->at)},
+		{body, (size_t)(c->end - c->at)},
 	};
 	const ssize_t n = conn_put_pieces(c, pieces);
 
@@ -367,10 +367,20 @@ static enum step send_mapped(struct conn *c, const struct text *head)
 	return STEP_GO_ON;
 }
 
+static void *small_mapping(const struct conn *c)
+{
+	const int64_t size = c->end - c->at;
+
+	if (c->open_ended || c->out || size > OBJECT_COPY_MAX)
+		return NULL;
+	return object_mapping(c->object, c->at, (size_t)size);
+}
+
 static enum step send_object(struct conn *c, int status, bool encoded)
 {
 	const bool head_only = c->worker->request.method == HTTP_HEAD;
 	struct text t;
+	void *body;
 
 	c->chunked = c->open_ended && c->worker->request.minor > 0;
 	c->close |= c->open_ended && !c->chunked;
@@ -385,8 +395,8 @@ static enum step send_object(struct conn *c, int status, bool encoded)
 		conn_leave_object(c);
 	else if (c->parts)
 		c->at = c->end;
-	else if (c->object->map && !c->open_ended && !c->out)
-		return send_mapped(c, &t);
+	else if ((body = small_mapping(c)) != NULL)
+		return send_mapped(c, &t, body);
 	else if (!c->open_ended && c->end - c->at <= SMALL_OBJECT_MAX)
 		return send_small(c, &t);
 	return conn_put(c, t.buf, t.size, !head_only) ? STEP_CLOSE : STEP_GO_ON;

@@ -26,7 +26,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <linux/sockios.h>
@@ -209,11 +208,10 @@ void conn_leave_object(struct conn *c)
 	object_put(o, w->loop.now_ns);
 }
 
-/* Counts and logs the response under way, if there is one. */
-static void end_response(struct conn *c, bool complete)
+static void log_response(struct conn *c, bool complete)
 {
 	struct worker *w = c->worker;
-	const struct server_options *o = &w->server->options;
+	const bool json = w->server->options.log_json;
 	const struct access_end end = {
 		.status = c->status,
 		.bytes = c->sent > c->head_size ? c->sent - c->head_size : 0,
@@ -221,15 +219,24 @@ static void end_response(struct conn *c, bool complete)
 		.complete = complete,
 	};
 
+	if (!access_log_end(&w->lines, c->log, &end, json)) {
+		access_log_flush(&w->lines, w->server->logfd);
+		access_log_end(&w->lines, c->log, &end, json);
+	}
+	free_pointer(&c->log);
+}
+
+/* Counts and logs the response under way, if there is one. */
+static void end_response(struct conn *c, bool complete)
+{
+	struct worker *w = c->worker;
+
 	if (c->status == 0)
 		return;
 	w->counters.responses[c->status / 100]++;
 	w->counters.aborted += !complete;
-	if (c->log && !access_log_end(&w->lines, c->log, &end, o->log_json)) {
-		access_log_flush(&w->lines, w->server->logfd);
-		access_log_end(&w->lines, c->log, &end, o->log_json);
-	}
-	free_pointer(&c->log);
+	if (c->log)
+		log_response(c, complete);
 	c->status = 0;
 	c->sent = 0;
 }
@@ -486,21 +493,6 @@ static enum step at_edge(struct conn *c)
 	return c->chunked ? begin_chunk(c, true) : STEP_GO_ON;
 }
 
-static ssize_t send_copied(struct conn *c, size_t size)
-{
-	char *copy = c->worker->copy;
-	ssize_t n = pread(c->object->fd, copy, size < COPY_SIZE ? size : COPY_SIZE, c->at);
-
-	return n > 0 ? send(c->watch.fd, copy, (size_t)n, MSG_NOSIGNAL) : n;
-}
-
-static ssize_t send_pages(struct conn *c, size_t size)
-{
-	off_t at = c->at;
-
-	return sendfile(c->watch.fd, c->object->fd, &at, size);
-}
-
 static bool in_huge_pages(const struct object *o)
 {
 	return o->st.st_blksize > sysconf(_SC_PAGESIZE);
@@ -511,14 +503,17 @@ static enum step send_body(struct conn *c, int64_t most, int64_t *share)
 	const int64_t left = c->chunked ? c->chunk : c->end - c->at;
 	const size_t size = (size_t)(left < most ? left : most);
 	const bool copied = c->reader.holding && c->reader.flows && in_huge_pages(c->object);
-	const ssize_t n = copied ? send_copied(c, size) : send_pages(c, size);
+	struct sender *sender = &c->worker->sender;
+	const ssize_t n = copied ? sender_copy(sender, c->watch.fd, c->object, c->at, size)
+				 : sender_send(sender, c->watch.fd, c->object, c->at, size);
 
 	if (n == 0)
 		return STEP_RESET; /* truncated */
 	if (n < 0) {
 		c->writable = false;
-		return errno == EAGAIN || errno == EINTR ? STEP_WAIT : STEP_RESET;
+		return n == -EAGAIN || n == -EINTR ? STEP_WAIT : STEP_RESET;
 	}
+	store_round(&c->worker->store);
 	set_deadline(c, SEND_TIMEOUT_NS);
 	count_sent(c, n);
 	c->at += n;

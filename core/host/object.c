@@ -127,7 +127,10 @@ static bool unchanged(struct object *o)
 {
 	struct stat st;
 
-	return o->settled && fstat(o->fd, &st) == 0 && st.st_nlink == o->st.st_nlink &&
+	if (!o->settled || o->round == o->store->round)
+		return o->settled;
+	o->round = o->store->round;
+	return fstat(o->fd, &st) == 0 && st.st_nlink == o->st.st_nlink &&
 	       st.st_size == o->st.st_size && same_time(&st.st_ctim, &o->st.st_ctim) &&
 	       same_time(&st.st_mtim, &o->st.st_mtim);
 }
@@ -192,6 +195,7 @@ static int open_object(struct store *store, struct site *site, const char *path,
 	o->st = st;
 	o->live = live > 0;
 	o->writable = writable;
+	o->round = store->round;
 	o->wd = -1;
 	o->beat = beat;
 	o->beat_ns = now_ns;
@@ -207,12 +211,47 @@ static int open_object(struct store *store, struct site *site, const char *path,
 	return 0;
 }
 
+/* Linux 5.14; our libc has no name for it yet. Without it nothing is sent from a mapping. */
+#ifndef MADV_POPULATE_READ
+#	define MADV_POPULATE_READ 22
+#endif
+
+static bool worth_mapping(const struct object *o)
+{
+	return !o->map && o->st.st_size > 0 && o->st.st_size <= OBJECT_MAP_MAX &&
+	       o->st.st_blocks * 512 >= o->st.st_size;
+}
+
 static void map_object(struct object *o)
 {
-	void *map =
-		mmap(NULL, (size_t)o->st.st_size, PROT_READ, MAP_SHARED | MAP_POPULATE, o->fd, 0);
+	void *map = mmap(NULL, (size_t)o->st.st_size, PROT_READ, MAP_SHARED, o->fd, 0);
 
 	o->map = map == MAP_FAILED ? NULL : map;
+}
+
+/* Populates a step ahead of who sends in order; far ahead it would be a long wait for the others.
+ */
+static bool populate(struct object *o, int64_t to)
+{
+	int64_t size = OBJECT_MAP_STEP;
+
+	if (to > o->populated + OBJECT_MAP_STEP)
+		return false;
+	if (size > o->st.st_size - o->populated)
+		size = o->st.st_size - o->populated;
+	if (madvise((char *)o->map + o->populated, (size_t)size, MADV_POPULATE_READ) < 0)
+		return false;
+	o->populated += size;
+	return true;
+}
+
+void *object_mapping(struct object *o, int64_t at, size_t size)
+{
+	const int64_t to = at + (int64_t)size;
+
+	if (!o->map || to > o->st.st_size || (to > o->populated && !populate(o, to)))
+		return NULL;
+	return (char *)o->map + at;
 }
 
 int store_get(struct store *store, struct site *site, const char *path, int64_t now_ns,
@@ -226,7 +265,7 @@ int store_get(struct store *store, struct site *site, const char *path, int64_t 
 		return -ENOENT;
 	if (known && !known->live && site_root(site, now_ns) >= 0 &&
 	    site->generation == known->generation && unchanged(known)) {
-		if (!known->map && known->st.st_size > 0 && known->st.st_size <= OBJECT_MAP_MAX)
+		if (worth_mapping(known))
 			map_object(known);
 		*out = hold(known);
 		return 0;

@@ -8,14 +8,17 @@
  * changes the link count, a rename of the file itself its ctime, a write its mtime. ctime can be as
  * coarse as a timer tick, so only what has not changed for OBJECT_SETTLED_NS when it was opened is
  * cached, as git does it for its index. A rename of a folder changes nothing in the files beneath:
- * only objects at the root of their space are cached.
+ * only objects at the root of their space are cached. The kernel is asked once in a round
+ * (store_round()): whoever asked for the object meanwhile had asked when the round began.
  *
  * Cached objects are let go after OBJECT_IDLE_NS without a request: an open file keeps its memory
  * when the guest removes it, and its space from being unmounted.
  *
- * A small cached object that is asked for again is mapped, to be sent from there. Only the kernel
- * may read the mapping, in send(2): where a guest has truncated the file, that is EFAULT, but a
- * SIGBUS for us.
+ * A cached object that is asked for again is mapped, to be sent from there (host/sender.h). Only
+ * the kernel may read the mapping, in sendmsg(2) and vmsplice(2): where a guest has truncated the
+ * file, that is EFAULT, but a SIGBUS for us. One with holes is not mapped: looking into a hole by a
+ * mapping fills it, at the space's cost. So are objects while they are to be released, which are
+ * not cached.
  *
  * A live object (space/live.h) is one whose marker was there after it was opened. It is shared by
  * all its readers and looked at when inotify says that it has changed (host/follow.h); one that
@@ -33,7 +36,9 @@
 #define OBJECT_SETTLED_NS 20000000LL
 #define OBJECT_IDLE_NS	  1000000000LL
 #define OBJECT_CACHE_MAX  1024
-#define OBJECT_MAP_MAX	  (64 * 1024)
+#define OBJECT_COPY_MAX	  (64 * 1024)	 /* sent from the mapping by a copy */
+#define OBJECT_MAP_MAX	  (1024LL << 20) /* 2 MiB of page tables */
+#define OBJECT_MAP_STEP	  (2 << 20)	 /* populated at a time, in a fraction of a millisecond */
 
 struct object {
 	struct object *next; /* of its hash chain */
@@ -51,13 +56,15 @@ struct object {
 	int wd;		 /* inotify's, while it is live; -1: none */
 	struct stat st;	 /* as of the last look */
 	int64_t given;	 /* its first bytes up to here have been given back (host/release.h) */
+	unsigned round;	 /* the store's, when it was last asked after */
 	int64_t idle_ns; /* since when */
 	uint64_t beat;	 /* live: the marker's, and when it last changed */
 	int64_t beat_ns;
 	struct list waiting; /* live: who waits for more (struct conn's `waiting`) */
 	struct list living;  /* live: among the store's live ones */
 	const char *type;    /* its media type */
-	void *map;	     /* all of it, of a small cached one that is asked for again; or NULL */
+	void *map;	     /* all of it, of a cached one that is asked for again; or NULL */
+	int64_t populated;   /* of it, from its beginning */
 	char path[];
 };
 
@@ -65,6 +72,7 @@ struct store {
 	struct object **chain;
 	unsigned chains; /* a power of two */
 	unsigned cached;
+	unsigned round;
 	bool may_cache;	  /* not while objects are to be released */
 	bool write;	  /* open for writing where permitted, to give memory back */
 	struct list idle; /* oldest first */
@@ -89,6 +97,18 @@ void store_fini(struct store *store);
 int store_get(struct store *store, struct site *site, const char *path, int64_t now_ns,
 	      struct object **out);
 void object_put(struct object *o, int64_t now_ns);
+
+/* What was true of the cached objects may not be any more: time has passed. */
+static inline void store_round(struct store *store)
+{
+	store->round++;
+}
+
+/*
+ * Where the object's bytes from `at` on are in memory, for the kernel to read; NULL: they are not
+ * mapped, or were truncated.
+ */
+void *object_mapping(struct object *o, int64_t at, size_t size);
 
 /*
  * Looks at a live object again: its size, whether it has ended (o->live goes), whether it has

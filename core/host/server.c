@@ -83,14 +83,23 @@ static int set_pacing(int fd, uint64_t rate, struct mn_error *e)
 	return 0;
 }
 
+/* Left alone where the system does not have it, or does not let us. */
+#define CONGESTION_DEFAULT "cubic"
+
+static int set_congestion(int fd, const char *name)
+{
+	return setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name));
+}
+
 /* What the accepted sockets inherit. */
 static int set_inherited(int fd, const struct server_options *o, struct mn_error *e)
 {
 	const int on = 1;
 
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (o->congestion && setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, o->congestion,
-					(socklen_t)strlen(o->congestion)) < 0)
+	if (!o->congestion)
+		set_congestion(fd, CONGESTION_DEFAULT);
+	else if (set_congestion(fd, o->congestion) < 0)
 		return mn_fail(e, MN_FAILED, errno,
 			       "%s: congestion control not available (see sysctl "
 			       "net.ipv4.tcp_available_congestion_control)",
@@ -301,7 +310,9 @@ static void after_batch(struct loop *loop)
 {
 	struct worker *w = container_of(loop, struct worker, loop);
 
+	store_round(&w->store);
 	conn_run_all(w);
+	store_round(&w->store);
 	if (w->lines.size > 0)
 		access_log_flush(&w->lines, w->server->logfd);
 }
@@ -319,6 +330,7 @@ static int worker_init(struct worker *w, struct server *server, const struct sit
 	w->drain_timer.fire = drain_late;
 	w->sweep_timer.fire = sweep;
 	conn_init(w);
+	sender_init(&w->sender, server->nullfd);
 	err = loop_init(&w->loop);
 	if (!err)
 		err = sites_copy(&w->sites, sites);
@@ -342,6 +354,7 @@ static void worker_fini(struct worker *w)
 		return;
 	conn_fini(w);
 	store_fini(&w->store);
+	sender_fini(&w->sender);
 	follow_fini(&w->follow);
 	sites_fini(&w->sites);
 	loop_fini(&w->loop);
@@ -469,6 +482,7 @@ static int open_all(struct server *s, struct mn_error *e)
 {
 	const struct server_options *o = &s->options;
 
+	s->nullfd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	if (o->access_log) {
 		s->logfd = open_log(o->access_log);
 		if (s->logfd < 0)
@@ -490,7 +504,7 @@ static int open_all(struct server *s, struct mn_error *e)
 
 static void close_all(struct server *s)
 {
-	const int fds[] = {s->listenfd, s->metricsfd, s->logfd};
+	const int fds[] = {s->listenfd, s->metricsfd, s->logfd, s->nullfd};
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
 		if (fds[i] >= 0)
@@ -554,7 +568,8 @@ static int start(struct server *s, const struct sites *sites, void (*started)(co
 int server_run(const struct server_options *options, const struct sites *sites,
 	       void (*started)(const char *url), struct mn_error *e)
 {
-	struct server s = {.options = *options, .listenfd = -1, .metricsfd = -1, .logfd = -1};
+	struct server s = {
+		.options = *options, .listenfd = -1, .metricsfd = -1, .logfd = -1, .nullfd = -1};
 	int err = release_init(&s.release, options->release == RELEASE_DELIVERED);
 
 	if (err)

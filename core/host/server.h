@@ -38,7 +38,7 @@ struct server_options {
 	int64_t ttl_ns;
 	uint64_t client_rate;	 /* bytes per second, 0: as fast as it goes */
 	uint64_t rate;		 /* of all connections together, likewise */
-	const char *congestion;	 /* TCP's algorithm; NULL: the kernel's default */
+	const char *congestion;	 /* TCP's algorithm; NULL: cubic if it can be had */
 	const char *cors;	 /* Access-Control-Allow-Origin; NULL: not sent */
 	bool listing;		 /* folders are listed */
 	struct endpoint metrics; /* addr NULL: none */
@@ -53,9 +53,9 @@ struct server {
 	struct server_options options;
 	struct release release;
 	struct worker *workers;
-	unsigned started;		/* threads, besides the caller's */
-	sem_t running;			/* posted by each of them */
-	int listenfd, metricsfd, logfd; /* -1: none */
+	unsigned started;			/* threads, besides the caller's */
+	sem_t running;				/* posted by each of them */
+	int listenfd, metricsfd, logfd, nullfd; /* -1: none */
 };
 
 /*

@@ -9,6 +9,7 @@
 #include "host/http_request.h"
 #include "host/http_range.h"
 #include "host/object.h"
+#include "host/sender.h"
 #include "host/server.h"
 #include "host/follow.h"
 #include "host/metrics.h"
@@ -16,9 +17,6 @@
 /* Objects up to this size go out with their head in one send(2), copied; larger ones by
  * sendfile(2). */
 #define SMALL_OBJECT_MAX (16 * 1024)
-
-/* What flows out of huge pages is copied in pieces of this size (host/release.h). */
-#define COPY_SIZE (128 * 1024)
 
 /* Room for a response's head. */
 #define RESPONSE_HEAD_MAX 1024
@@ -29,6 +27,7 @@ struct worker {
 	struct sites sites;
 	struct store store;
 	struct follow follow;
+	struct sender sender;
 	struct watch listener, metrics_listener;
 	pthread_t thread;
 	bool draining;
@@ -49,7 +48,6 @@ struct worker {
 	struct http_request request;
 	char in[HTTP_HEAD_MAX + 1];
 	char out[RESPONSE_HEAD_MAX + SMALL_OBJECT_MAX];
-	char copy[COPY_SIZE];
 };
 
 /* conn.c: takes over the socket; `metrics`: it came by the metrics' own address. */

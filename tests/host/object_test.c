@@ -34,6 +34,7 @@ static struct object *get(const char *path, int want)
 {
 	struct object *o = NULL;
 
+	store_round(&store);
 	is_int(store_get(&store, sites.site, path, clock_ns(), &o), want, "get %s", path);
 	return o;
 }
@@ -60,6 +61,9 @@ static void test_cache(void)
 	put(second);
 	scratch_file(root, "new", "two", 3);
 	renameat(root, "new", root, "x");
+	is_int(store_get(&store, sites.site, "x", clock_ns(), &second), 0, "in the same round");
+	ok(second->st.st_ino == ino, "the file is not asked after again");
+	put(second);
 	second = get("x", 0);
 	ok(second->st.st_ino != ino, "a new one is seen");
 	put(second);
