@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "cmd/command.h"
 #include "cmd/options.h"
+#include "host/push.h"
 #include "host/server.h"
 
 enum {
@@ -22,6 +23,8 @@ enum {
 	OPT_LOG_FORMAT,
 	OPT_USER,
 	OPT_DRAIN,
+	OPT_PUSH,
+	OPT_ONCE,
 };
 
 static const struct opt stream_opts[] = {
@@ -39,11 +42,15 @@ static const struct opt stream_opts[] = {
 	{OPT_LOG_FORMAT, "log-format", "combined|json", "how (combined)", false},
 	{OPT_USER, "user", "NAME", "become that user once all is open", false},
 	{OPT_DRAIN, "drain", "DURATION", "how long SIGTERM waits for clients (30s)", false},
+	{OPT_PUSH, "push", "URL", "send to tcp://, unix:// or http:// instead of serving", false},
+	{OPT_ONCE, "once", NULL, "with --push: what is there now, and end", false},
 	OPT_END,
 };
 
 struct stream_options {
 	struct server_options server;
+	struct push_options push;
+	const char *serving; /* an option given that is for serving only */
 	struct listen_address listen, metrics;
 };
 
@@ -111,11 +118,29 @@ static int parse_cors(const char *text, struct server_options *o, struct mn_erro
 	return 0;
 }
 
+static int parse_push(const char *text, struct push_options *o, struct mn_error *e)
+{
+	o->url = text;
+	return push_target_parse(text, &o->target, e);
+}
+
+static const char *option_name(int key)
+{
+	const struct opt *opt = stream_opts;
+
+	while (opt->key != key)
+		opt++;
+	return opt->name;
+}
+
 static int take_option(int key, const char *value, struct stream_options *o, struct mn_error *e)
 {
 	int64_t number;
 	int err;
 
+	if (key != OPT_RELEASE && key != OPT_RATE && key != OPT_CONGESTION && key != OPT_USER &&
+	    key != OPT_DRAIN && key != OPT_PUSH && key != OPT_ONCE)
+		o->serving = option_name(key);
 	switch (key) {
 	case OPT_LISTEN: return parse_listen(value, o, e);
 	case OPT_RELEASE: return parse_release(value, &o->server, e);
@@ -136,13 +161,63 @@ static int take_option(int key, const char *value, struct stream_options *o, str
 	case OPT_CONGESTION: o->server.congestion = value; return 0;
 	case OPT_USER: o->server.user = value; return 0;
 	case OPT_DRAIN: return parse_duration(value, &o->server.drain_ns, e);
+	case OPT_PUSH: return parse_push(value, &o->push, e);
+	case OPT_ONCE: o->push.once = true; return 0;
 	default: return OPTS_BAD;
 	}
+}
+
+/* Refuses what would have no effect. */
+static int check_options(const struct stream_options *o, struct mn_error *e)
+{
+	if (!o->push.url && o->push.once)
+		return mn_fail(e, MN_USAGE, EINVAL, "--once is for --push");
+	if (!o->push.url)
+		return 0;
+	if (o->serving)
+		return mn_fail(e, MN_USAGE, EINVAL, "--%s is for serving, not for --push",
+			       o->serving);
+	if (o->server.release != RELEASE_NEVER && o->server.release != RELEASE_DELIVERED)
+		return mn_fail(e, MN_USAGE, EINVAL,
+			       "--push releases \"delivered\" or \"never\": by age or need, what "
+			       "is not delivered would be lost");
+	if (o->push.target.scheme == PUSH_UNIX && (o->server.rate || o->server.congestion))
+		return mn_fail(e, MN_USAGE, EINVAL,
+			       "--rate and --congestion are TCP's: not with unix://");
+	return 0;
+}
+
+static int push(struct stream_options *o, const char *source, struct mn_error *e)
+{
+	int err = push_target_resolve(&o->push.target, e);
+
+	o->push.source = source;
+	o->push.release = o->server.release == RELEASE_DELIVERED;
+	o->push.rate = o->server.rate;
+	o->push.congestion = o->server.congestion;
+	o->push.user = o->server.user;
+	o->push.runtime_dir = o->server.runtime_dir;
+	o->push.drain_ns = o->server.drain_ns;
+	return err ? err : push_run(&o->push, e);
 }
 
 static void say_started(const char *url)
 {
 	log_info("listening on %s", url);
+}
+
+static int serve(struct stream_options *o, const struct invocation *inv, struct mn_error *e)
+{
+	struct sites sites = {0};
+	int err = 0;
+
+	o->server.listen = (struct endpoint){o->listen.addr, o->listen.port};
+	for (int i = 0; i < inv->operand_count && !err; i++)
+		err = sites_add(&sites, inv->operands[i], o->server.runtime_dir, e);
+	if (!err)
+		err = server_run(&o->server, &sites, say_started, e);
+	sites_fini(&sites);
+	return err;
 }
 
 static int run(struct invocation *inv)
@@ -151,32 +226,26 @@ static int run(struct invocation *inv)
 		.listen = {.addr = "127.0.0.1", .port = 8080},
 		.server = {.workers = 1, .drain_ns = 30 * NS_PER_S},
 	};
-	struct sites sites = {0};
-	int key, err = 0;
+	int key, err;
 
 	while ((key = opts_next(inv)) != OPTS_END) {
 		if (key == OPTS_BAD || take_option(key, inv->value, &o, &inv->error))
 			return command_fail(inv);
 	}
-	if (opts_operands(inv, 1, -1))
+	if (opts_operands(inv, 1, o.push.url ? 1 : -1) || check_options(&o, &inv->error))
 		return command_fail(inv);
 	log_setup(inv->name, inv->common.quiet	   ? LOG_QUIET
 			     : inv->common.verbose ? LOG_VERBOSE
 						   : LOG_NORMAL);
 	o.server.runtime_dir = inv->common.runtime_dir;
-	o.server.listen = (struct endpoint){o.listen.addr, o.listen.port};
-	for (int i = 0; i < inv->operand_count && !err; i++)
-		err = sites_add(&sites, inv->operands[i], inv->common.runtime_dir, &inv->error);
-	if (!err)
-		err = server_run(&o.server, &sites, say_started, &inv->error);
-	sites_fini(&sites);
+	err = o.push.url ? push(&o, inv->operands[0], &inv->error) : serve(&o, inv, &inv->error);
 	return err ? command_fail(inv) : MN_OK;
 }
 
 const struct command command_stream = {
 	.name = "stream",
-	.summary = "Serve the objects of spaces over HTTP",
-	.operands = "VM/SPACE|DIR…",
+	.summary = "Serve the objects of spaces over HTTP, or push them",
+	.operands = "VM/SPACE[/GLOB]|DIR…",
 	.opts = stream_opts,
 	.run = run,
 };

@@ -75,6 +75,11 @@ struct ruleset_attr {
 	uint64_t fs, net;
 };
 #define NET_BIND_AND_CONNECT 3
+#define NET_CONNECT	     2
+#define RULE_NET_PORT	     2
+struct net_port_attr {
+	uint64_t allowed, port;
+};
 
 static int allow(int ruleset, const struct sandbox_path *path)
 {
@@ -92,7 +97,14 @@ static int allow(int ruleset, const struct sandbox_path *path)
 		       : 0;
 }
 
-int sandbox_paths(const struct sandbox_path *paths, size_t count, struct mn_error *e)
+static int allow_port(int ruleset, uint16_t port)
+{
+	const struct net_port_attr rule = {NET_CONNECT, port};
+
+	return syscall(SYS_landlock_add_rule, ruleset, RULE_NET_PORT, &rule, 0) < 0 ? -errno : 0;
+}
+
+int sandbox_paths(const struct sandbox_path *paths, size_t count, uint16_t port, struct mn_error *e)
 {
 	const long version =
 		syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
@@ -111,6 +123,8 @@ int sandbox_paths(const struct sandbox_path *paths, size_t count, struct mn_erro
 		if (err)
 			return mn_fail_errno(e, -err, "%s", paths[i].dir);
 	}
+	if (port && version >= 4 && allow_port(ruleset, port))
+		return mn_fail_errno(e, errno, "Landlock");
 	if (syscall(SYS_landlock_restrict_self, ruleset, 0) < 0)
 		return mn_fail_errno(e, errno, "Landlock");
 	return 0;
@@ -202,11 +216,34 @@ static const int calls[] = {
 
 #define CALLS (sizeof(calls) / sizeof(*calls))
 
+/* connect(2); and with DIAL_TCP, socket(2) for non-blocking TCP. */
+#define DIAL_STEPS 10
+static size_t add_dialling(struct sock_filter *p, enum sandbox_dial dial)
+{
+	const struct sock_filter steps[DIAL_STEPS] = {
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_connect, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 7),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[0])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET, 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, AF_INET6, 0, 3),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0,
+			 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	};
+	const size_t count = dial == DIAL_TCP ? DIAL_STEPS : dial == DIAL_UNIX ? 2 : 0;
+
+	memcpy(p, steps, count * sizeof(*p));
+	return count;
+}
+
 /*
  * The program: another architecture's calls are fatal (their numbers mean something else), those
  * of the list pass, socket(2) passes for AF_UNIX (sd_notify), the others fail with EPERM.
  */
-static size_t make_program(struct sock_filter *p)
+static size_t make_program(struct sock_filter *p, enum sandbox_dial dial)
 {
 	size_t n = 0;
 
@@ -221,6 +258,7 @@ static size_t make_program(struct sock_filter *p)
 						      0, 1);
 		p[n++] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW);
 	}
+	n += add_dialling(p + n, dial);
 	p[n++] = (struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 3);
 	p[n++] = (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
 					      offsetof(struct seccomp_data, args[0]));
@@ -230,10 +268,10 @@ static size_t make_program(struct sock_filter *p)
 	return n;
 }
 
-int sandbox_calls(struct mn_error *e)
+int sandbox_calls(enum sandbox_dial dial, struct mn_error *e)
 {
-	struct sock_filter filter[2 * CALLS + 9];
-	const struct sock_fprog program = {(unsigned short)make_program(filter), filter};
+	struct sock_filter filter[2 * CALLS + DIAL_STEPS + 9];
+	const struct sock_fprog program = {(unsigned short)make_program(filter, dial), filter};
 
 	if (syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &program) == 0)
 		return 0;

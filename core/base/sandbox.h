@@ -12,6 +12,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/error.h"
 
@@ -27,8 +28,15 @@ struct sandbox_path {
 	bool create; /* and made */
 };
 
-/* From now on only what is beneath these can be opened, and no TCP connection made. 0 or -errno. */
-int sandbox_paths(const struct sandbox_path *paths, size_t count, struct mn_error *e);
+/* The connections that the process is going to make. */
+enum sandbox_dial { DIAL_NONE, DIAL_UNIX, DIAL_TCP };
 
-/* From now on only the system calls of a server that is running. 0 or -errno. */
-int sandbox_calls(struct mn_error *e);
+/*
+ * From now on only what is beneath these can be opened, and TCP connections made to `port` only (0:
+ * none). 0 or -errno.
+ */
+int sandbox_paths(const struct sandbox_path *paths, size_t count, uint16_t port,
+		  struct mn_error *e);
+
+/* From now on only the system calls of a server that is running, and those to dial. 0 or -errno. */
+int sandbox_calls(enum sandbox_dial dial, struct mn_error *e);

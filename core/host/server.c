@@ -457,7 +457,7 @@ static int run(struct server *s, const struct sites *sites, void (*started)(cons
 	if (err)
 		return err;
 	format_url(s->listenfd, url, sizeof(url));
-	err = sandbox_calls(e);
+	err = sandbox_calls(DIAL_NONE, e);
 	if (err)
 		return err;
 	started(url);
@@ -537,7 +537,7 @@ static int give_up_rights(const struct server_options *o, const struct sites *si
 	if (log)
 		paths[n++] = (struct sandbox_path){dirname(log), true, true};
 	if (!err)
-		err = sandbox_paths(paths, n, e);
+		err = sandbox_paths(paths, n, 0, e);
 	free(paths);
 	return err;
 }

@@ -1,18 +1,15 @@
 #include "host/sweep.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <time.h>
 
-#include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/confine.h"
+#include "base/list.h"
+#include "host/walk.h"
 #include "space/live.h"
-#include "space/name.h"
 
 struct found {
 	int64_t used_ns; /* when it was last written or read, of CLOCK_REALTIME */
@@ -20,9 +17,10 @@ struct found {
 	char *path;
 };
 
-struct walk {
+struct finds {
+	struct walk walk;
 	struct found *found;
-	size_t count, room, names;
+	size_t count, room;
 };
 
 static int64_t to_ns(struct timespec t)
@@ -38,10 +36,10 @@ static int64_t now_ns(void)
 	return to_ns(t);
 }
 
-static void take_file(struct walk *w, const char *path, const struct stat *st)
+static void add(struct finds *w, const char *path, const struct stat *st)
 {
 	const int64_t written = to_ns(st->st_mtim), read = to_ns(st->st_atim);
-	struct found *found;
+	struct found *f;
 
 	if (w->count == w->room) {
 		const size_t room = w->room ? 2 * w->room : 256;
@@ -52,44 +50,23 @@ static void take_file(struct walk *w, const char *path, const struct stat *st)
 		w->found = grown;
 		w->room = room;
 	}
-	found = &w->found[w->count];
-	*found = (struct found){written > read ? written : read, *st, strdup(path)};
-	if (found->path)
-		w->count++;
+	f = &w->found[w->count];
+	*f = (struct found){written > read ? written : read, *st, strdup(path)};
+	w->count += f->path != NULL;
 }
 
-static DIR *open_folder(int rootfd, const char *path)
+static void take_file(struct walk *walk, const char *path, const struct stat *st)
 {
-	cleanup_fd int fd = confine_open(rootfd, *path ? path : ".", O_RDONLY | O_DIRECTORY, 0);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-
-	if (dir)
-		fd = -1;
-	return dir;
+	add(list_entry(walk, struct finds, walk), path, st);
 }
 
-static void walk_folder(struct walk *w, int rootfd, const char *path, int depth)
+static void find_all(struct finds *w, int rootfd)
 {
-	cleanup_dir DIR *dir = open_folder(rootfd, path);
-	const struct dirent *d;
-
-	while (dir && (d = readdir(dir)) != NULL && w->names++ < SWEEP_NAMES_MAX) {
-		char child[OBJECT_PATH_MAX + 1];
-		struct stat st;
-
-		if (snprintf(child, sizeof(child), "%s%s%s", path, *path ? "/" : "", d->d_name) >=
-			    (int)sizeof(child) ||
-		    !object_path_valid(child) ||
-		    fstatat(dirfd(dir), d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			continue;
-		if (S_ISREG(st.st_mode))
-			take_file(w, child, &st);
-		else if (S_ISDIR(st.st_mode) && depth < SWEEP_DEPTH_MAX)
-			walk_folder(w, rootfd, child, depth + 1);
-	}
+	*w = (struct finds){.walk = {.file = take_file, .names = SWEEP_NAMES_MAX}};
+	walk_space(&w->walk, rootfd, "");
 }
 
-static void walk_free(struct walk *w)
+static void finds_free(struct finds *w)
 {
 	for (size_t i = 0; i < w->count; i++)
 		free(w->found[i].path);
@@ -106,13 +83,13 @@ static bool remove_one(struct release *r, int rootfd, const struct found *f)
 unsigned sweep_old(struct release *r, int rootfd, int64_t ttl_ns)
 {
 	const int64_t before = now_ns() - ttl_ns;
-	struct walk w = {0};
+	struct finds w;
 	unsigned removed = 0;
 
-	walk_folder(&w, rootfd, "", 0);
+	find_all(&w, rootfd);
 	for (size_t i = 0; i < w.count; i++)
 		removed += w.found[i].used_ns < before && remove_one(r, rootfd, &w.found[i]);
-	walk_free(&w);
+	finds_free(&w);
 	return removed;
 }
 
@@ -135,16 +112,16 @@ static int by_use(const void *a, const void *b)
 
 unsigned sweep_full(struct release *r, int rootfd)
 {
-	struct walk w = {0};
+	struct finds w;
 	unsigned removed = 0;
 
 	if (excess(rootfd, SWEEP_HIGH) <= 0)
 		return 0;
-	walk_folder(&w, rootfd, "", 0);
+	find_all(&w, rootfd);
 	if (w.count > 0)
 		qsort(w.found, w.count, sizeof(*w.found), by_use);
 	for (size_t i = 0; i < w.count && excess(rootfd, SWEEP_LOW) > 0; i++)
 		removed += remove_one(r, rootfd, &w.found[i]);
-	walk_free(&w);
+	finds_free(&w);
 	return removed;
 }

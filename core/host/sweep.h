@@ -16,7 +16,6 @@
 
 /* So many names of a space are looked at in one sweep; a guest may have made a million. */
 #define SWEEP_NAMES_MAX 65536
-#define SWEEP_DEPTH_MAX 8
 
 /* Removes what is older than ttl_ns. The number of objects removed. */
 unsigned sweep_old(struct release *r, int rootfd, int64_t ttl_ns);

@@ -18,6 +18,9 @@
 
 static char inside[300], outside[300];
 
+static enum sandbox_dial dial = DIAL_NONE;
+static uint16_t open_port;
+
 /* Runs `attempt` in a child that has given up its rights: 0 if it succeeded, else its errno. */
 static int in_sandbox(bool write, int (*attempt)(void))
 {
@@ -26,8 +29,8 @@ static int in_sandbox(bool write, int (*attempt)(void))
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		if (sandbox_rights(NULL, NULL) || sandbox_paths(&path, 1, NULL) ||
-		    sandbox_calls(NULL))
+		if (sandbox_rights(NULL, NULL) || sandbox_paths(&path, 1, open_port, NULL) ||
+		    sandbox_calls(dial, NULL))
 			_exit(255);
 		errno = 0;
 		_exit(attempt() < 0 ? errno : 0);
@@ -181,10 +184,61 @@ static void test_calls(void)
 	is_int(in_sandbox(true, rename_inside), EPERM, "nothing renamed");
 }
 
+static int dial_port(uint16_t port)
+{
+	const struct sockaddr_in to = {.sin_family = AF_INET,
+				       .sin_port = htons(port),
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	const int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0 || connect(fd, (const void *)&to, sizeof(to)) == 0)
+		return fd;
+	return errno == EINPROGRESS ? 0 : -1;
+}
+
+static int dial_open_port(void)
+{
+	return dial_port(4711);
+}
+
+static int dial_other_port(void)
+{
+	return dial_port(4712);
+}
+
+static int make_udp_socket(void)
+{
+	return socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+static int make_packet_socket(void)
+{
+	return socket(AF_PACKET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+static void test_dialling(void)
+{
+	is_int(in_sandbox(true, dial_open_port), EPERM, "who does not dial gets no TCP socket");
+	dial = DIAL_UNIX;
+	is_int(in_sandbox(true, dial_open_port), EPERM, "nor who dials UNIX sockets");
+	dial = DIAL_TCP;
+	open_port = 4711;
+	is_int(in_sandbox(true, dial_open_port), 0, "who dials TCP does");
+	is_int(in_sandbox(true, make_udp_socket), EPERM, "and no other kind");
+	is_int(in_sandbox(true, make_packet_socket), EPERM, "of no other family");
+	is_int(in_sandbox(true, unix_socket), 0, "the service manager can still be told");
+	is_int(in_sandbox(true, run_program), EPERM, "no program can be run");
+	if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) < 4)
+		skip(1, "this kernel's Landlock knows no ports");
+	else
+		is_int(in_sandbox(true, dial_other_port), EACCES, "to no other port");
+}
+
 int main(void)
 {
 	prepare();
 	test_paths();
 	test_calls();
+	test_dialling();
 	return done_testing();
 }
