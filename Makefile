@@ -7,7 +7,7 @@
 
 VERSION      := 0.1.0
 PREFIX       ?= /usr/local
-CFLAGS       ?= -O2 -g
+CFLAGS       ?= -Os -g
 FUZZ_SECONDS ?= 10
 
 MAKEFLAGS    += --no-builtin-rules --no-print-directory
@@ -67,7 +67,7 @@ musl_version := $(shell $(musl)/libc.so 2>&1 | sed -n 's/^Version //p')
 cflags = -std=gnu11 -pthread -D_GNU_SOURCE -DMEMNET_VERSION='"$(VERSION)"' \
          -DMUSL_VERSION='"$(musl_version)"' \
          -iquote core -iquote . -isystem $(src) -isystem $(src)/libnl3/include \
-         -isystem $(src)/libzstd/lib -ffile-prefix-map='$(CURDIR)'=. $(ours) $(CFLAGS) $(smaller)
+         -isystem $(src)/libzstd/lib -ffile-prefix-map='$(CURDIR)'=. $(ours) $(CFLAGS)
 
 # Sources ----------------------------------------------------------------------------------------
 
@@ -132,12 +132,11 @@ $O/obj/%.o: %.c $O/flags | $(src) $(prepared)
 
 # The controller's decisions are the same on every machine: no multiply-add is fused into one rounding.
 $O/obj/core/control/%.o: ours += -ffp-contract=off
-# Only what moves bytes is built for speed; the rest for the size of the binary.
-$(addprefix $O/obj/,cmd/%.o core/control/%.o core/energy/%.o core/qmp/%.o core/space/%.o): smaller := -Os
 
-# Not -O3, zstd's own choice: it is 106 KB more and no faster. Nor the second Huffman decoder: 24 KB.
+# Not -O3, zstd's own choice: 106 KB more, and no faster. Nor everything once more for BMI2 (37 KB) and
+# a second Huffman decoder (24 KB): compression is as fast without, decompression a fifth slower.
 $D/obj/libzstd/%.o: theirs += -DZSTD_MULTITHREAD -DZSTD_LEGACY_SUPPORT=0 -DXXH_NAMESPACE=ZSTD_ \
-	-DHUF_FORCE_DECOMPRESS_X1
+	-DHUF_FORCE_DECOMPRESS_X1 -DDYNAMIC_BMI2=0
 # Instead of libnl's configure, of which this is all that libnl-3 and libnl-genl-3 would use.
 $D/obj/libnl3/%.o: theirs += -I$(src)/libnl3/include/linux-private -I$(src)/libnl3/include \
 	-I$D -DSYSCONFDIR='"/etc/libnl"' -DHAVE_STRERROR_L
