@@ -100,7 +100,7 @@ static const struct opt opts[] = {
 const struct command command_tune = {
 	.name = "tune",
 	.summary = "Size the spaces of running VMs by what their jobs need",
-	.operands = "[VM/SPACE[,KEY=VALUE…]…]",
+	.operands = "[VM/SPACE…]",
 	.opts = opts,
 	.common = "jHpn",
 	.run = run,

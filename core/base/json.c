@@ -40,9 +40,9 @@ void json_use_memory(void *memory, size_t size)
 	cJSON_Hooks hooks = {arena_take, arena_give};
 
 	arena.start = arena.next = memory;
-	arena.end = arena.start + size;
+	arena.end = memory ? arena.start + size : NULL;
 	arena.taken = 0;
-	cJSON_InitHooks(&hooks);
+	cJSON_InitHooks(memory ? &hooks : NULL);
 }
 
 /* ---- reading ---- */

@@ -171,6 +171,7 @@ static void ask_child(struct vcpus *v)
 	v->child = fork();
 	if (v->child == 0) {
 		process_isolate(&ends[1], 1);
+		json_use_memory(NULL, 0); /* the monitor's client gives back by free() */
 		ask_monitor(v->monitor, ends[1]);
 		_exit(0);
 	}

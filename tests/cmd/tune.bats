@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC1091,SC2016 # sourced by a variable path; an inner shell expands
 # The live loop of memnet tune, on real tmpfs spaces in a namespace, with real producers (memnet
 # compress --to) and a real drain (memnet stream --release delivered).
 
@@ -319,7 +320,7 @@ rss()
 	create vm1/out 64M
 	create vm2/out 64M
 	tune --budget 1G vm1/out,min=16M,max=128M vm2/out,min=16M,max=128M
-	local before after names
+	local before after
 	before=$(rss "$TUNE")
 	# As many records as there are inodes, all nonsense; folders, links, FIFOs and giants among them.
 	in_space vm1/out 'cd .memnet/jobs && mkdir d e.json && mkdir e.json/x && ln -s /etc/passwd l.json && mkfifo f.json &&
@@ -379,4 +380,21 @@ record()
 	for _ in $(seq 50); do told '.serial > 0'; done
 	stop_tune
 	in_space vm1/out 'test ! -e .memnet/pace'
+}
+
+@test "a recording is played again, decision for decision, and through other policies" {
+	create vm1/out 64M
+	tune --record "$BATS_TEST_TMPDIR/rec" --textfile "$BATS_TEST_TMPDIR/prom" vm1/out,min=16M,max=256M
+	for i in 1 2 3; do
+		vm_host "$MEMNET" compress -q --to "$MEMNET_RUNTIME_DIR/vm1/out" -o "$i" "$VM_DIR/4M"
+	done
+	until_true saw '.guest == "ok"'
+	grep -q '^memnet_tune_space_used_bytes{space="vm1/out"} [0-9]' "$BATS_TEST_TMPDIR/prom"
+	stop_tune
+	"$MEMNET" tune -j --simulate "$BATS_TEST_TMPDIR/rec" |
+		jq -e '.policy == "memnet" and .jobs == 3 and (has("counterfactual_from_s") | not) and .mean_bytes > 0'
+	"$MEMNET" tune -j --simulate "$BATS_TEST_TMPDIR/rec,policy=static,size=20M" |
+		jq -e '.jobs == 3 and .counterfactual_from_s >= 0 and .peak_bytes == 20971520'
+	refused 2 'unknown policy "best"' --simulate "$BATS_TEST_TMPDIR/rec,policy=best"
+	refused 1 'No such file' --simulate "$BATS_TEST_TMPDIR/none"
 }
