@@ -1,9 +1,14 @@
 #!/bin/bash
-# memnet stream against nginx and lighttpd (where they are installed), on the same files, in turns:
-# CPU time of the server's process by request or by GB, medians of ROUNDS (5), and how memnet's
-# compares. As root: the paced cases go over a veth pair into a network namespace of their own.
+# memnet stream against nginx and lighttpd (where they are installed), on the same files, with the
+# same congestion control, in turns: CPU time of the server by request or by GB, medians of ROUNDS
+# (5; paced: 3), how memnet's compares, and whether that is the goal. As root: all of it runs in two
+# network namespaces of its own, joined by a veth pair.
 #
-#   tests/run -- tests/bench/stream.sh [CASE…]     4k 64k large paced
+#   tests/run -- tests/bench/stream.sh [CASE…]
+#
+# The server runs on one core and its client on another. What the server's own time does not show is
+# told beside it: "core" is that and the time of the core's ksoftirqd; "machine" is all cores' busy
+# time but the client's own, others' work included.
 set -eu
 cd "$(dirname "$0")/../.."
 ROUNDS=${ROUNDS:-5}
@@ -15,19 +20,46 @@ bench=$PWD/build/tests/bench/http_bench
 [ "$(id -u)" = 0 ] || { echo "stream.sh: not root: skipped" && exit; }
 
 work=$(mktemp -d)
-ns=memnet-bench-$$
+srv=memnet-bench-$$-s
+cli=memnet-bench-$$-c
 pids=
 
 # shellcheck disable=SC2317 # called by the trap
 cleanup() {
 	for pid in $pids; do kill "$pid" 2>/dev/null || true; done
 	wait
-	ip netns del "$ns" 2>/dev/null || true
+	ip netns del "$srv" 2>/dev/null || true
+	ip netns del "$cli" 2>/dev/null || true
 	umount "$work/www" 2>/dev/null || true
 	rm -rf "$work"
 }
 trap cleanup EXIT
 trap 'exit 130' INT TERM
+
+make_network() {
+	ip netns add "$srv"
+	ip netns add "$cli"
+	ip -n "$srv" link add veth0 type veth peer name veth1 netns "$cli"
+	ip -n "$srv" addr add 10.99.0.1/24 dev veth0
+	ip -n "$cli" addr add 10.99.0.2/24 dev veth1
+	ip -n "$srv" link set veth0 up
+	ip -n "$cli" link set veth1 up
+	ip -n "$srv" link set lo up
+}
+make_network
+
+# congestion [NAME] — of all servers and clients from now on, by the route, which nothing that they
+# set themselves overrides; without a name each has its own default.
+congestion() {
+	local by=${1:+congctl $1}
+	# shellcheck disable=SC2086 # no word, or two
+	for route in "local 127.0.0.0/8 dev lo table local" "local 127.0.0.1 dev lo table local" \
+		"10.99.0.0/24 dev veth0"; do
+		ip -n "$srv" route replace $route $by
+	done
+	# shellcheck disable=SC2086
+	ip -n "$cli" route replace 10.99.0.0/24 dev veth1 $by
+}
 
 mkdir "$work/www"
 mount -t tmpfs -o size=64m memnet-bench "$work/www"
@@ -40,19 +72,18 @@ head -c 16777216 /dev/urandom >"$work/www/16m"
 start() {
 	local name=$1
 	shift
-	"$@" >"$work/$name.log" 2>&1 &
+	ip netns exec "$srv" taskset -c 0 "$@" >"$work/$name.log" 2>&1 &
 	started=$!
 	pids="$pids $started"
 }
 
-# serve NAME ADDRESS PORT RATE CONGESTION — RATE in bytes per second, 0: none.
+# serve NAME ADDRESS PORT RATE — RATE in bytes per second, 0: none.
 serve() {
 	case $1 in
 	memnet)
 		local rate=()
 		[ "$4" = 0 ] || rate=(--client-rate "${4}B")
-		start memnet "$MEMNET" stream --listen "http://$2:$3" --congestion "$5" \
-			"${rate[@]}" "$work/www"
+		start memnet "$MEMNET" stream --listen "http://$2:$3" "${rate[@]}" "$work/www"
 		;;
 	nginx | nginx-cache)
 		mkdir -p "$work/nginx"
@@ -89,42 +120,69 @@ serve() {
 		;;
 	esac
 	for _ in $(seq 100); do
-		(exec 3<>"/dev/tcp/$2/$3") 2>/dev/null && return
+		ip netns exec "$srv" bash -c "exec 3<>/dev/tcp/$2/$3" 2>/dev/null && return
 		sleep 0.05
 	done
 	cat "$work/$1.log" && exit 1
 }
 
 cpu_us() {
-	awk '{ printf "%d", $1 / 1000 }' "/proc/$1/schedstat"
+	awk '{ us += $1 / 1000 } END { printf "%.0f", us }' "${@/%//schedstat}"
+}
+
+ksoftirqd=$(pgrep -x ksoftirqd/0)
+
+# spent PID — the server's time, its core's, and the machine's, in us so far.
+spent() {
+	echo "$(cpu_us "/proc/$1") $(cpu_us "/proc/$1" "/proc/$ksoftirqd")" \
+		"$(awk '/^cpu / { printf "%.0f", ($2 + $3 + $4 + $7 + $8) * 10000 }' /proc/stat)"
 }
 
 median() {
 	sort -g | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'
 }
 
+# kept FILE COLUMN — the median of it.
+kept() {
+	cut -f "$2" "$work/$1" | median
+}
+
 servers=memnet
 [ -z "$NGINX" ] || servers="$servers nginx nginx-cache"
 [ -z "$LIGHTTPD" ] || servers="$servers lighttpd"
 
-# report CASE UNIT — from $work/CASE.SERVER, one figure a line.
+line() { # CASE SERVER VALUE UNIT RATIO GOAL
+	awk -v c="$1" -v s="$2" -v v="$3" -v u="$4" -v r="$5" -v g="$6" 'BEGIN {
+		printf "%-26s %-12s %9.3f %-5s", c, s, v, u
+		if (r != "") printf " ratio %.2f", r
+		if (g != "") printf "  goal %-5s %s", g, (r != "" ? r : v) + 0 <= g + 0 ? "ok" : "missed"
+		printf "\n" }'
+}
+
+# report CASE COLUMN UNIT [NGINX-GOAL [LIGHTTPD-GOAL]] — from $work/CASE.SERVER, a line a round.
 report() {
-	local mine
-	mine=$(median <"$work/$1.memnet")
-	for s in $servers; do
+	local mine theirs goal
+	mine=$(kept "$1.memnet" "$2")
+	line "$1" memnet "$mine" "$3" "" ""
+	for s in ${servers#memnet}; do
 		[ -s "$work/$1.$s" ] || continue
-		awk -v c="$1" -v u="$2" -v s="$s" -v v="$(median <"$work/$1.$s")" -v m="$mine" \
-			'BEGIN { printf "%-14s %-12s %9.3f %-8s memnet/this %.2f\n", c, s, v, u, m / v }'
+		theirs=$(kept "$1.$s" "$2")
+		case $s in
+		nginx) goal=${4-} ;;
+		lighttpd) goal=${5-} ;;
+		*) goal= ;;
+		esac
+		line "$1" "$s" "$theirs" "$3" "$(awk "BEGIN { print $mine / $theirs }")" "$goal"
 	done
 }
 
 declare -A pid port
-start_all() { # ADDRESS RATE CONGESTION
+start_all() { # ADDRESS
 	local n=18400
 	for s in $servers; do
 		n=$((n + 1))
 		port[$s]=$n
-		serve "$s" "$1" "$n" "$2" "$3"
+		serve "$s" "$1" "$n" 0
 		pid[$s]=$started
 	done
 }
@@ -135,81 +193,104 @@ stop_all() {
 	pids=
 }
 
-# closed CASE PATH CONNECTIONS REQUESTS UNIT — CPU per request (us) or per GB (s).
-closed() {
-	local before after
-	for _ in $(seq "$ROUNDS"); do
-		for s in $servers; do
-			before=$(cpu_us "${pid[$s]}")
-			"$bench" 127.0.0.1 "${port[$s]}" "$2" "$3" "$4" >"$work/out"
-			after=$(cpu_us "${pid[$s]}")
-			awk -v us=$((after - before)) -v u="$5" \
-				'{ print u == "s/GB" ? us / 1e6 / ($2 / 1e9) : us / $1 }' "$work/out" \
-				>>"$work/$1.$s"
-		done
-	done
-	report "$1" "$5"
+# keep FILE UNITS BEFORE AFTER CLIENT — a line: server's time, core's, machine's, by unit.
+keep() {
+	echo "$3 $4 $5" | awk -v n="$2" -v OFS='\t' \
+		'{ print ($4 - $1) / n, ($5 - $2) / n, ($6 - $3 - $7) / n }' >>"$work/$1"
 }
 
-# paced CONGESTION — CLIENTS clients at 2 Mbit/s each for ten seconds, in the namespace.
+# closed CASE PATH CONNECTIONS REQUESTS UNIT NAMESPACE ADDRESS — CPU by request (us) or by GB (s).
+closed() {
+	local before after units
+	start_all "$7"
+	for _ in $(seq "$ROUNDS"); do
+		for s in $servers; do
+			before=$(spent "${pid[$s]}")
+			ip netns exec "$6" taskset -c 1 bash -c '"$@"; times' - \
+				"$bench" "$7" "${port[$s]}" "$2" "$3" "$4" >"$work/out"
+			after=$(spent "${pid[$s]}")
+			units=$(awk -v u="$5" 'NR == 1 { print u == "s/GB" ? $2 / 1e3 : $1 }' "$work/out")
+			keep "$1.$s" "$units" "$before" "$after" "$(client_us)"
+		done
+	done
+	stop_all
+}
+
+# The client's own time, by bash's `times` behind its output.
+client_us() {
+	awk 'END { n = split($1 " " $2, t, /[ms ]+/); print int((t[1] * 60 + t[2] + t[3] * 60 + t[4]) * 1e6) }' \
+		"$work/out"
+}
+
+# paced CASE CONGESTION CLIENTS — at 2 Mbit/s each for ten seconds.
 paced() {
 	local before after
-	for s in $servers; do
-		[ "$s" != nginx-cache ] || continue
-		: >"$work/paced-$1.$s"
-		for _ in $(seq "$((ROUNDS < 3 ? ROUNDS : 3))"); do
-			serve "$s" 10.99.0.1 18500 250000 "$1"
-			before=$(cpu_us "$started")
-			rss=$(awk '/VmRSS/ { print $2 }' "/proc/$started/status")
-			ip netns exec "$ns" "$bench" 10.99.0.1 18500 /www/16m "$CLIENTS" 0 10 >"$work/out" &
+	congestion "$2"
+	for _ in $(seq "$((ROUNDS < 3 ? ROUNDS : 3))"); do
+		for s in $servers; do
+			[ "$s" != nginx-cache ] || continue
+			serve "$s" 10.99.0.1 18500 250000
+			before=$(spent "$started")
+			rss=$(awk '/RssAnon/ { print $2 }' "/proc/$started/status")
+			ip netns exec "$cli" taskset -c 1 bash -c '"$@"; times' - \
+				"$bench" 10.99.0.1 18500 /www/16m "$3" 0 10 >"$work/out" &
 			client=$!
 			sleep 6
-			rss=$(($(awk '/VmRSS/ { print $2 }' "/proc/$started/status") - rss))
+			rss=$(($(awk '/RssAnon/ { print $2 }' "/proc/$started/status") - rss))
 			wait "$client"
-			after=$(cpu_us "$started")
-			awk -v n="$CLIENTS" -v rss="$rss" -v what="$1 $s" '{ printf \
-				"# paced %s: longest gap %.0f ms, least rate %.2f Mbit/s, %.2f KB each\n", \
-				what, $4, $5 * 8 / $3 / 1e6, rss / n }' "$work/out"
-			awk -v us=$((after - before)) '{ print us / 1e6 / ($6 / 1e9) }' "$work/out" \
-				>>"$work/paced-$1.$s"
+			after=$(spent "$started")
+			keep "$1.$s" "$(awk 'NR == 1 { print $6 / 1e3 }' "$work/out")" "$before" "$after" \
+				"$(client_us)"
+			awk -v n="$3" -v rss="$rss" -v OFS='\t' 'NR == 1 { print $4 / 1e3, rss / n,
+				$5 / $3 / 250000, $6 / $3 / n / 250000 }' "$work/out" >>"$work/$1-seen.$s"
 			stop_all
 		done
 	done
-	report "paced-$1" s/GB
+	report "$1" 1 s/GB "$4"
+	for s in $servers; do
+		[ -s "$work/$1-seen.$s" ] || continue
+		line "$1 longest gap" "$s" "$(kept "$1-seen.$s" 1)" s "" "$(mine "$s" 0.3)"
+		line "$1 memory each" "$s" "$(kept "$1-seen.$s" 2)" KB "" "$(mine "$s" 1)"
+		line "$1 least rate" "$s" "$(kept "$1-seen.$s" 3)" "of it" "" ""
+		line "$1 all together" "$s" "$(kept "$1-seen.$s" 4)" "of it" "" ""
+		line "$1 core" "$s" "$(kept "$1.$s" 2)" s/GB "" ""
+		line "$1 machine" "$s" "$(kept "$1.$s" 3)" s/GB "" ""
+	done
 }
 
-make_network() {
-	ip netns add "$ns"
-	ip link add veth0-$$ type veth peer name veth1 netns "$ns"
-	ip addr add 10.99.0.1/24 dev veth0-$$
-	ip link set veth0-$$ up
-	ip -n "$ns" addr add 10.99.0.2/24 dev veth1
-	ip -n "$ns" link set veth1 up
-	ip -n "$ns" link set lo up
+# mine SERVER GOAL — the goal, if the server is memnet.
+mine() {
+	[ "$1" != memnet ] || echo "$2"
 }
 
-[ $# -gt 0 ] || set -- 4k 64k large paced
+# bulk CASE NAMESPACE ADDRESS COLUMN [GOAL] — 64 clients, 16 MiB each time.
+bulk() {
+	closed "$1" /www/16m 64 384 s/GB "$2" "$3"
+	report "$1" "$4" s/GB "${5-}"
+	for s in $servers; do line "$1 machine" "$s" "$(kept "$1.$s" 3)" s/GB "" ""; done
+}
+
+default=$(sysctl -n net.ipv4.tcp_congestion_control)
+[ $# -gt 0 ] || set -- 4k 64k large large-cubic veth veth-cubic veth-own paced cubic many
 for case; do
+	congestion "$default"
 	case $case in
 	4k)
-		start_all 127.0.0.1 0 cubic
-		closed 4k /www/4k 16 100000 us
-		stop_all
+		closed 4k /www/4k 16 100000 us "$srv" 127.0.0.1
+		report 4k 1 us 0.50 0.85
 		;;
 	64k)
-		start_all 127.0.0.1 0 cubic
-		closed 64k /www/64k 16 30000 us
-		stop_all
+		closed 64k /www/64k 16 30000 us "$srv" 127.0.0.1
+		report 64k 1 us 0.85
 		;;
-	large)
-		start_all 127.0.0.1 0 "$(sysctl -n net.ipv4.tcp_congestion_control)"
-		closed large /www/16m 64 192 s/GB
-		stop_all
-		;;
-	paced)
-		ip netns list | grep -q "^$ns" || make_network
-		default=$(sysctl -n net.ipv4.tcp_congestion_control)
-		paced "$default"
-		;;
+	large) bulk large "$srv" 127.0.0.1 1 0.70 ;;
+	large-cubic) congestion cubic && bulk large-cubic "$srv" 127.0.0.1 1 ;;
+	veth) bulk veth "$cli" 10.99.0.1 2 0.35 ;;
+	veth-cubic) congestion cubic && bulk veth-cubic "$cli" 10.99.0.1 2 ;;
+	veth-own) congestion && bulk veth-own "$cli" 10.99.0.1 2 ;;
+	paced) paced paced-bbr bbr "$CLIENTS" 0.50 ;;
+	cubic) paced paced-cubic cubic "$CLIENTS" 0.90 ;;
+	many) paced paced-8000 cubic 8000 0.90 ;;
+	*) echo "stream.sh: no case $case" >&2 && exit 2 ;;
 	esac
 done
