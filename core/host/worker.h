@@ -12,6 +12,7 @@
 #include "host/server.h"
 #include "host/follow.h"
 #include "host/metrics.h"
+#include "host/rtsp.h"
 
 /* Objects up to this size go out with their head in one send(2), copied; larger ones by
  * sendfile(2). */
@@ -27,6 +28,7 @@ struct worker {
 	struct store store;
 	struct follow follow;
 	struct watch listener, metrics_listener;
+	struct rtsp rtsp; /* the first worker's */
 	pthread_t thread;
 	bool draining;
 
