@@ -23,6 +23,7 @@ enum {
 	OPT_LOG_FORMAT,
 	OPT_USER,
 	OPT_DRAIN,
+	OPT_RTSP,
 	OPT_PUSH,
 	OPT_ONCE,
 };
@@ -42,6 +43,7 @@ static const struct opt stream_opts[] = {
 	{OPT_LOG_FORMAT, "log-format", "combined|json", "how (combined)", false},
 	{OPT_USER, "user", "NAME", "become that user once all is open", false},
 	{OPT_DRAIN, "drain", "DURATION", "how long SIGTERM waits for clients (30s)", false},
+	{OPT_RTSP, "rtsp", "ADDRESS:PORT", "where to serve transport streams by RTSP", false},
 	{OPT_PUSH, "push", "URL", "send to tcp://, unix:// or http:// instead of serving", false},
 	{OPT_ONCE, "once", NULL, "with --push: what is there now, and end", false},
 	OPT_END,
@@ -51,7 +53,7 @@ struct stream_options {
 	struct server_options server;
 	struct push_options push;
 	const char *serving; /* an option given that is for serving only */
-	struct listen_address listen, metrics;
+	struct listen_address listen, metrics, rtsp;
 };
 
 static int parse_listen(const char *text, struct stream_options *o, struct mn_error *e)
@@ -161,6 +163,10 @@ static int take_option(int key, const char *value, struct stream_options *o, str
 	case OPT_CONGESTION: o->server.congestion = value; return 0;
 	case OPT_USER: o->server.user = value; return 0;
 	case OPT_DRAIN: return parse_duration(value, &o->server.drain_ns, e);
+	case OPT_RTSP:
+		err = parse_address(value, &o->rtsp, e);
+		o->server.rtsp = (struct endpoint){o->rtsp.addr, o->rtsp.port};
+		return err;
 	case OPT_PUSH: return parse_push(value, &o->push, e);
 	case OPT_ONCE: o->push.once = true; return 0;
 	default: return OPTS_BAD;
@@ -244,7 +250,7 @@ static int run(struct invocation *inv)
 
 const struct command command_stream = {
 	.name = "stream",
-	.summary = "Serve the objects of spaces over HTTP, or push them",
+	.summary = "Serve the objects of spaces over HTTP and RTSP, or push them",
 	.operands = "VM/SPACE[/GLOB]|DIR…",
 	.opts = stream_opts,
 	.run = run,

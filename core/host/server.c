@@ -139,7 +139,7 @@ static int listen_on(const struct server_options *o, const struct endpoint *at, 
 	return STEAL_FD(fd);
 }
 
-static void format_url(int fd, char *url, size_t size)
+static void format_url(int fd, const char *scheme, char *url, size_t size)
 {
 	union address a = {0};
 	socklen_t len = sizeof(a);
@@ -148,11 +148,11 @@ static void format_url(int fd, char *url, size_t size)
 	if (getsockname(fd, &a.any, &len) < 0)
 		log_debug("getsockname: %s", strerror(errno));
 	if (a.any.sa_family == AF_INET6)
-		snprintf(url, size, "http://[%s]:%u",
+		snprintf(url, size, "%s://[%s]:%u", scheme,
 			 inet_ntop(AF_INET6, &a.in6.sin6_addr, text, sizeof(text)),
 			 ntohs(a.in6.sin6_port));
 	else
-		snprintf(url, size, "http://%s:%u",
+		snprintf(url, size, "%s://%s:%u", scheme,
 			 inet_ntop(AF_INET, &a.in4.sin_addr, text, sizeof(text)),
 			 ntohs(a.in4.sin_port));
 }
@@ -289,6 +289,7 @@ static void drain(struct loop *loop)
 	loop_remove(loop, &w->listener);
 	if (w->metrics_listener.fd >= 0)
 		loop_remove(loop, &w->metrics_listener);
+	rtsp_fini(&w->rtsp);
 	loop_timer_clear(loop, &w->accept_timer);
 	loop_timer_set(loop, &w->drain_timer, loop->now_ns + w->server->options.drain_ns);
 	conn_drain(w);
@@ -352,6 +353,7 @@ static void worker_fini(struct worker *w)
 {
 	if (!w->server)
 		return;
+	rtsp_fini(&w->rtsp);
 	conn_fini(w);
 	store_fini(&w->store);
 	sender_fini(&w->sender);
@@ -451,15 +453,25 @@ static int run(struct server *s, const struct sites *sites, void (*started)(cons
 		s->workers[0].metrics_listener.fd = s->metricsfd;
 		loop_add(&s->workers[0].loop, &s->workers[0].metrics_listener, EPOLLIN);
 	}
+	if (!err && s->rtspfd >= 0)
+		err = rtsp_init(&s->workers[0].rtsp, &s->workers[0], s->rtspfd, s->rtpfds);
+	if (err)
+		return mn_fail_errno(e, -err, "RTSP");
 	if (s->options.release == RELEASE_TTL || s->options.release == RELEASE_LRU)
 		sweep(&s->workers[0].sweep_timer);
 	err = start_threads(s, e);
 	if (err)
 		return err;
-	format_url(s->listenfd, url, sizeof(url));
+	format_url(s->listenfd, "http", url, sizeof(url));
 	err = sandbox_calls(DIAL_NONE, e);
 	if (err)
 		return err;
+	if (s->rtspfd >= 0) {
+		char rtsp[80];
+
+		format_url(s->rtspfd, "rtsp", rtsp, sizeof(rtsp));
+		started(rtsp);
+	}
 	started(url);
 	notify_state("READY=1");
 	worker_run(&s->workers[0]);
@@ -475,6 +487,15 @@ static void raise_limit(void)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static int open_rtsp(struct server *s, struct mn_error *e)
+{
+	union address a;
+	const socklen_t size = make_address(&s->options.rtsp, &a);
+
+	s->rtspfd = listen_on(&s->options, &s->options.rtsp, e);
+	return s->rtspfd < 0 ? s->rtspfd : rtsp_bind(&a.any, size, s->rtpfds, e);
 }
 
 /* The sockets and the log: what may need more rights than serving does. */
@@ -493,6 +514,12 @@ static int open_all(struct server *s, struct mn_error *e)
 		if (s->metricsfd < 0)
 			return s->metricsfd;
 	}
+	if (o->rtsp.addr) {
+		const int err = open_rtsp(s, e);
+
+		if (err)
+			return err;
+	}
 	if (notify_listen_fds() > 0) {
 		s->listenfd = NOTIFY_LISTEN_FD;
 		fcntl(s->listenfd, F_SETFL, fcntl(s->listenfd, F_GETFL) | O_NONBLOCK);
@@ -504,7 +531,8 @@ static int open_all(struct server *s, struct mn_error *e)
 
 static void close_all(struct server *s)
 {
-	const int fds[] = {s->listenfd, s->metricsfd, s->logfd, s->nullfd};
+	const int fds[] = {s->listenfd, s->metricsfd, s->logfd,	   s->nullfd,
+			   s->rtspfd,	s->rtpfds[0], s->rtpfds[1]};
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(*fds); i++) {
 		if (fds[i] >= 0)
@@ -568,8 +596,13 @@ static int start(struct server *s, const struct sites *sites, void (*started)(co
 int server_run(const struct server_options *options, const struct sites *sites,
 	       void (*started)(const char *url), struct mn_error *e)
 {
-	struct server s = {
-		.options = *options, .listenfd = -1, .metricsfd = -1, .logfd = -1, .nullfd = -1};
+	struct server s = {.options = *options,
+			   .listenfd = -1,
+			   .metricsfd = -1,
+			   .logfd = -1,
+			   .nullfd = -1,
+			   .rtspfd = -1,
+			   .rtpfds = {-1, -1}};
 	int err = release_init(&s.release, options->release == RELEASE_DELIVERED);
 
 	if (err)

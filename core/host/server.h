@@ -42,6 +42,7 @@ struct server_options {
 	const char *cors;	 /* Access-Control-Allow-Origin; NULL: not sent */
 	bool listing;		 /* folders are listed */
 	struct endpoint metrics; /* addr NULL: none */
+	struct endpoint rtsp;	 /* likewise */
 	const char *access_log;	 /* a file; NULL: none */
 	bool log_json;
 	const char *user;	 /* to become when all is open; NULL: stays who it is */
@@ -56,12 +57,13 @@ struct server {
 	unsigned started;			/* threads, besides the caller's */
 	sem_t running;				/* posted by each of them */
 	int listenfd, metricsfd, logfd, nullfd; /* -1: none */
+	int rtspfd, rtpfds[2];
 };
 
 /*
  * Serves until SIGTERM or SIGINT, in the calling thread and options->workers - 1 others. 0; or
  * -errno with *e. SIGHUP opens the access log anew. `started` is called when clients can connect,
- * with the address they can use.
+ * with each address they can use, HTTP's last.
  */
 int server_run(const struct server_options *options, const struct sites *sites,
 	       void (*started)(const char *url), struct mn_error *e);

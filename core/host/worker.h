@@ -13,6 +13,7 @@
 #include "host/server.h"
 #include "host/follow.h"
 #include "host/metrics.h"
+#include "host/rtsp.h"
 
 /* Objects up to this size go out with their head in one send(2), copied; larger ones by
  * sendfile(2). */
@@ -29,6 +30,7 @@ struct worker {
 	struct follow follow;
 	struct sender sender;
 	struct watch listener, metrics_listener;
+	struct rtsp rtsp; /* the first worker's */
 	pthread_t thread;
 	bool draining;
 

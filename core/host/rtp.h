@@ -1,0 +1,57 @@
+/*
+ * A transport stream as RTP (RFC 3550, payload 33 of RFC 2250), paced by its PCR.
+ *
+ * Theory of operation. Seven packets of the stream make one of RTP. What lies between two PCRs is
+ * spread evenly over the time between them, for which the stream is read ahead to the next one;
+ * where there is none within TS_LOOK, at a live object's edge for one, the last pace is kept.
+ * `origin_ns` is when the time of the RTP stamps was 0; who falls behind (a live object's writer, a
+ * slow client) moves it, so that what is late is not sent in a burst.
+ */
+#pragma once
+
+#include "host/ts_clock.h"
+
+#define RTP_HEAD    12
+#define RTP_PAYLOAD (7 * TS_PACKET)
+#define RTP_MAX	    (RTP_HEAD + RTP_PAYLOAD)
+#define RTCP_MAX    64
+
+struct rtp {
+	int fd; /* of the object; not its own */
+	uint8_t *window;
+	int64_t window_at;
+	size_t window_size;
+	int64_t at; /* the next byte's offset */
+	struct ts_pcr mark, next;
+	bool marked, ahead; /* there is a mark; there is a next one */
+	int64_t mark_ns;    /* when the mark is due */
+	int64_t pace_ns;    /* of one packet of the stream, before the mark */
+	int64_t origin_ns;
+	uint32_t ssrc, stamp;
+	uint16_t sequence;
+	uint32_t packets, octets;
+};
+
+/* 0 or -ENOMEM. */
+int rtp_init(struct rtp *r, int fd);
+void rtp_fini(struct rtp *r);
+
+/* Goes on from offset `at`, now. */
+void rtp_start(struct rtp *r, int64_t at, int64_t now_ns);
+
+/* Time of the stamps: of what is due at `ns`. */
+int64_t rtp_media_ns(const struct rtp *r, int64_t ns);
+uint32_t rtp_stamp(const struct rtp *r, int64_t ns);
+
+/*
+ * The next packet is due at *due_ns. Its payload's size, 0 where there is not enough of it before
+ * `end` (`growing`: less than a whole one), or -EIO where the object is shorter than that.
+ */
+int rtp_next(struct rtp *r, int64_t end, bool growing, int64_t now_ns, int64_t *due_ns);
+
+/* Writes the packet that rtp_next() told of. Its size. */
+size_t rtp_format(const struct rtp *r, int payload, int64_t due_ns, uint8_t packet[RTP_MAX]);
+void rtp_advance(struct rtp *r, int payload);
+
+/* A sender report, with BYE if this is the end. Its size. */
+size_t rtcp_format(const struct rtp *r, int64_t now_ns, bool bye, uint8_t packet[RTCP_MAX]);

@@ -1,0 +1,227 @@
+#!/usr/bin/env bats
+# memnet stream --rtsp, with real ffmpeg and ffprobe, and with requests by hand.
+
+setup_file() {
+	# The length of the last frame is said, so that a client can show it without a next one.
+	ffmpeg -v error -f lavfi -i testsrc=size=320x240:rate=25:duration=3 -c:v mpeg2video -g 12 \
+		-omit_video_pes_length 0 -f mpegts "$BATS_FILE_TMPDIR/clip.ts"
+	frames "$BATS_FILE_TMPDIR/clip.ts" >"$BATS_FILE_TMPDIR/frames"
+	[ "$(wc -l <"$BATS_FILE_TMPDIR/frames")" = 75 ]
+}
+
+setup() {
+	D=$BATS_TEST_TMPDIR/run/vm1/out
+	mkdir -p "$D/.memnet/part" "$D/.memnet/live" "$D/.memnet/jobs"
+	SERVER=
+}
+
+teardown() {
+	[ -z "$SERVER" ] || kill "$SERVER" 2>/dev/null || true
+}
+
+frames() {
+	ffmpeg -v error "${@:2}" -i "$1" -map 0:v -f framemd5 - </dev/null | sed '/^#/d; s/.* //'
+}
+
+serve() {
+	memnet stream --runtime-dir "$BATS_TEST_TMPDIR/run" --listen http://127.0.0.1:0 --rtsp 127.0.0.1:0 "$@" \
+		vm1/out 2>"$BATS_TEST_TMPDIR/err" 3>&- &
+	SERVER=$!
+	until_true grep -q 'listening on http' "$BATS_TEST_TMPDIR/err"
+	URL=$(sed -n 's/.*listening on \(rtsp.*\)/\1/p' "$BATS_TEST_TMPDIR/err")/vm1/out
+	PORT=${URL#*:*:}
+	PORT=${PORT%%/*}
+}
+
+until_true() {
+	for _ in $(seq 500); do
+		"$@" && return
+		sleep 0.02
+	done
+	echo "still not: $*"
+	return 1
+}
+
+# by_hand — a Python client's lines on stdin: ask(METHOD, PATH, FIELD…) gives the status and the whole reply
+by_hand() {
+	{
+		cat <<-'END'
+			import socket, struct, sys, time
+			port = int(sys.argv[1])
+			url = 'rtsp://127.0.0.1:%d/vm1/out/' % port
+			s = socket.create_connection(('127.0.0.1', port), timeout=10)
+			f = s.makefile('rb')
+			cseq = 0
+			def reply():
+			    while True:
+			        c = f.read(1)
+			        if c != b'$':
+			            break
+			        packet()
+			    text = (c + f.readline()).decode()
+			    length = 0
+			    while (line := f.readline()) != b'\r\n':
+			        text += line.decode()
+			        if line.lower().startswith(b'content-length:'):
+			            length = int(line.split()[1])
+			    return int(text.split()[1]), text + f.read(length).decode()
+			def packet():
+			    head = f.read(3)
+			    return head[0], f.read(head[1] << 8 | head[2])
+			def ask(method, path, *fields):
+			    global cseq
+			    cseq += 1
+			    head = ['%s %s RTSP/1.0' % (method, path if path == '*' else url + path), 'CSeq: %d' % cseq, *fields]
+			    s.sendall(('\r\n'.join(head) + '\r\n\r\n').encode())
+			    status, text = reply()
+			    assert 'CSeq: %d\r\n' % cseq in text, text
+			    return status, text
+			TCP = 'Transport: RTP/AVP/TCP;unicast;interleaved=4-5'
+		END
+		cat
+	} | timeout 30 python3 - "$PORT"
+}
+
+@test "ffmpeg has every frame, over UDP and over TCP, in the time it takes" {
+	cp "$BATS_FILE_TMPDIR/clip.ts" "$D/a b.ts"
+	serve
+	for transport in udp tcp; do
+		SECONDS=0
+		frames "$URL/a%20b.ts" -rtsp_transport $transport | diff - "$BATS_FILE_TMPDIR/frames"
+		[ "$SECONDS" -ge 2 ]
+	done
+	run ffprobe -v error -rtsp_transport tcp -show_entries stream=codec_name,width:format=duration -of compact "$URL/a%20b.ts"
+	[[ $output == *"codec_name=mpeg2video|width=320"* && $output == *"duration=2.9"* ]]
+}
+
+@test "a live object is followed as it grows, to its end" {
+	echo -n 1 >"$D/.memnet/live/l.ts"
+	head -c 60160 "$BATS_FILE_TMPDIR/clip.ts" >"$D/l.ts"
+	serve
+	frames "$URL/l.ts" -rtsp_transport tcp >"$BATS_TEST_TMPDIR/got" &
+	client=$!
+	sleep 1
+	tail -c +60161 "$BATS_FILE_TMPDIR/clip.ts" >>"$D/l.ts"
+	rm "$D/.memnet/live/l.ts"
+	wait $client
+	diff "$BATS_TEST_TMPDIR/got" "$BATS_FILE_TMPDIR/frames"
+}
+
+@test "a session by hand: play a range, pause, go on, tear down" {
+	cp "$BATS_FILE_TMPDIR/clip.ts" "$D/c.ts"
+	serve
+	by_hand <<-'END'
+		assert 'TEARDOWN' in ask('OPTIONS', '*')[1]
+		status, sdp = ask('DESCRIBE', 'c.ts')
+		assert 'm=video 0 RTP/AVP 33' in sdp and 'a=range:npt=0-2.9' in sdp, sdp
+		assert ask('PLAY', 'c.ts')[0] == 454
+		assert ask('SETUP', 'c.ts/track1', 'Transport: RTP/AVP;multicast')[0] == 461
+		status, text = ask('SETUP', 'c.ts/track1', 'Transport: RTP/AVP;multicast,RTP/AVP/TCP;interleaved=4-5')
+		assert status == 200 and 'interleaved=4-5' in text, text
+		session = 'Session: ' + text.split('Session: ')[1].split(';')[0]
+		assert ask('SETUP', 'c.ts/track1', TCP)[0] == 455
+		assert ask('PLAY', 'c.ts', 'Session: 1')[0] == 454
+		assert ask('PLAY', 'c.ts', session, 'Range: npt=99-')[0] == 457
+		status, text = ask('PLAY', 'c.ts', session, 'Range: npt=1-1.5')
+		assert status == 200 and 'npt=1.000-' in text and 'seq=' in text, text
+		began = time.time()
+		seq = int(text.split('seq=')[1].split(';')[0])
+		octets, bye = 0, False
+		while not bye:
+		    assert f.read(1) == b'$'
+		    channel, data = packet()
+		    if channel == 4:
+		        assert data[:2] == b'\x80\x21' and struct.unpack('>H', data[2:4])[0] == seq & 0xffff
+		        assert len(data) % 188 == 12 and data[12] == 0x47
+		        seq += 1
+		        octets += len(data) - 12
+		    else:
+		        assert data[:2] == b'\x80\xc8'
+		        assert struct.unpack('>I', data[24:28])[0] == octets
+		        bye = data[-8:-6] == b'\x81\xcb'
+		assert 0.3 < time.time() - began < 2 and octets > 10000, (time.time() - began, octets)
+		assert ask('PLAY', 'c.ts', session, 'Range: npt=0-')[0] == 200
+		assert ask('PAUSE', 'c.ts', session)[0] == 200
+		s.settimeout(0.4)
+		try:
+		    s.recv(1)
+		    assert 0
+		except TimeoutError:
+		    pass
+		s.settimeout(10)
+		f = s.makefile('rb')
+		assert ask('GET_PARAMETER', 'c.ts', session)[0] == 200
+		assert ask('PLAY', 'c.ts', session)[0] == 200
+		assert ask('TEARDOWN', 'c.ts', session)[0] == 200
+		assert ask('PLAY', 'c.ts', session)[0] == 454
+	END
+}
+
+@test "what is not there, is no transport stream, or is malformed" {
+	echo text >"$D/x.txt"
+	: >"$D/empty.ts"
+	serve
+	by_hand <<-'END'
+		assert ask('DESCRIBE', 'none.ts')[0] == 404
+		assert ask('DESCRIBE', '../../x')[0] == 404
+		assert ask('DESCRIBE', '.memnet/lock')[0] == 404
+		assert ask('DESCRIBE', 'x.txt')[0] == 415
+		assert ask('DESCRIBE', 'empty.ts')[0] == 415
+		assert ask('RECORD', 'x.txt')[0] == 501
+		assert ask('OPTIONS', '*', 'Require: play.scale')[0] == 551
+		assert ask('GET_PARAMETER', '*', 'Content-Length: 0')[0] == 200
+		s.sendall(b'$\x05\x00\x04abcdGET_PARAMETER * RTSP/1.0\r\nCSeq: 70\r\nContent-Length: 5\r\n\r\n12345')
+		assert 'CSeq: 70' in reply()[1]
+		s.sendall(b'DESCRIBE rtsp://h/a%0 RTSP/1.0\r\n\r\n')
+		assert reply()[0] == 400
+		assert f.read() == b''
+	END
+	kill -0 "$SERVER"
+}
+
+@test "an object that is truncated costs its own clients" {
+	# longer than what is read ahead
+	for _ in 1 2 3 4 5; do
+		cat "$BATS_FILE_TMPDIR/clip.ts"
+	done >"$D/c.ts"
+	cp "$BATS_FILE_TMPDIR/clip.ts" "$D/d.ts"
+	serve
+	frames "$URL/d.ts" -rtsp_transport tcp >"$BATS_TEST_TMPDIR/got" 3>&- &
+	client=$!
+	by_hand <<-END
+		assert ask('SETUP', 'c.ts/track1', TCP)[0] == 200
+		assert ask('PLAY', 'c.ts')[0] == 200
+		open('$D/c.ts', 'w').close()
+		while f.read(1):
+		    channel, data = packet()
+		    assert data[-8:-6] != b'\x81\xcb'
+	END
+	wait $client
+	diff "$BATS_TEST_TMPDIR/got" "$BATS_FILE_TMPDIR/frames"
+}
+
+@test "what is being played is not released" {
+	cp "$BATS_FILE_TMPDIR/clip.ts" "$D/c.ts"
+	serve --release delivered
+	http=$(sed -n 's/.*listening on \(http.*\)/\1/p' "$BATS_TEST_TMPDIR/err")
+	frames "$URL/c.ts" -rtsp_transport tcp >"$BATS_TEST_TMPDIR/got" &
+	client=$!
+	sleep 1
+	curl -s "$http/vm1/out/c.ts" | cmp - "$BATS_FILE_TMPDIR/clip.ts"
+	[ -e "$D/c.ts" ]
+	wait $client
+	diff "$BATS_TEST_TMPDIR/got" "$BATS_FILE_TMPDIR/frames"
+	until_true test ! -e "$D/c.ts"
+	[ "$(curl -s -o /dev/null -w '%{http_code}' "$http/vm1/out/c.ts")" = 404 ]
+}
+
+@test "SIGTERM ends sessions with a BYE, and is not waited for by them" {
+	cp "$BATS_FILE_TMPDIR/clip.ts" "$D/c.ts"
+	serve
+	frames "$URL/c.ts" -rtsp_transport tcp >"$BATS_TEST_TMPDIR/got" 3>&- &
+	client=$!
+	sleep 0.5
+	kill "$SERVER"
+	wait "$SERVER"
+	wait $client || true
+}

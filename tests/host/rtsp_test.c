@@ -1,0 +1,155 @@
+/* Requests of RTSP, well formed and not; the clock of a transport stream, and its packets. */
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "host/rtp.h"
+#include "host/rtsp_request.h"
+#include "tests/scratch.h"
+#include "tests/tap.h"
+
+static struct rtsp_request request(const char *fields, int want)
+{
+	struct rtsp_request r;
+	char head[1024];
+
+	snprintf(head, sizeof(head),
+		 "SETUP rtsp://h:1/vm/s/a%%20b.ts/track1 RTSP/1.0\r\nCSeq: 7\r\n%s\r\n", fields);
+	is_int(rtsp_request_parse(head, strlen(head), &r), want, "%.*s",
+	       (int)strcspn(fields, "\r\n"), fields);
+	return r;
+}
+
+static void line(const char *head, int want)
+{
+	struct rtsp_request r;
+
+	is_int(rtsp_request_parse(head, strlen(head), &r), want, "%.*s", (int)strcspn(head, "\r\n"),
+	       head);
+}
+
+static void test_lines(void)
+{
+	struct rtsp_request r = request("", 0);
+
+	is_int(r.method, RTSP_SETUP, "a method");
+	is_str(r.path, "/vm/s/a b.ts", "the path, without its track");
+	is_int(r.cseq, 7, "a number");
+	line("OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n", 0);
+	line("options * RTSP/1.0\r\n\r\n", 0);
+	line("PLAY rtsp://h RTSP/1.0\r\n\r\n", 0);
+	line("PLAY rtsp://h/a RTSP/2.0\r\n\r\n", 505);
+	line("PLAY http://h/a RTSP/1.0\r\n\r\n", 400);
+	line("PLAY rtsp://h/%00 RTSP/1.0\r\n\r\n", 400);
+	line("PLAY rtsp://h/%g0 RTSP/1.0\r\n\r\n", 400);
+	line("PLAY  RTSP/1.0\r\n\r\n", 400);
+	line("PLAY\r\n\r\n", 400);
+	line("", 0);
+}
+
+static void test_fields(void)
+{
+	struct rtsp_request r = request("Transport: RTP/AVP;unicast;client_port=5000-5001\r\n", 0);
+
+	is_int(r.transport.port, 5000, "its port");
+	ok(!r.transport.tcp, "by UDP");
+	r = request("transport: RAW/RAW/UDP, RTP/AVP/TCP;interleaved=2-3\r\n", 0);
+	ok(r.transport.tcp && r.transport.channel == 2, "the first that can be had");
+	request("Transport: RTP/AVP\r\n", 461);
+	request("Transport: RTP/AVP;client_port=65535-65536\r\n", 461);
+	request("Transport: RTP/AVP;client_port=5000-6000\r\n", 461);
+	request("Transport: RTP/AVP/TCP;interleaved=255-256\r\n", 461);
+	request("Transport: RTP/AVP/TCP;mode=record\r\n", 461);
+	r = request("Range: npt=1:02:03.5-4000\r\n", 0);
+	is_int(r.from_ms, 3723500, "from");
+	is_int(r.to_ms, 4000000, "to");
+	ok(request("Range: npt=now-\r\n", 0).now, "now");
+	is_int(request("Range: npt=0.000-\r\n", 0).from_ms, 0, "zero");
+	request("Range: npt=5-4\r\n", 457);
+	request("Range: npt=x-\r\n", 457);
+	request("Range: npt=1:2:3:4-\r\n", 457);
+	request("Range: smpte=0:10:00-\r\n", 457);
+	is_int(request("Session: 4294967295;timeout=60\r\n", 0).session, 4294967295, "a session");
+	is_int(request("Session: abc\r\n", 0).session, 0, "nobody's");
+	request("Content-Length: 5000\r\n", 400);
+	request("Content-Length: 5\r\nContent-Length: 6\r\n", 400);
+	request("Require: x\r\n", 551);
+	request("no colon\r\n", 400);
+	request("a\001b: c\r\n", 400);
+	request(" folded: c\r\n", 400);
+}
+
+/* Ten seconds of one packet each 10 ms, a PCR in every fifth, from 5 s before the clock's wrap. */
+#define PACKETS 1000
+static void write_stream(int fd)
+{
+	for (int i = 0; i < PACKETS; i++) {
+		uint8_t p[TS_PACKET] = {0x47, 1, 0, 0x10};
+		const uint64_t base =
+			((1ULL << 33) - 450000 + (uint64_t)i * 900) & ((1ULL << 33) - 1);
+
+		if (i % 5 == 0) {
+			p[3] = 0x30;
+			p[4] = 7;
+			p[5] = 0x10;
+			for (int b = 0; b < 4; b++)
+				p[6 + b] = (uint8_t)(base >> (25 - 8 * b));
+			p[10] = (uint8_t)(base << 7);
+		}
+		if (write(fd, p, sizeof(p)) != sizeof(p))
+			return;
+	}
+}
+
+static void test_clock(int fd)
+{
+	struct ts_pcr first, last;
+
+	ok(ts_span(fd, 0, (int64_t)PACKETS * TS_PACKET, &first, &last), "there are PCRs");
+	is_int((ts_since_ns(&first, &last) + 500000) / NS_PER_MS, 9950, "through the wrap");
+	is_int(ts_seek(fd, &first, (int64_t)PACKETS * TS_PACKET, 7020 * NS_PER_MS) / TS_PACKET, 700,
+	       "a time is found");
+	is_int(ts_elapsed_ns(&last, &first), -1, "back is a jump");
+}
+
+static void test_pace(int fd)
+{
+	const int64_t begin = 1000 * NS_PER_S, size = (int64_t)PACKETS * TS_PACKET;
+	int64_t due_ns = begin, worst = 0;
+	struct rtp r;
+	int n, packets = 0;
+
+	rtp_init(&r, fd);
+	rtp_start(&r, 0, begin);
+	while ((n = rtp_next(&r, size, false, due_ns, &due_ns)) > 0) {
+		const int64_t off = due_ns - begin - packets * 70 * NS_PER_MS;
+
+		if (off > worst || -off > worst)
+			worst = off < 0 ? -off : off;
+		rtp_advance(&r, n);
+		packets++;
+	}
+	is_int(n, 0, "to the end");
+	is_int(packets, 143, "all of it");
+	ok(worst < 100000, "each packet is due in its time: %lld ns", (long long)worst);
+	is_int(rtp_next(&r, size + TS_PACKET, true, due_ns, &due_ns), 0, "a growing one waits");
+	rtp_start(&r, 0, begin);
+	is_int(rtp_next(&r, size, false, begin, &due_ns), RTP_PAYLOAD, "from its beginning again");
+	is_int(rtp_next(&r, size, false, begin + 5 * NS_PER_S, &due_ns), RTP_PAYLOAD, "late");
+	is_int(due_ns - begin, 5 * NS_PER_S, "is not hurried");
+	rtp_fini(&r);
+}
+
+int main(void)
+{
+	const int root = scratch_open();
+	const int fd = openat(root, "x.ts", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	test_lines();
+	test_fields();
+	write_stream(fd);
+	test_clock(fd);
+	test_pace(fd);
+	close(fd);
+	return done_testing();
+}
