@@ -35,6 +35,10 @@
  */
 #define SPACE_PIECE (1024 * 1024)
 
+/* The most that is one message of 9p, in whole pages: its msize is at most 512000, with a header.
+ */
+#define SPACE_WRITE_MAX (480 * 1024)
+
 /*
  * Makes the reserved folders in the space whose root is open as `rootfd`, if need be, and gives
  * them to the root's owner. The host does this; the guest finds them. 0 or -errno: -ELOOP or

@@ -21,7 +21,7 @@ int publish_begin(struct publish *p, int rootfd, const char *owner, unsigned ser
 	begun.rootfd = rootfd;
 	snprintf(begun.part, sizeof(begun.part), SPACE_PART "/%.*s.%u", RECORD_ID_MAX, owner,
 		 serial);
-	begun.fd = confine_open(rootfd, begun.part, O_RDWR | O_CREAT | O_EXCL, 0600);
+	begun.fd = confine_open(rootfd, begun.part, O_RDWR | O_CREAT | O_EXCL | O_APPEND, 0600);
 	if (begun.fd < 0)
 		return begun.fd;
 	*p = begun;
@@ -30,12 +30,19 @@ int publish_begin(struct publish *p, int rootfd, const char *owner, unsigned ser
 
 ssize_t publish_write(struct publish *p, const void *data, size_t size)
 {
-	ssize_t n = pwrite(p->fd, data, size, (off_t)p->size);
+	size_t most = size < SPACE_WRITE_MAX ? size : SPACE_WRITE_MAX;
+	ssize_t n = write(p->fd, data, most);
+	int err = n < 0 ? errno : ENOSPC;
+	uint64_t taken;
+	struct stat st;
 
-	if (n < 0)
+	if (fstat(p->fd, &st) < 0)
 		return -errno;
-	p->size += (uint64_t)n;
-	return n;
+	taken = (uint64_t)st.st_size - p->size;
+	if (taken > most) /* somebody else writes to it, or cut it */
+		return -EIO;
+	p->size = (uint64_t)st.st_size;
+	return taken > 0 ? (ssize_t)taken : -err;
 }
 
 int publish_rewind(struct publish *p)

@@ -7,6 +7,13 @@
  * parts whose owner is gone are anybody's to remove. A live object gets its name while it is empty,
  * behind a marker (space/live.h), and publishing it is the removal of the marker.
  *
+ * When room runs out in the middle of a write, what write(2) says over 9p is not to be relied on:
+ * QEMU answers ENOSPC to a write that it took a part of, and a guest's Linux 6.12 (not 6.1) claims
+ * to have written all, having put the rest where it does not belong. So the object is open with
+ * O_APPEND, which QEMU passes on: the host decides where bytes go, behind those that are there. One
+ * write is one message of 9p (SPACE_WRITE_MAX), so that nothing can overtake. And how much was
+ * taken is told by the object's size, not by the call.
+ *
  * Nothing here waits: a full space is -ENOSPC, and the caller goes on at `size`, the exact byte.
  * The file can be longer than that: QEMU answers ENOSPC to a write of which it had taken a part.
  * The caller writes the same bytes there again.
