@@ -81,7 +81,11 @@ int pool_lock(const char *runtime_dir, const char *vm, int64_t wait_ns, struct m
 	n = snprintf(path, sizeof(path), "%s/.lock/%s", runtime_dir, vm);
 	if (n < 0 || n >= PATH_MAX)
 		return mn_fail_errno(e, ENAMETOOLONG, "%.64s…", runtime_dir);
-	return lock_acquire(path, wait_ns, e);
+	err = lock_acquire(path, wait_ns, e);
+	return err == -EACCES
+		       ? mn_fail(e, MN_FAILED, EACCES,
+				 "%s: Permission denied (run as root, or set --runtime-dir)", path)
+		       : err;
 }
 
 /* Reading mountinfo: proc_pid_mountinfo(5). */
