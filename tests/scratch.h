@@ -31,6 +31,8 @@ __attribute__((unused)) static int scratch_open(void)
 	const char *tmp = getenv("TMPDIR");
 	int fd;
 
+	if (scratch_owner == getpid())
+		scratch_remove(); /* that of an earlier case: its path is known no longer */
 	snprintf(scratch_path, sizeof(scratch_path), "%s/memnet-test-XXXXXX", tmp ? tmp : "/tmp");
 	if (!mkdtemp(scratch_path))
 		abort();
