@@ -154,9 +154,20 @@ private_folder() {
 	die "no folder to mount a private tmpfs on"
 }
 
+# What the kernel's package holds; its modules unpacked, where Debian (13) ships them packed.
+kernel_data() {
+	local modules=$MEMNET_GUEST/linux/lib/modules
+
+	if [ "$(find -H "$modules/" -name '*.ko.xz' -print -quit)" ]; then
+		find "$modules/" -name '*.ko.xz' -print0 | sort -z | xargs -0 xz -dc
+	else
+		dpkg-deb --fsys-tarfile "$MEMNET_GUEST/linux.deb"
+	fi
+}
+
 make_input() {
 	input=$work/input.tar
-	dpkg-deb --fsys-tarfile "$MEMNET_GUEST/linux.deb" 2>/dev/null | head -c "${input_mb}M" >"$input"
+	kernel_data 2>/dev/null | head -c "${input_mb}M" >"$input"
 	input_bytes=$(stat -c %s "$input")
 	[ "$input_bytes" = $((input_mb * 1024 * 1024)) ] || die "$MEMNET_GUEST/linux.deb has less than $input_mb MB"
 	input_sum=$(sha256sum <"$input")
