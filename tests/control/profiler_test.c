@@ -46,8 +46,13 @@ static void fill(struct publish *p, size_t size)
 {
 	static char piece[MB];
 
-	for (; size > 0; size -= size < MB ? size : MB)
-		publish_write(p, piece, size < MB ? size : MB);
+	while (size > 0) {
+		ssize_t n = publish_write(p, piece, size < MB ? size : MB);
+
+		if (n < 0)
+			return;
+		size -= (size_t)n;
+	}
 }
 
 static void absent(void)
