@@ -30,13 +30,14 @@
 #define SPACE_MOUNT_DIR "/mnt/memnet"
 
 /*
- * Writes of the guest are pieces of at least this size wherever the data allows: each costs one
- * round trip to QEMU, and 4 KiB pieces cost 60 times the CPU of 1 MiB ones.
+ * What the guest gathers before it writes, wherever the data allows: each write costs a round trip
+ * to QEMU, and 4 KiB pieces cost 60 times the CPU of 1 MiB ones. A space with less room than a
+ * piece counts as full.
  */
 #define SPACE_PIECE (1024 * 1024)
 
-/* The most that is one message of 9p, in whole pages: its msize is at most 512000, with a header.
- */
+/* The most of a piece that is one write, and so one message of 9p (space/publish.h), in whole
+ * pages. */
 #define SPACE_WRITE_MAX (480 * 1024)
 
 /*

@@ -122,7 +122,7 @@ used_kb() {
 	stat -f -c '%b %f %S' "$runtime/demo/out" | awk '{ printf "%d\n", ($1 - $2) * $3 / 1024 }'
 }
 
-# Within 1.5 MB of full: the guest writes pieces of 1 MB.
+# Within 1.5 MB of full: the guest writes pieces of half a MB, and a 9p file system rounds its room down.
 nearly_full() {
 	[ "$(used_kb)" -ge "$(($1 * 1024 - 1536))" ]
 }
