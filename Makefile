@@ -133,10 +133,17 @@ $O/obj/%.o: %.c $O/flags | $(src) $(prepared)
 # The controller's decisions are the same on every machine: no multiply-add is fused into one rounding.
 $O/obj/core/control/%.o: ours += -ffp-contract=off
 
-# Not -O3, zstd's own choice: 106 KB more, and no faster. Nor everything once more for BMI2 (37 KB) and
-# a second Huffman decoder (24 KB): compression is as fast without, decompression a fifth slower.
-$D/obj/libzstd/%.o: theirs += -DZSTD_MULTITHREAD -DZSTD_LEGACY_SUPPORT=0 -DXXH_NAMESPACE=ZSTD_ \
-	-DHUF_FORCE_DECOMPRESS_X1 -DDYNAMIC_BMI2=0
+# Not -O3, zstd's own choice: 106 KB more, and no faster.
+$D/obj/libzstd/%.o: theirs += -DZSTD_MULTITHREAD -DZSTD_LEGACY_SUPPORT=0 -DXXH_NAMESPACE=ZSTD_
+# memnet uses no dictionaries. Where zstd chooses a block compressor, those for dictionaries are
+# spelt as the plain ones: nothing refers to the former then, and the linker drops their 138 KB.
+without_dictionaries = $(foreach s,$(1),-DZSTD_compressBlock_$s=ZSTD_compressBlock_$(subst \
+	_dedicatedDictSearch,,$(subst _dictMatchState,,$s)))
+lazy := greedy lazy lazy2
+$D/obj/libzstd/lib/compress/zstd_compress.o: theirs += $(call without_dictionaries, \
+	$(addsuffix _dictMatchState,fast doubleFast $(lazy) btlazy2 btopt btultra) \
+	$(addsuffix _dictMatchState_row,$(lazy)) $(addsuffix _dedicatedDictSearch,$(lazy)) \
+	$(addsuffix _dedicatedDictSearch_row,$(lazy)))
 # Instead of libnl's configure, of which this is all that libnl-3 and libnl-genl-3 would use.
 $D/obj/libnl3/%.o: theirs += -I$(src)/libnl3/include/linux-private -I$(src)/libnl3/include \
 	-I$D -DSYSCONFDIR='"/etc/libnl"' -DHAVE_STRERROR_L
