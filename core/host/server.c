@@ -22,6 +22,7 @@
 #include "base/notify.h"
 #include "base/sandbox.h"
 #include "host/mime.h"
+#include "host/pacer.h"
 #include "host/sweep.h"
 #include "host/worker.h"
 
@@ -312,7 +313,7 @@ static void after_batch(struct loop *loop)
 	struct worker *w = container_of(loop, struct worker, loop);
 
 	store_round(&w->store);
-	conn_run_all(w);
+	pacer_run(w);
 	store_round(&w->store);
 	if (w->lines.size > 0)
 		access_log_flush(&w->lines, w->server->logfd);

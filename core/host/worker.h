@@ -55,8 +55,6 @@ struct worker {
 /* conn.c: takes over the socket; `metrics`: it came by the metrics' own address. */
 struct sockaddr_storage;
 void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *peer, bool metrics);
-/* Serves those that yielded. */
-void conn_run_all(struct worker *w);
 /* No new requests: idle ones are closed, the others after their response. */
 void conn_drain(struct worker *w);
 /* Breaks off all. */
