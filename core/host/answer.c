@@ -311,6 +311,13 @@ enum step answer_next_part(struct conn *c)
 	return conn_put(c, t.buf, t.size, true) ? STEP_CLOSE : STEP_GO_ON;
 }
 
+static int64_t body_size(const struct conn *c)
+{
+	const int64_t promise = c->promise ? (int64_t)strlen(c->promise) : 0;
+
+	return c->parts ? parts_size(c) : promise + c->end - c->at;
+}
+
 static void put_object_fields(struct conn *c, struct text *t, int status, bool encoded)
 {
 	struct object *o = c->object;
@@ -326,11 +333,11 @@ static void put_object_fields(struct conn *c, struct text *t, int status, bool e
 	if (status == 206 && !c->parts)
 		put_content_range(t, o, c->at, c->open_ended ? RANGE_FOREVER : c->end - 1);
 	if (!c->open_ended)
-		field(t, "Content-Length: ", c->parts ? parts_size(c) : c->end - c->at);
+		field(t, "Content-Length: ", body_size(c));
 	else if (c->chunked)
 		text_put(t, "Transfer-Encoding: chunked\r\n");
 	put_validators(t, o);
-	text_put(t, "Accept-Ranges: bytes\r\n");
+	text_put(t, c->promise ? "Accept-Ranges: none\r\n" : "Accept-Ranges: bytes\r\n");
 	if (o->live || is_playlist(o))
 		text_put(t, "Cache-Control: no-cache\r\n");
 }
@@ -389,6 +396,8 @@ static enum step send_object(struct conn *c, int status, bool encoded)
 	t = begin_head(c, status);
 	put_object_fields(c, &t, status, encoded);
 	end_head(c, &t);
+	if (c->promise && !head_only)
+		text_put(&t, c->promise);
 	if (t.cut)
 		return STEP_CLOSE;
 	if (head_only)
@@ -455,6 +464,10 @@ static int choose_bytes(struct conn *c, const struct http_request *r)
 	c->at = 0;
 	c->end = o->st.st_size;
 	c->open_ended = o->live;
+	if (c->promise) {
+		c->at = (int64_t)c->skipped;
+		return 200;
+	}
 	if (n < 0)
 		return 416;
 	if (n == 0 || (n > 1 && o->live))
@@ -497,8 +510,9 @@ static int join_readers(struct conn *c)
 		o->given = release_given(o->fd, &o->st, true);
 		return 410;
 	}
-	/* Parts out of order prove nothing about what lies between them. */
-	if (!err && c->parts)
+	/* Parts out of order prove nothing about what lies between them; and who has a playlist
+	 * that grows will come for it again. */
+	if (!err && (c->parts || c->grows))
 		c->reader.counts = false;
 	return err == -ENOENT ? 404 : err ? 503 : 0;
 }
@@ -613,6 +627,7 @@ enum step answer_request(struct conn *c, const struct http_request *r)
 	struct worker *w = c->worker;
 	const char *path;
 	struct site *site;
+	enum step step;
 	bool encoded;
 	int err;
 
@@ -630,6 +645,10 @@ enum step answer_request(struct conn *c, const struct http_request *r)
 	err = open_object(c, r, site, path, &encoded);
 	if (err)
 		return answer_plain(c, status_of(err), "", NULL);
+	c->grows = false;
+	c->promise = NULL;
+	if (!encoded && (step = conn_reload_check(c, r)) != STEP_DONE)
+		return step;
 	site->requests++;
 	return answer_object(c, r, encoded);
 }

@@ -21,6 +21,7 @@
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/sandbox.h"
+#include "host/conn.h"
 #include "host/mime.h"
 #include "host/pacer.h"
 #include "host/sweep.h"
@@ -345,6 +346,7 @@ static int worker_init(struct worker *w, struct server *server, const struct sit
 	w->store.follow = follow_object;
 	w->store.unfollow = unfollow_object;
 	w->store.changed = conn_wake_waiting;
+	w->follow.reload.wake = conn_reload_wake;
 	w->loop.on_wake = drain;
 	w->loop.after = after_batch;
 	return accept_start(w);
