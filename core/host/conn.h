@@ -62,6 +62,22 @@ struct conn {
 
 /* ---- conn.c ---- */
 
+void conn_init(struct worker *w);
+void conn_fini(struct worker *w);
+
+/* Takes over the socket; `metrics`: it came by the metrics' own address. */
+struct sockaddr_storage;
+void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *peer, bool metrics);
+
+/* No new requests: idle ones are closed, the others after their response. */
+void conn_drain(struct worker *w);
+
+/* Breaks off all. */
+void conn_abort_all(struct worker *w);
+
+/* The object that these wait for has changed. */
+void conn_wake_waiting(struct object *o);
+
 /* Goes on with whatever it is at, until it has to wait or is no more. */
 void conn_run(struct conn *c);
 void conn_close(struct conn *c);

@@ -22,7 +22,7 @@ code() {
 # playlist FIRST LAST [TAG…] — of one-second segments.
 playlist() {
 	printf '#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:%d\n#EXT-X-MEDIA-SEQUENCE:%d\n' "${TARGET:-1}" "$1"
-	for i in $(seq "$1" "$2"); do printf '#EXTINF:1.0,\ns%d.ts\n' "$i"; done
+	seq "$1" "$2" | sed 's/.*/#EXTINF:1.0,\ns&.ts/'
 	[ $# -lt 3 ] || printf '%s\n' "${@:3}"
 }
 
