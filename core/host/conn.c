@@ -51,6 +51,7 @@ void conn_init(struct worker *w)
 	list_init(&w->conns);
 	list_init(&w->acking);
 	list_init(&w->spare);
+	list_init(&w->unpacking);
 	w->ack_timer.fire = conn_check_acks;
 	pacer_init(w);
 }

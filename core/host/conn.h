@@ -46,10 +46,12 @@ struct conn {
 	bool started;	       /* a chunk has been sent before */
 	bool open_ended;       /* goes on to the end, wherever that will be */
 	struct multipart *parts;
+	struct unpack *unpack; /* its content is sent, decompressed, and at and end are of that */
+	int64_t unpack_memory;
 	struct reader reader;
 
-	bool grows;		/* it is a playlist that segments will still be added to */
-	const char *promise;	/* sent in the place of its first `skipped` bytes, or NULL */
+	bool grows;	     /* it is a playlist that segments will still be added to */
+	const char *promise; /* sent in the place of its first `skipped` bytes, or NULL */
 	size_t skipped;
 	int64_t held_until_ns; /* for a request that waits for a segment; 0: it does not */
 
@@ -108,6 +110,21 @@ int conn_put(struct conn *c, const char *data, size_t size, bool more);
  */
 struct iovec;
 ssize_t conn_put_pieces(struct conn *c, const struct iovec pieces[2]);
+
+/* ---- conn_unpack.c ---- */
+
+/* Makes the object's content what is sent. 0; -ENOENT: that cannot be had; -ENOMEM. */
+int conn_unpack(struct conn *c);
+
+/* Begins to, with at and end. 0; -EBUSY: too many do just now; -ENOMEM, -EBADMSG. */
+int conn_unpack_start(struct conn *c);
+
+/* SEND, for that. */
+enum step conn_unpack_send(struct conn *c, int64_t share);
+void conn_unpack_end(struct conn *c);
+
+/* Lets those who decompress go on for a fraction of a millisecond. */
+void conn_unpack_turn(struct worker *w);
 
 /* ---- conn_reload.c ---- */
 

@@ -20,8 +20,8 @@
 #include "host/playlist.h"
 
 /* Three target durations, as the specification says; a guest may claim any. */
-#define TARGETS		3
-#define TARGET_MAX_S	20
+#define TARGETS	     3
+#define TARGET_MAX_S 20
 
 /* True if the object is a playlist that grows. */
 static bool read_playlist(const struct object *o, struct playlist *p)
@@ -69,8 +69,9 @@ static enum step wait_for_change(struct conn *c, int64_t target_s)
 	struct object *o = c->object;
 
 	if (c->held_until_ns == 0)
-		c->held_until_ns = now + NS_PER_S * TARGETS *
-					 (target_s < TARGET_MAX_S ? target_s : TARGET_MAX_S);
+		c->held_until_ns =
+			now +
+			NS_PER_S * TARGETS * (target_s < TARGET_MAX_S ? target_s : TARGET_MAX_S);
 	if (now >= c->held_until_ns || w->draining ||
 	    reload_hold(&w->follow.reload, o->fd, &c->waiting))
 		return answer_plain(c, 503, "Cache-Control: no-store\r\n",

@@ -21,10 +21,10 @@
 #define PLAYLIST_PROMISE    PLAYLIST_FIRST_LINE "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES\n"
 
 struct playlist {
-	int64_t next;	    /* the media sequence number of the segment that comes next */
-	int64_t target_s;   /* EXT-X-TARGETDURATION */
-	size_t first_line;  /* the size of "#EXTM3U" and its line's end */
-	bool controlled;    /* it has a EXT-X-SERVER-CONTROL of its own */
+	int64_t next;	   /* the media sequence number of the segment that comes next */
+	int64_t target_s;  /* EXT-X-TARGETDURATION */
+	size_t first_line; /* the size of "#EXTM3U" and its line's end */
+	bool controlled;   /* it has a EXT-X-SERVER-CONTROL of its own */
 };
 
 /*

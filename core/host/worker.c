@@ -178,6 +178,7 @@ static void after_batch(struct loop *loop)
 
 	store_round(&w->store);
 	pacer_run(w);
+	conn_unpack_turn(w);
 	store_round(&w->store);
 	if (w->lines.size > 0)
 		access_log_flush(&w->lines, w->server->logfd);
