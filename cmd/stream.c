@@ -26,6 +26,7 @@ enum {
 	OPT_RTSP,
 	OPT_PUSH,
 	OPT_ONCE,
+	OPT_FORCE,
 };
 
 static const struct opt stream_opts[] = {
@@ -46,12 +47,14 @@ static const struct opt stream_opts[] = {
 	{OPT_RTSP, "rtsp", "ADDRESS:PORT", "where to serve transport streams by RTSP", false},
 	{OPT_PUSH, "push", "URL", "send to tcp://, unix:// or http:// instead of serving", false},
 	{OPT_ONCE, "once", NULL, "with --push: what is there now, and end", false},
+	{OPT_FORCE, "force", NULL, "with --release: also from a folder that is no space", false},
 	OPT_END,
 };
 
 struct stream_options {
 	struct server_options server;
 	struct push_options push;
+	bool force;
 	const char *serving; /* an option given that is for serving only */
 	struct listen_address listen, metrics, rtsp;
 };
@@ -141,7 +144,7 @@ static int take_option(int key, const char *value, struct stream_options *o, str
 	int err;
 
 	if (key != OPT_RELEASE && key != OPT_RATE && key != OPT_CONGESTION && key != OPT_USER &&
-	    key != OPT_DRAIN && key != OPT_PUSH && key != OPT_ONCE)
+	    key != OPT_DRAIN && key != OPT_PUSH && key != OPT_ONCE && key != OPT_FORCE)
 		o->serving = option_name(key);
 	switch (key) {
 	case OPT_LISTEN: return parse_listen(value, o, e);
@@ -169,6 +172,7 @@ static int take_option(int key, const char *value, struct stream_options *o, str
 		return err;
 	case OPT_PUSH: return parse_push(value, &o->push, e);
 	case OPT_ONCE: o->push.once = true; return 0;
+	case OPT_FORCE: o->force = true; return 0;
 	default: return OPTS_BAD;
 	}
 }
@@ -178,6 +182,8 @@ static int check_options(const struct stream_options *o, struct mn_error *e)
 {
 	if (!o->push.url && o->push.once)
 		return mn_fail(e, MN_USAGE, EINVAL, "--once is for --push");
+	if (o->force && o->server.release == RELEASE_NEVER)
+		return mn_fail(e, MN_USAGE, EINVAL, "--force is for --release");
 	if (!o->push.url)
 		return 0;
 	if (o->serving)
@@ -191,6 +197,19 @@ static int check_options(const struct stream_options *o, struct mn_error *e)
 		return mn_fail(e, MN_USAGE, EINVAL,
 			       "--rate and --congestion are TCP's: not with unix://");
 	return 0;
+}
+
+/* A folder's files are somebody's: only what guests put into spaces is released unasked. */
+static int check_release(const struct stream_options *o, const struct invocation *inv,
+			 struct mn_error *e)
+{
+	int err = 0;
+
+	if (o->server.release == RELEASE_NEVER || o->force)
+		return 0;
+	for (int i = 0; i < inv->operand_count && !err; i++)
+		err = site_check_release(inv->operands[i], o->server.runtime_dir, e);
+	return err;
 }
 
 static int push(struct stream_options *o, const char *source, struct mn_error *e)
@@ -244,6 +263,8 @@ static int run(struct invocation *inv)
 			     : inv->common.verbose ? LOG_VERBOSE
 						   : LOG_NORMAL);
 	o.server.runtime_dir = inv->common.runtime_dir;
+	if (check_release(&o, inv, &inv->error))
+		return command_fail(inv);
 	err = o.push.url ? push(&o, inv->operands[0], &inv->error) : serve(&o, inv, &inv->error);
 	return err ? command_fail(inv) : MN_OK;
 }
