@@ -178,7 +178,9 @@ answered() {
 @test "release delivered: a playlist is released when it has ended, not before" {
 	playlist 3 5 | put live.m3u8
 	serve --release delivered
+	{ playlist 3 5 && echo '#EXT-X-SERVER-CONTROL:HOLD-BACK=9'; } | put own.m3u8
 	for _ in 1 2 3; do get "$URL/live.m3u8" | grep -q "$PROMISE"; done
+	for _ in 1 2 3; do get "$URL/own.m3u8" | cmp - "$D/own.m3u8"; done
 	playlist 3 5 '#EXT-X-ENDLIST' | put live.m3u8
 	get -o /dev/null "$URL/live.m3u8"
 	released() { [ ! -e "$D/live.m3u8" ]; }
