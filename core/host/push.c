@@ -12,6 +12,7 @@
 #include "base/notify.h"
 #include "base/sandbox.h"
 #include "host/mime.h"
+#include "host/push_datagram.h"
 #include "host/push_stream.h"
 #include "host/push_turn.h"
 
@@ -73,14 +74,16 @@ static int give_up_rights(const struct push *p, struct mn_error *e)
 		.dir = p->site->space ? o->runtime_dir : p->site->dir,
 		.write = o->release,
 	};
-	const bool local = o->target.scheme == PUSH_UNIX;
+	const enum sandbox_dial dial = push_scheme_datagrams(o->target.scheme) ? DIAL_NONE
+				       : o->target.scheme == PUSH_UNIX	       ? DIAL_UNIX
+									       : DIAL_TCP;
 	int err = sandbox_rights(o->user, e);
 
 	if (p->site->space)
 		mkdir(o->runtime_dir, 0755);
 	if (!err)
-		err = sandbox_paths(&path, 1, o->target.port, e);
-	return err ? err : sandbox_calls(local ? DIAL_UNIX : DIAL_TCP, e);
+		err = sandbox_paths(&path, 1, dial == DIAL_TCP ? o->target.port : 0, e);
+	return err ? err : sandbox_calls(dial, e);
 }
 
 static int init(struct push *p, const char *glob, struct mn_error *e)
@@ -99,9 +102,12 @@ static int init(struct push *p, const char *glob, struct mn_error *e)
 		err = push_queue_init(&p->queue, &p->loop, p->site, glob, queue_grew, !o->once);
 	if (!err)
 		err = loop_signals(&p->loop, signals, on_signal);
-	p->way = err ? NULL : push_stream_open(p);
-	if (!p->way)
-		return mn_fail_errno(e, err ? -err : ENOMEM, "push");
+	if (err)
+		return mn_fail_errno(e, -err, "push");
+	err = push_scheme_datagrams(o->target.scheme) ? push_datagram_open(p, e)
+						      : push_stream_open(p, e);
+	if (err)
+		return err;
 	p->timer.fire = push_expired;
 	p->drain_timer.fire = drain_late;
 	p->store.follow = follow_object;

@@ -357,7 +357,7 @@ struct push_entry *push_queue_first(struct push_queue *q)
 	return l ? list_entry(l, struct push_entry, pending) : NULL;
 }
 
-void push_queue_delivered(struct push_queue *q, struct push_entry *entry, const struct stat *st)
+void push_queue_done(struct push_queue *q, struct push_entry *entry, const struct stat *st)
 {
 	const int rootfd = site_root(q->site, q->loop->now_ns);
 	cleanup_fd int fd = -1;

@@ -459,17 +459,18 @@ static void close_way(struct push_way *way)
 	free(s);
 }
 
-struct push_way *push_stream_open(struct push *push)
+int push_stream_open(struct push *push, struct mn_error *e)
 {
 	struct stream *s = calloc(1, sizeof(*s));
 
 	if (!s)
-		return NULL;
+		return mn_fail_errno(e, ENOMEM, "push");
 	*s = (struct stream){
 		.way = {begin, proceed, expired, leave_peer, close_way},
 		.push = push,
 		.target = &push->options->target,
 		.peer = {-1, peer_ready},
 	};
-	return &s->way;
+	push->way = &s->way;
+	return 0;
 }

@@ -3,5 +3,5 @@
 
 #include "host/push_turn.h"
 
-/* NULL: no memory. It connects when there is something to send. */
-struct push_way *push_stream_open(struct push *push);
+/* Makes push->way, which connects when there is something to send. 0, or -ENOMEM with *e. */
+int push_stream_open(struct push *push, struct mn_error *e);

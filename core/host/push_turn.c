@@ -62,7 +62,7 @@ static void leave_object(struct push *p, bool delivered)
 			log_debug("released /%s/%s", p->site->name, o->path);
 	}
 	if (delivered)
-		push_queue_delivered(&p->queue, p->entry, &o->st);
+		push_queue_done(&p->queue, p->entry, &o->st);
 	p->entry = NULL;
 	object_put(o, p->loop.now_ns);
 }
@@ -100,6 +100,18 @@ void push_redo(struct push *p)
 {
 	p->way->hang_up(p->way);
 	leave_object(p, false);
+	go_on(p);
+}
+
+void push_refuse(struct push *p, const char *why)
+{
+	struct push_entry *entry = p->entry;
+	const struct stat st = p->object->st;
+
+	log_warn("/%s/%s: %s", p->site->name, entry->path, why);
+	p->given_up++;
+	leave_object(p, false);
+	push_queue_done(&p->queue, entry, &st);
 	go_on(p);
 }
 

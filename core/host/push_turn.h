@@ -3,7 +3,8 @@
  * by (TCP, datagrams, …), and what that says of it decides what comes next.
  *
  * Theory of operation. One object at a time. A way is begun with it, called again whenever
- * something may have changed, and ends with one of push_succeed(), push_fail() and push_redo();
+ * something may have changed, and ends with one of push_succeed(), push_fail(), push_refuse() and
+ * push_redo();
  * after these the object is not there any more. All else (order, back-off, release) is the same for
  * every way.
  */
@@ -70,6 +71,8 @@ bool push_written_since(const struct push *p);
 void push_succeed(struct push *p);
 /* It is tried again later. `answered`: it is about this object, the peer is there. */
 void push_fail(struct push *p, const char *why, bool answered);
+/* It never can be sent as it is, and stays. */
+void push_refuse(struct push *p, const char *why);
 /* It is tried again at once, and nothing was wrong. */
 void push_redo(struct push *p);
 
