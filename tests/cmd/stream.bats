@@ -661,13 +661,13 @@ assert line["agent"] == "a\"b" and line["complete"] is True' "$BATS_TEST_TMPDIR/
 	mkdir "$BATS_TEST_TMPDIR/photos"
 	random 1000 >"$BATS_TEST_TMPDIR/photos/x"
 	for release in delivered ttl:1s lru; do
-		run memnet stream --listen http://127.0.0.1:0 --release "$release" "$BATS_TEST_TMPDIR/photos"
+		run timeout 10 memnet stream --listen http://127.0.0.1:0 --release "$release" "$BATS_TEST_TMPDIR/photos"
 		[ "$status" = 7 ]
 		[[ $output == *"photos: a folder that is no space"*"--force"* ]]
 	done
-	run memnet stream --push unix:///nowhere --once --release delivered "$BATS_TEST_TMPDIR/photos"
+	run timeout 10 memnet stream --push unix:///nowhere --once --release delivered "$BATS_TEST_TMPDIR/photos"
 	[ "$status" = 7 ]
-	run memnet stream --force "$BATS_TEST_TMPDIR/photos"
+	run timeout 10 memnet stream --force "$BATS_TEST_TMPDIR/photos"
 	[ "$status" = 2 ]
 	serve --release delivered --force "$BATS_TEST_TMPDIR/photos"
 	get -o /dev/null "${URL%/vm1/out}/photos/x"
