@@ -2,26 +2,10 @@
 #include "cmd/share.h"
 
 #include <errno.h>
-#include <string.h>
 
 #include "base/log.h"
 #include "cmd/options.h"
 #include "space/ram.h"
-
-struct sum {
-	const struct space_name *but;
-	uint64_t bytes;
-};
-
-static int add(const struct space_info *info, void *context)
-{
-	struct sum *sum = context;
-
-	if (strcmp(info->name.vm, sum->but->vm) != 0 ||
-	    strcmp(info->name.space, sum->but->space) != 0)
-		sum->bytes += info->size_bytes;
-	return 0;
-}
 
 static int refuse(struct share *s, uint64_t limit, const char *of)
 {
@@ -33,34 +17,37 @@ static int refuse(struct share *s, uint64_t limit, const char *of)
 		       format_size(limit, b));
 }
 
-static void warn(const struct share *s, uint64_t more, uint64_t free, uint64_t sum, uint64_t limit)
+/* Of more than is free, or else of a sum of sizes that is more than there is. */
+static void warn(const struct share *s, uint64_t have, uint64_t used, uint64_t free, uint64_t limit)
 {
 	char object[2 * NAME_PART_MAX + 2], a[16], b[16];
+	uint64_t size = s->tmpfs.size_bytes, more = size > used ? size - used : 0, sum;
 
-	if (more > free)
+	if (more > free) {
 		log_warn("%s: warning: it may take %s more, and the host has %s free",
 			 share_object(s, object), format_size(more, a), format_size(free, b));
-	else if (sum > limit)
+		return;
+	}
+	if (pool_sum(s->inv->common.runtime_dir, &sum) == 0 && sum - have + size > limit)
 		log_warn("%s: warning: all spaces together may take %s, and the host has %s",
-			 share_object(s, object), format_size(sum, a), format_size(limit, b));
+			 share_object(s, object), format_size(sum - have + size, a),
+			 format_size(limit, b));
 }
 
-int share_check_ram(struct share *s, uint64_t used, bool noswap)
+int share_check_ram(struct share *s, const struct space_info *info)
 {
-	struct sum sum = {.but = &s->name};
-	uint64_t size = s->tmpfs.size_bytes, limit;
+	uint64_t limit;
 	struct ram ram;
 
 	if (ram_read(&ram))
 		return 0; /* no reason to make no space */
-	if (noswap)
+	if (info ? info->noswap : s->tmpfs.noswap)
 		ram.swap_bytes = ram.swap_free_bytes = 0;
 	limit = ram.total_bytes + ram.swap_bytes;
-	if (size > limit && !s->force)
+	if (s->tmpfs.size_bytes > limit && !s->force)
 		return refuse(s, limit, ram.swap_bytes ? "memory and swap" : "memory");
-	if (pool_each(s->inv->common.runtime_dir, add, &sum) == 0)
-		warn(s, size > used ? size - used : 0, ram.available_bytes + ram.swap_free_bytes,
-		     sum.bytes + size, limit);
+	warn(s, info ? info->size_bytes : 0, info ? info->used_bytes : 0,
+	     ram.available_bytes + ram.swap_free_bytes, limit);
 	return 0;
 }
 

@@ -90,7 +90,7 @@ static int make(struct share *s, int poolfd, pid_t qemu)
 	struct space_info info;
 	int err;
 
-	err = share_check_ram(s, 0, s->tmpfs.noswap);
+	err = share_check_ram(s, NULL);
 	if (err)
 		return err;
 	share_warn_limit(s, qemu);
@@ -233,7 +233,7 @@ static int resize_locked(struct share *s, const char *size)
 	if (s->tmpfs.size_bytes && s->tmpfs.size_bytes < info.used_bytes)
 		return fail_small(s, &info, s->tmpfs.size_bytes);
 	if (s->tmpfs.size_bytes > info.size_bytes)
-		err = share_check_ram(s, info.used_bytes, info.noswap);
+		err = share_check_ram(s, &info);
 	if (err)
 		return err;
 	if (s->inv->common.dry_run)

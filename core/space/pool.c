@@ -139,7 +139,9 @@ static int parse_mount_line(char *line, struct mount_line *m)
 
 static void take_option(struct space_info *info, const char *option)
 {
-	if (strcmp(option, "ro") == 0)
+	if (strncmp(option, "size=", 5) == 0)
+		info->size_bytes = strtoull(option + 5, NULL, 10) * 1024; /* "size=1024k" */
+	else if (strcmp(option, "ro") == 0)
 		info->read_only = true;
 	else if (strcmp(option, "noswap") == 0)
 		info->noswap = true;
@@ -163,6 +165,7 @@ static bool take_space(struct mount_line *m, const char *root, struct space_info
 		return false;
 	strcpy(info->path, m->path);
 	info->device = makedev(m->major, m->minor);
+	info->size_bytes = 0;
 	info->read_only = info->noswap = false;
 	info->huge[0] = info->mpol[0] = '\0';
 	for (char *o = strtok_r(m->options, ",", &save); o; o = strtok_r(NULL, ",", &save))
@@ -211,6 +214,7 @@ static int fill_figures(struct space_info *info)
 /* Calls fn for each line of mountinfo until it returns other than 0. */
 static int each_mount(int (*fn)(struct mount_line *, void *), void *context)
 {
+	char buf[16384]; /* musl's own would cost a call for each kilobyte */
 	cleanup_file FILE *f = fopen("/proc/self/mountinfo", "re");
 	cleanup_free char *line = NULL;
 	size_t size = 0;
@@ -218,6 +222,7 @@ static int each_mount(int (*fn)(struct mount_line *, void *), void *context)
 
 	if (!f)
 		return -errno;
+	setvbuf(f, buf, _IOFBF, sizeof(buf));
 	while (!err && getline(&line, &size, f) > 0) {
 		struct mount_line m;
 
@@ -306,6 +311,32 @@ int pool_each(const char *runtime_dir, int (*fn)(const struct space_info *, void
 	if (!err && l.count)
 		err = visit(&l, fn, context);
 	space_list_fini(&l);
+	return err;
+}
+
+struct sum {
+	const char *root;
+	uint64_t bytes;
+};
+
+static int add_size(struct mount_line *m, void *context)
+{
+	struct sum *s = context;
+	struct space_info info;
+
+	/* The kernel does not print the size that a tmpfs has when nobody gives it one. */
+	if (take_space(m, s->root, &info) && (info.size_bytes || fill_figures(&info) == 0))
+		s->bytes += info.size_bytes;
+	return 0;
+}
+
+int pool_sum(const char *runtime_dir, uint64_t *bytes)
+{
+	cleanup_free char *root = realpath(runtime_dir, NULL);
+	struct sum s = {.root = root};
+	int err = root ? each_mount(add_size, &s) : 0;
+
+	*bytes = s.bytes;
 	return err;
 }
 

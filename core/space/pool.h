@@ -42,6 +42,9 @@ struct space_info {
  */
 int pool_each(const char *runtime_dir, int (*fn)(const struct space_info *, void *), void *context);
 
+/* The sizes of all spaces together. 0 or -errno. */
+int pool_sum(const char *runtime_dir, uint64_t *bytes);
+
 /* One space. 0, or -ENOENT with MN_ABSENT; -errno. */
 int pool_find(const char *runtime_dir, const struct space_name *name, struct space_info *info,
 	      struct mn_error *e);

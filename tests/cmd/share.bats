@@ -354,12 +354,42 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 	[ "$n" -gt 1 ]
 }
 
+# cut_monitor BYTES: a socket at which the real monitor's words, and the connection, end after so many bytes
+cut_monitor()
+{
+	rm -f "$VM_DIR/cut"
+	vm_host socat -t 0 UNIX-LISTEN:"$VM_DIR/cut" UNIX-CONNECT:"$MEMNET_RUNTIME_DIR/.qmp/web2.sock,readbytes=$1" \
+		>/dev/null 2>&1 3>&- &
+	cutter=$!
+	until [ -S "$VM_DIR/cut" ]; do :; done
+}
+
+@test "a connection that dies after any number of bytes: an error, and a rerun ends in the wanted state" {
+	for ((bytes = 1; bytes < 4000; bytes += 151)); do
+		cut_monitor "$bytes"
+		run share create web2/out --size 1M --qmp "$VM_DIR/cut"
+		kill "$cutter" 2>/dev/null || true
+		wait "$cutter" || true
+		[[ $status =~ ^[01]$ ]] || { echo "$bytes: $status $output"; return 1; }
+		share create web2/out --size 1M
+		[ "$(devices web2)" = memnet ]
+		[ "$(share list -H | wc -l)" = 1 ]
+		share destroy web2/out
+		[ "$status" = 1 ] || break # all was said by then
+	done
+	[ "$bytes" -gt 300 ]
+}
+
 @test "killed at any instant, the next run ends in the wanted state" {
 	for ((n = 0; n < 60; n++)); do
 		killed_after "$n" share create web1/out --size 1M
 		killed_after "$n" share destroy web1/out
 		share create web1/out --size 1M
 		[ "$(show web1/out .read_only)" = false ]
+		killed_after "$n" share resize web1/out 2M
+		[[ $(show web1/out .size_bytes) =~ ^(1048576|2097152)$ ]]
+		share resize web1/out 3M
+		[ "$(show web1/out .size_bytes)" = 3145728 ]
 		killed_after "$n" share destroy web1/out
 		share destroy web1/out 2>/dev/null || [ $? = 4 ]
 		[ -z "$(share list)" ]

@@ -74,6 +74,7 @@ static int stop_at_second(const struct space_info *info, void *context)
 static void test_listing(void)
 {
 	char all[256] = "";
+	uint64_t sum;
 	int seen = 0;
 
 	is_int(pool_each(RUN, collect, all), 0, "no run-time folder, no spaces");
@@ -83,6 +84,8 @@ static void test_listing(void)
 	mkdir(RUN "/web1x", 0700);
 	is_int(pool_each(RUN, collect, all), 0, "listed");
 	is_str(all, "web1/in web1/out web2/b ", "in the order of their names");
+	is_int(pool_sum(RUN, &sum), 0, "summed");
+	is_int((intmax_t)sum, 3 * MB, "all sizes");
 	is_int(pool_each(RUN, stop_at_second, &seen), 42, "a visitor can end it");
 	is_int(pool_each("/proc", collect, all), 0, "other mounts are no spaces");
 	symlink(RUN, "/tmp/link");
