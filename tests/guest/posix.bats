@@ -6,7 +6,7 @@
 #
 #   FSX         a static fsx (xfstests, ltp/fsx.c)
 #   PJDFSTEST   a tree of pjdfstest, with the static program built in it
-#   POSIX_DIRS  the parts of pjdfstest, all by default: a third of an hour
+#   POSIX_DIRS  the parts of pjdfstest, all by default: an hour and more without KVM
 
 bats_require_minimum_version 1.5.0
 
