@@ -26,6 +26,7 @@ enum {
 	OPT_RTSP,
 	OPT_PUSH,
 	OPT_ONCE,
+	OPT_MULTICAST,
 	OPT_TTL,
 	OPT_INTERFACE,
 };
@@ -46,6 +47,8 @@ static const struct opt stream_opts[] = {
 	{OPT_USER, "user", "NAME", "become that user once all is open", false},
 	{OPT_DRAIN, "drain", "DURATION", "how long SIGTERM waits for clients (30s)", false},
 	{OPT_RTSP, "rtsp", "ADDRESS:PORT", "where to serve transport streams by RTSP", false},
+	{OPT_MULTICAST, "multicast", "ADDRESS/PREFIX", "groups for RTSP clients that ask for one",
+	 false},
 	{OPT_PUSH, "push", "URL", "send to tcp:, unix:, http:, udp: or rtp: instead of serving",
 	 false},
 	{OPT_ONCE, "once", NULL, "with --push: what is there now, and end", false},
@@ -176,6 +179,7 @@ static int take_option(int key, const char *value, struct stream_options *o, str
 		return err;
 	case OPT_PUSH: return parse_push(value, &o->push, e);
 	case OPT_ONCE: o->push.once = true; return 0;
+	case OPT_MULTICAST: return multicast_range_parse(value, &o->server.groups, e);
 	case OPT_TTL:
 		err = parse_number(value, "TTL", 1, 255, &number, e);
 		o->multicast.ttl = (int)number;
@@ -195,9 +199,13 @@ static int check_options(const struct stream_options *o, struct mn_error *e)
 {
 	if (!o->push.url && o->push.once)
 		return mn_fail(e, MN_USAGE, EINVAL, "--once is for --push");
-	if (!sends_datagrams(o) && (o->multicast.ttl || o->multicast.interface))
+	if (o->server.groups.count > 0 && !o->server.rtsp.addr)
+		return mn_fail(e, MN_USAGE, EINVAL, "--multicast is for --rtsp");
+	if (!sends_datagrams(o) && o->server.groups.count == 0 &&
+	    (o->multicast.ttl || o->multicast.interface))
 		return mn_fail(e, MN_USAGE, EINVAL,
-			       "--ttl and --interface are for datagrams: --push udp:// or rtp://");
+			       "--ttl and --interface are for --push udp:// or rtp://, and for "
+			       "--multicast");
 	if (!o->push.url)
 		return 0;
 	if (o->serving)
@@ -239,6 +247,7 @@ static int serve(struct stream_options *o, const struct invocation *inv, struct 
 	struct sites sites = {0};
 	int err = 0;
 
+	o->server.multicast = o->multicast;
 	o->server.listen = (struct endpoint){o->listen.addr, o->listen.port};
 	for (int i = 0; i < inv->operand_count && !err; i++)
 		err = sites_add(&sites, inv->operands[i], o->server.runtime_dir, e);
