@@ -27,6 +27,7 @@ enum {
 	OPT_PUSH,
 	OPT_ONCE,
 	OPT_MULTICAST,
+	OPT_ABANDON,
 	OPT_TTL,
 	OPT_INTERFACE,
 };
@@ -35,6 +36,8 @@ static const struct opt stream_opts[] = {
 	{OPT_LISTEN, "listen", "URL", "where to serve HTTP (http://127.0.0.1:8080)", false},
 	{OPT_RELEASE, "release", "never|delivered|ttl:DURATION|lru",
 	 "when objects are removed (never)", false},
+	{OPT_ABANDON, "abandon", "DURATION",
+	 "delivered: drop what was given back in part and left so long (5m; 0: never)", false},
 	{OPT_RATE, "rate", "RATE", "most that all connections get together", false},
 	{OPT_CLIENT_RATE, "client-rate", "RATE", "most that one connection gets", false},
 	{OPT_WORKERS, "workers", "N", "threads that serve (1)", false},
@@ -60,6 +63,7 @@ static const struct opt stream_opts[] = {
 struct stream_options {
 	struct server_options server;
 	struct push_options push;
+	bool abandon_given;
 	struct multicast_way multicast;
 	const char *serving; /* an option given that is for serving only */
 	struct listen_address listen, metrics, rtsp;
@@ -156,6 +160,9 @@ static int take_option(int key, const char *value, struct stream_options *o, str
 	switch (key) {
 	case OPT_LISTEN: return parse_listen(value, o, e);
 	case OPT_RELEASE: return parse_release(value, &o->server, e);
+	case OPT_ABANDON:
+		o->abandon_given = true;
+		return parse_duration(value, &o->server.abandon_ns, e);
 	case OPT_CLIENT_RATE: return parse_rate(value, &o->server.client_rate, e);
 	case OPT_RATE: return parse_rate(value, &o->server.rate, e);
 	case OPT_LISTING: o->server.listing = true; return 0;
@@ -197,6 +204,8 @@ static bool sends_datagrams(const struct stream_options *o)
 /* Refuses what would have no effect. */
 static int check_options(const struct stream_options *o, struct mn_error *e)
 {
+	if (o->abandon_given && o->server.release != RELEASE_DELIVERED)
+		return mn_fail(e, MN_USAGE, EINVAL, "--abandon is for --release delivered");
 	if (!o->push.url && o->push.once)
 		return mn_fail(e, MN_USAGE, EINVAL, "--once is for --push");
 	if (o->server.groups.count > 0 && !o->server.rtsp.addr)
@@ -261,7 +270,7 @@ static int run(struct invocation *inv)
 {
 	struct stream_options o = {
 		.listen = {.addr = "127.0.0.1", .port = 8080},
-		.server = {.workers = 1, .drain_ns = 30 * NS_PER_S},
+		.server = {.workers = 1, .drain_ns = 30 * NS_PER_S, .abandon_ns = 300 * NS_PER_S},
 	};
 	int key, err;
 

@@ -38,6 +38,7 @@ struct server_options {
 	unsigned workers; /* >= 1 */
 	enum release_mode release;
 	int64_t ttl_ns;
+	int64_t abandon_ns;	       /* DELIVERED: see release_abandon(); 0: never */
 	uint64_t client_rate;	       /* bytes per second, 0: as fast as it goes */
 	uint64_t rate;		       /* of all connections together, likewise */
 	const char *congestion;	       /* TCP's algorithm; NULL: cubic if it can be had */

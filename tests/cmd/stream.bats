@@ -430,6 +430,48 @@ flows_through() {
 	until_true gone "$D/l"
 }
 
+# left_behind — a job whose only client has gone in the middle: $JOB
+left_behind() {
+	small_space
+	serve --release delivered --metrics 127.0.0.1:0 "$@"
+	random 40000000 >"$BATS_TEST_TMPDIR/l"
+	timeout 60 memnet compress --live --to "$D" "$BATS_TEST_TMPDIR/l" 2>"$BATS_TEST_TMPDIR/job" 3>&- &
+	JOB=$!
+	until_true test -e "$D/l.zst"
+	run curl -s --limit-rate 8M --max-time 1 -o "$BATS_TEST_TMPDIR/got" "$URL/l.zst"
+	[ "$status" = 28 ]
+	[ "$(code "$URL/l.zst")" = 410 ]
+}
+
+@test "release delivered: a job whose client does not come back is told so, and its room is free" {
+	left_behind --abandon 1s
+	status=0
+	wait "$JOB" || status=$?
+	[ "$status" = 1 ]
+	grep -q 'l.zst: dropped on the host' "$BATS_TEST_TMPDIR/job"
+	grep -q '/vm1/out/l.zst: dropped: given back in part' "$BATS_TEST_TMPDIR/err"
+	[ "$(code "$URL/l.zst")" = 404 ]
+	[ -z "$(find "$D/.memnet/live" "$D/.memnet/part" -type f)" ]
+	[ "$(df --output=used "$D" | tail -1)" -lt 100 ]
+	# the next one has all of the space
+	random 5000000 >"$BATS_TEST_TMPDIR/next"
+	timeout 20 memnet compress --to "$D" "$BATS_TEST_TMPDIR/next"
+}
+
+@test "release delivered: a client that comes back in time has the rest" {
+	left_behind --abandon 5s
+	for _ in 1 2 3 4; do
+		from=$(get "$URL/l.zst" | sed 's/.*bytes=\([0-9]*\)-/\1/')
+		run curl -s --limit-rate 1M --max-time 2 -o /dev/null -r "$from-" "$URL/l.zst"
+		[ "$status" = 28 ]
+	done
+	from=$(get "$URL/l.zst" | sed 's/.*bytes=\([0-9]*\)-/\1/')
+	get -r "$from-" -o /dev/null "$URL/l.zst"
+	wait "$JOB"
+	until_true gone "$D/l.zst"
+	! grep dropped "$BATS_TEST_TMPDIR/err"
+}
+
 @test "release ttl: what nobody has written or read for that long" {
 	echo old >"$D/old"
 	echo young >"$D/young"
