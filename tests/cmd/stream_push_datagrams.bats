@@ -186,7 +186,7 @@ in_namespace() {
 	run push udp://239.1.1.1:9 --interface none vm1/out
 	[[ $status = 2 && $output == *"no such interface"* ]]
 	run push tcp://127.0.0.1:9 --ttl 2 vm1/out
-	[[ $status = 2 && $output == *"datagrams"* ]]
+	[[ $status = 2 && $output == *"--ttl and --interface are for --push udp"* ]]
 	for url in udp://x udp://x:1/y rtp://127.0.0.1:65535; do
 		run push "$url" vm1/out
 		[[ $status = 2 && $output == *"bad URL"* ]]
