@@ -242,6 +242,7 @@ static void test_abandoned(void)
 	leave(&b, whole, "whole", -1);
 	ok(!abandon("left", fd, 1000) && !abandon("left", fd, 1059), "not at once");
 	JOIN(a, fd, true, MB, &bob);
+	read_to(&a, fd, MB + 100); /* less than a page: it is remembered */
 	leave(&a, fd, "left", -1);
 	ok(!abandon("left", fd, 1070) && !abandon("left", fd, 1129) && there("left"),
 	   "not while somebody comes back");
