@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -21,6 +20,7 @@
 #include "base/clock.h"
 #include "base/confine.h"
 #include "base/list.h"
+#include "base/notices.h"
 #include "guest/claim.h"
 #include "guest/stop.h"
 #include "guest/words.h"
@@ -59,6 +59,7 @@ struct inbox {
 	char *path; /* absolute */
 	int dirfd, donefd, failedfd, inotifyfd;
 	bool gone; /* the folder */
+	int err;   /* what went wrong with an event */
 	bool stopping;
 	struct list entries;
 };
@@ -201,33 +202,19 @@ static int scan(struct inbox *in)
 	return err;
 }
 
-static int take_event(struct inbox *in, const struct inotify_event *event)
+static void take_event(void *cookie, const struct inotify_event *event)
 {
+	struct inbox *in = cookie;
+	int err = 0;
+
 	if (event->mask & IN_Q_OVERFLOW)
-		return scan(in);
-	if (event->mask & (IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT)) {
+		err = scan(in);
+	else if (event->mask & (IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT))
 		in->gone = true;
-		return 0;
-	}
-	return event->mask & IN_ISDIR || event->len == 0 ? 0 : notice(in, event->name);
-}
-
-static int take_events(struct inbox *in)
-{
-	char buffer[8192] __attribute__((aligned(__alignof__(struct inotify_event))));
-	ssize_t n;
-
-	while ((n = read(in->inotifyfd, buffer, sizeof(buffer))) > 0) {
-		for (char *at = buffer; at < buffer + n;) {
-			struct inotify_event *event = (void *)at;
-			int err = take_event(in, event);
-
-			if (err)
-				return err;
-			at += sizeof(*event) + event->len;
-		}
-	}
-	return 0;
+	else if (!(event->mask & IN_ISDIR) && event->len > 0)
+		err = notice(in, event->name);
+	if (err)
+		in->err = err;
 }
 
 /* One attempt -----------------------------------------------------------------------------------
@@ -605,23 +592,27 @@ static void wait_a_while(struct inbox *in)
 	poll(p, count, clock_left_ms(until));
 }
 
+static bool all_done(const struct inbox *in)
+{
+	if (in->counts->running)
+		return false;
+	return in->stopping || (in->options->once && list_empty(&in->entries));
+}
+
 static int loop(struct inbox *in)
 {
-	int err = 0;
-
 	for (;;) {
-		if (!in->stopping && (stop_check() || in->gone || err))
+		if (!in->stopping && (stop_check() || in->gone || in->err))
 			stop_workers(in);
 		reap(in);
 		if (!in->stopping)
 			start_ready(in);
 		tell_progress(in);
-		if (!in->counts->running &&
-		    (in->stopping || (in->options->once && list_empty(&in->entries))))
-			return err ? err : stop_check();
+		if (all_done(in))
+			return in->err ? in->err : stop_check();
 		wait_a_while(in);
-		if (in->inotifyfd >= 0 && !in->gone && !err)
-			err = take_events(in);
+		if (in->inotifyfd >= 0 && !in->gone)
+			notices_take(in->inotifyfd, take_event, in);
 	}
 }
 

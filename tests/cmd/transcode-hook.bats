@@ -95,9 +95,9 @@ script() {
 }
 
 @test "a space that nobody drains is filled to the last byte, held or not" {
-	script 4M <<-'END'
-		# More than the low mark leaves, less than the space.
-		head -c 4100000 /dev/urandom >data
+	script 64M <<-'END'
+		# Past the low mark by more than a pipe holds, and less than the space.
+		head -c 66500000 /dev/zero >data
 		hook --name a -- cat data
 		cmp data "$space/a"
 	END

@@ -135,6 +135,25 @@ script() {
 	END
 }
 
+@test "a command keeps nothing locked but its own input" {
+	script 8M <<-'END'
+		echo 1 >in/a; until [ "$(stat -c %Z in/a)" != "$(date +%s)" ]; do sleep 0.05; done; echo 2 >in/b
+		"$MEMNET" transcode-hook --to "$space" --inbox in --jobs 2 --name '{}' -- sh -c '
+			case $MEMNET_OBJECT in
+			a) until [ -e begun ]; do sleep 0.01; done; [ -e again ] || exit 1 ;;
+			b) : >begun; until [ -e end ]; do sleep 0.01; done ;;
+			esac' & job=$!
+		until_true test -e in/failed/a
+		: >again
+		mv in/failed/a in/a	# the very file whose lock the other command must not have
+		until_true test -e in/done/a
+		[ ! -e in/done/b ]
+		: >end
+		until_true test -e in/done/b
+		kill $job
+	END
+}
+
 @test "unreadable inputs stay, vanished ones are forgotten, a vanished folder ends it" {
 	script 8M <<-'END'
 		echo secret >in/secret; chmod 0 in/secret; echo fine >in/fine; echo gone >in/gone
@@ -219,6 +238,7 @@ script() {
 
 # A hook is killed at any instant, 200 times. What clients see is whole, and one more run leaves nothing behind.
 @test "200 kills at random instants" {
+	export SPACE_TIMEOUT=240
 	script 64M <<-'END'
 		head -c 300000 /dev/zero >data
 		RANDOM=1
