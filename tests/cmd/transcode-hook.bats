@@ -128,6 +128,8 @@ script() {
 	script 8M <<-'END'
 		"$MEMNET" transcode-hook --to "$space" --files -- sh -c 'echo $PPID >keeper; echo $$ >pid; exec sleep 1000' & job=$!
 		until [ -s pid ]; do sleep 0.01; done
+		# Stopped first, or the one that lives a moment longer would clean up.
+		kill -STOP "$(cat keeper)" $job
 		kill -9 "$(cat keeper)" $job
 		wait $job || true
 		while kill -0 "$(cat pid)" 2>/dev/null; do sleep 0.01; done
