@@ -12,18 +12,32 @@
 #include "base/clock.h"
 #include "guest/stop.h"
 
+static void pacer_begin(struct compress *c)
+{
+	const struct compress_options *o = &c->options;
+	struct adapt adapt;
+
+	adapt_init(&adapt, o->encode.level, o->adapt_min, o->adapt_max);
+	pacer_init(&c->pacer, &adapt, o->encode.workers, c->has_job ? &c->job.room : NULL,
+		   o->to && !o->live);
+}
+
 int compress_open(struct compress *c, const struct compress_options *options, struct mn_error *e)
 {
 	int err;
 
 	*c = (struct compress){.options = *options, .start_ns = clock_ns()};
-	err = encoder_open(&c->encoder, &options->encode, e);
+	if (options->adapt_max)
+		c->options.encode.pacer = &c->pacer.hook;
+	err = encoder_open(&c->encoder, &c->options.encode, e);
 	if (!err && options->to) {
 		err = job_begin(&c->job, options->to, RECORD_COMPRESS, options->max_wait_ns, e);
 		c->has_job = !err;
 	}
 	if (err)
 		encoder_close(c->encoder);
+	else
+		pacer_begin(c);
 	return err;
 }
 
@@ -142,14 +156,27 @@ static int code_fail(const struct input *input, int err, struct mn_error *e)
 struct watched {
 	struct sink sink;
 	int err;
-	const struct compress *c;
+	struct compress *c;
+	const struct object *object;
 };
+
+static void followed(struct watched *w, int64_t began_ns, size_t size)
+{
+	struct pacer *p = &w->c->pacer;
+
+	p->written += size;
+	p->held = p->whole ? w->object->publish.size : 0;
+	p->waited_ns =
+		w->c->has_job ? w->c->job.room.blocked_ns : p->waited_ns + clock_ns() - began_ns;
+}
 
 static int watched_write(void *cookie, const void *data, size_t size)
 {
 	struct watched *w = cookie;
+	int64_t began = clock_ns();
 
 	w->err = sink_write(&w->sink, data, size);
+	followed(w, began, size);
 	if (w->c->options.tick)
 		w->c->options.tick(w->c->options.tick_cookie);
 	return w->err;
@@ -165,10 +192,24 @@ static int watched_idle(void *cookie)
 	return w->err;
 }
 
+static int code_all(struct compress *c, struct source *from, const struct sink *to, bool own)
+{
+	int err;
+
+	if (c->options.action != ACTION_COMPRESS)
+		return decode(c->encoder, from, to, &c->counts);
+	if (own)
+		encode_discard(c->encoder); /* what an input that failed left */
+	err = encode(c->encoder, from, to, c->options.live, &c->counts);
+	if (c->options.encode.pacer)
+		pacer_input_done(&c->pacer, &c->counts);
+	return !err && own ? encode_end(c->encoder, to, &c->counts) : err;
+}
+
 static int code(struct compress *c, const struct input *input, int fd, struct target *o,
 		struct mn_error *e)
 {
-	struct watched watched = {.sink = o->sink, .c = c};
+	struct watched watched = {.sink = o->sink, .c = c, .object = &o->object};
 	struct sink sink = {.write = watched_write, .idle = watched_idle, .cookie = &watched};
 	struct source source;
 	int err = source_init(&source, fd);
@@ -177,10 +218,8 @@ static int code(struct compress *c, const struct input *input, int fd, struct ta
 	c->input_path = input->path;
 	c->input_start_ns = clock_ns();
 	c->input_size = source.size;
-	if (!err && c->options.action == ACTION_COMPRESS)
-		err = encode(c->encoder, &source, &sink, c->options.live, &c->counts);
-	else if (!err)
-		err = decode(c->encoder, &source, &sink, &c->counts);
+	if (!err)
+		err = code_all(c, &source, &sink, o != &c->shared);
 	if (!err)
 		return 0;
 	if (c->counts.out > 0 && o == &c->shared)
@@ -236,11 +275,19 @@ int compress_input(struct compress *c, const struct input *input, struct mn_erro
 
 static int close_shared(struct compress *c, struct mn_error *e)
 {
+	int err;
+
 	if (c->shared.kind == TARGET_NONE)
 		return 0;
 	if (c->spoilt || c->done == 0) {
 		target_abandon(&c->shared);
 		return 0;
+	}
+	err = encode_end(c->encoder, &c->shared.sink, &c->total);
+	if (err) {
+		target_fail(&c->shared, err, e);
+		target_abandon(&c->shared);
+		return err;
 	}
 	return target_finish(&c->shared, NULL, e);
 }

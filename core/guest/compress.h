@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "guest/encode.h"
+#include "guest/pacer.h"
 #include "guest/inputs.h"
 #include "guest/job.h"
 #include "guest/target.h"
@@ -21,20 +22,22 @@ enum compress_action { ACTION_COMPRESS, ACTION_DECOMPRESS, ACTION_TEST };
 struct compress_options {
 	enum compress_action action;
 	struct encode_options encode;
-	const char *to;	      /* a folder in a space; NULL: ordinary files */
-	const char *output;   /* one output for all inputs, "-" is stdout; NULL: one for each */
-	bool live;	      /* objects are in sight while they grow */
-	bool replace;	      /* names that are taken; also reads links and devices */
-	bool remove;	      /* inputs, once their output is durable */
-	bool no_sparse;	      /* decoded files get no holes */
-	int64_t max_wait_ns;  /* for room; 0: no bound */
-	void (*tick)(void *); /* called between pieces; for progress. NULL: nobody */
+	int adapt_min, adapt_max; /* levels that follow the drain; 0: encode.level throughout */
+	const char *to;		  /* a folder in a space; NULL: ordinary files */
+	const char *output;	  /* one output for all inputs, "-" is stdout; NULL: one for each */
+	bool live;		  /* objects are in sight while they grow */
+	bool replace;		  /* names that are taken; also reads links and devices */
+	bool remove;		  /* inputs, once their output is durable */
+	bool no_sparse;		  /* decoded files get no holes */
+	int64_t max_wait_ns;	  /* for room; 0: no bound */
+	void (*tick)(void *);	  /* called between pieces; for progress. NULL: nobody */
 	void *tick_cookie;
 };
 
 struct compress {
 	struct compress_options options;
 	struct encoder *encoder;
+	struct pacer pacer; /* with adapt_max */
 	struct job job;
 	bool has_job;
 	struct target shared;	     /* of all inputs, with `output` */
