@@ -223,16 +223,25 @@ static int job_record_anew(struct job *j)
 	return job_record(j);
 }
 
+/* The host drops a record whose times are out of order, and a migration can set a clock back. */
+static void record_close(struct job *j, enum record_status status)
+{
+	struct record *r = &j->record;
+	int64_t now = clock_ns(), took = now > r->start_ns ? now - r->start_ns : 0;
+
+	r->status = status;
+	r->end_ns = r->start_ns + took;
+	r->cpu_ns += clock_cpu_ns();
+	r->blocked_ns = j->room.blocked_ns < took ? j->room.blocked_ns : took;
+}
+
 int job_end(struct job *j, enum record_status status)
 {
 	int err = 0;
 
 	if (j->pagefd >= 0) {
 		room_taken(&j->room);
-		j->record.status = status;
-		j->record.end_ns = clock_ns();
-		j->record.cpu_ns += clock_cpu_ns();
-		j->record.blocked_ns = j->room.blocked_ns;
+		record_close(j, status);
 		err = job_record(j);
 		if (err == -ENOENT)
 			err = job_record_anew(j);

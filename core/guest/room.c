@@ -27,12 +27,23 @@ int room_look(const struct room *r, struct room_view *view)
 	return 0;
 }
 
-static void room_sleep(struct room *r)
+/* The longest sleep of a wait that has lasted so long. */
+static int64_t delay_max(int64_t waited_ns)
+{
+	int64_t delay = waited_ns / ROOM_LATE;
+
+	return delay < ROOM_DELAY_SHORT_NS ? ROOM_DELAY_SHORT_NS
+	       : delay > ROOM_DELAY_MAX_NS ? ROOM_DELAY_MAX_NS
+					   : delay;
+}
+
+static void room_sleep(struct room *r, int64_t waited_ns)
 {
 	struct timespec delay = {.tv_nsec = r->delay_ns};
+	int64_t most = delay_max(waited_ns);
 
 	nanosleep(&delay, NULL);
-	r->delay_ns = r->delay_ns * 2 > ROOM_DELAY_MAX_NS ? ROOM_DELAY_MAX_NS : r->delay_ns * 2;
+	r->delay_ns = r->delay_ns * 2 > most ? most : r->delay_ns * 2;
 }
 
 static void room_hold(struct room *r, bool held)
@@ -60,7 +71,7 @@ int room_step(struct room *r, uint64_t want)
 		return -ETIMEDOUT;
 	if (now - r->since_ns >= ROOM_HOLD_NS)
 		room_hold(r, true);
-	room_sleep(r);
+	room_sleep(r, now - r->since_ns);
 	err = room_look(r, &view);
 	if (err)
 		return err;
@@ -69,9 +80,11 @@ int room_step(struct room *r, uint64_t want)
 
 void room_taken(struct room *r)
 {
+	int64_t now = clock_ns();
+
 	if (!r->since_ns)
 		return;
-	r->blocked_ns += clock_ns() - r->since_ns;
+	r->blocked_ns += now > r->since_ns ? now - r->since_ns : 0;
 	r->since_ns = 0;
 	room_hold(r, false);
 }
