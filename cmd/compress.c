@@ -33,6 +33,10 @@ enum {
 	OPT_NO_PROGRESS,
 	OPT_ADAPT,
 	OPT_SEEKABLE,
+	OPT_PASS_THROUGH,
+	OPT_NO_PASS_THROUGH,
+	OPT_SPARSE,
+	OPT_NO_SPARSE,
 };
 
 static const struct opt opts[] = {
@@ -45,9 +49,16 @@ static const struct opt opts[] = {
 	{OPT_SEEKABLE, "seekable", "SIZE", "frames of SIZE (4M) and a seek table behind them",
 	 true},
 	{'T', "threads", "N", "compress with N threads; 0: one for each CPU", false},
-	{OPT_NO_CHECK, "no-check", NULL, "leave the checksum out", false},
+	{'C', "check", NULL, "write or verify the checksum (the default)", false},
+	{OPT_NO_CHECK, "no-check", NULL, "leave the checksum out, or unread", false},
 	{'z', "compress", NULL, "compress (the default)", false},
 	{'d', "decompress", NULL, "decompress", false},
+	{OPT_PASS_THROUGH, "pass-through", NULL,
+	 "with -d: copy what is not zstd as it is (the default with -f to standard output)", false},
+	{OPT_NO_PASS_THROUGH, "no-pass-through", NULL, "with -d: refuse it", false},
+	{OPT_SPARSE, "sparse", NULL, "with -d: make runs of zeros holes of files (the default)",
+	 false},
+	{OPT_NO_SPARSE, "no-sparse", NULL, "with -d: make none", false},
 	{'t', "test", NULL, "test compressed files", false},
 	{'l', "list", NULL, "tell frames, sizes, ratio and checksum of compressed files", false},
 	{OPT_TO, "to", "DIR", "into the space that DIR lies in, as objects below it", false},
@@ -74,6 +85,7 @@ struct arguments {
 	const char *filelist[16];
 	size_t filelists;
 	bool ultra, to_stdout, recursive, null, exclude, no_progress, list, adapt;
+	int pass_through; /* 1: asked for, -1: refused */
 };
 
 static int level_option(const char *text, int max, int sign, int *level, struct mn_error *e)
@@ -168,7 +180,12 @@ static int take(struct invocation *inv, struct arguments *a, int key)
 	case OPT_ADAPT: return adapt_option(value, a, e);
 	case OPT_SEEKABLE: return seekable_option(value, &run->encode, e);
 	case 'l': a->list = true; return 0;
+	case 'C': run->encode.no_checksum = false; return 0;
 	case OPT_NO_CHECK: run->encode.no_checksum = true; return 0;
+	case OPT_PASS_THROUGH: a->pass_through = 1; return 0;
+	case OPT_NO_PASS_THROUGH: a->pass_through = -1; return 0;
+	case OPT_SPARSE: run->no_sparse = false; return 0;
+	case OPT_NO_SPARSE: run->no_sparse = true; return 0;
 	case 'z': run->action = ACTION_COMPRESS; return 0;
 	case 'd': run->action = ACTION_DECOMPRESS; return 0;
 	case 't': run->action = ACTION_TEST; return 0;
@@ -305,6 +322,18 @@ static int collect(struct invocation *inv, struct arguments *a)
 	if (err && !inv->error.text[0])
 		mn_fail_errno(&inv->error, -err, "list of inputs");
 	return err;
+}
+
+/* As zstd(1): cat for files of both kinds. */
+static bool passes_through(const struct arguments *a)
+{
+	const struct compress_options *run = &a->run;
+	bool from_stdin = a->inputs.count == 1 && strcmp(a->inputs.list[0].path, "-") == 0;
+	bool to_stdout = run->output ? strcmp(run->output, "-") == 0 : from_stdin;
+
+	return a->pass_through
+		       ? a->pass_through > 0
+		       : run->replace && !run->to && to_stdout && run->action == ACTION_DECOMPRESS;
 }
 
 /* zstd(1) does the same: nobody wants frames on a terminal. */
@@ -449,6 +478,7 @@ static int run(struct invocation *inv)
 				     : inv->common.verbose ? LOG_VERBOSE
 							   : LOG_NORMAL);
 		stop_install();
+		a.run.pass_through = passes_through(&a);
 		status = run_all(inv, &a);
 	}
 	inputs_free(&a.inputs);

@@ -46,7 +46,17 @@ static bool is_stdin(const struct input *input)
 	return strcmp(input->path, "-") == 0;
 }
 
-/* As zstd(1): a link, device or FIFO is read only by force. */
+/* A FIFO is opened as it is meant, waiting for its writer. Anything else must not keep us. */
+static int open_flags(const char *path, bool force)
+{
+	struct stat st;
+
+	if (force || (lstat(path, &st) == 0 && S_ISFIFO(st.st_mode)))
+		return O_RDONLY | O_CLOEXEC | O_NOCTTY | (force ? 0 : O_NOFOLLOW);
+	return O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK;
+}
+
+/* As zstd(1): a link or device is read only by force. */
 static int input_open(const struct compress *c, const struct input *input, struct stat *st,
 		      struct mn_error *e)
 {
@@ -59,8 +69,7 @@ static int input_open(const struct compress *c, const struct input *input, struc
 			return mn_fail_errno(e, errno, "standard input");
 		return STEAL_FD(fd);
 	}
-	fd = open(input->path,
-		  O_RDONLY | O_CLOEXEC | O_NOCTTY | (force ? 0 : O_NOFOLLOW | O_NONBLOCK));
+	fd = open(input->path, open_flags(input->path, force));
 	if (fd < 0 && errno == ELOOP)
 		return mn_fail(e, MN_FAILED, ELOOP, "%s: is a symbolic link, ignored (-f reads it)",
 			       input->path);
@@ -69,7 +78,7 @@ static int input_open(const struct compress *c, const struct input *input, struc
 	if (S_ISDIR(st->st_mode))
 		return mn_fail(e, MN_FAILED, EISDIR, "%s: is a folder, ignored (-r goes into it)",
 			       input->path);
-	if (!S_ISREG(st->st_mode) && !force)
+	if (!S_ISREG(st->st_mode) && !S_ISFIFO(st->st_mode) && !force)
 		return mn_fail(e, MN_FAILED, EINVAL,
 			       "%s: is no regular file, ignored (-f reads it)", input->path);
 	return STEAL_FD(fd);
@@ -197,7 +206,7 @@ static int code_all(struct compress *c, struct source *from, const struct sink *
 	int err;
 
 	if (c->options.action != ACTION_COMPRESS)
-		return decode(c->encoder, from, to, &c->counts);
+		return decode(c->encoder, from, to, c->options.pass_through, &c->counts);
 	if (own)
 		encode_discard(c->encoder); /* what an input that failed left */
 	err = encode(c->encoder, from, to, c->options.live, &c->counts);
@@ -235,6 +244,34 @@ static void count(struct compress *c)
 	c->counts = (struct encode_counts){0};
 }
 
+/* The output file would be emptied before its bytes are read, or behind its own end for ever. */
+static int refuse_itself(const struct compress *c, const struct input *input, const struct stat *in,
+			 struct mn_error *e)
+{
+	const char *output = c->options.output;
+	struct stat out;
+
+	if (!output || c->options.to || c->options.action == ACTION_TEST || !S_ISREG(in->st_mode) ||
+	    (strcmp(output, "-") == 0 ? fstat(STDOUT_FILENO, &out) : stat(output, &out)) < 0 ||
+	    in->st_dev != out.st_dev || in->st_ino != out.st_ino)
+		return 0;
+	return mn_fail(e, MN_FAILED, EINVAL, "%s: is the output itself (-o names another)",
+		       is_stdin(input) ? "standard input" : input->path);
+}
+
+/* Removes an input; one that shares its output, when that is durable. */
+static int remove_input(struct compress *c, const struct input *input, bool shared,
+			struct mn_error *e)
+{
+	if (!c->options.remove || is_stdin(input))
+		return 0;
+	if (shared && inputs_add(&c->removable, input->path) < 0)
+		return mn_fail_errno(e, ENOMEM, "%s: is kept", input->path);
+	if (!shared && unlink(input->path) < 0)
+		return mn_fail_errno(e, errno, "%s: cannot be removed", input->path);
+	return 0;
+}
+
 static int one_input(struct compress *c, const struct input *input, struct mn_error *e)
 {
 	struct target own = {.kind = TARGET_NONE}, *o;
@@ -245,7 +282,9 @@ static int one_input(struct compress *c, const struct input *input, struct mn_er
 	fd = input_open(c, input, &st, e);
 	if (fd < 0)
 		return fd;
-	err = target_choose(c, input, &own, &o, e);
+	err = refuse_itself(c, input, &st, e);
+	if (!err)
+		err = target_choose(c, input, &own, &o, e);
 	if (err)
 		return err;
 	err = code(c, input, fd, o, e);
@@ -256,9 +295,7 @@ static int one_input(struct compress *c, const struct input *input, struct mn_er
 	if (err)
 		return err;
 	count(c);
-	if (c->options.remove && !is_stdin(input) && unlink(input->path) < 0)
-		return mn_fail_errno(e, errno, "%s: cannot be removed", input->path);
-	return 0;
+	return remove_input(c, input, o == &c->shared, e);
 }
 
 int compress_input(struct compress *c, const struct input *input, struct mn_error *e)
@@ -289,7 +326,13 @@ static int close_shared(struct compress *c, struct mn_error *e)
 		target_abandon(&c->shared);
 		return err;
 	}
-	return target_finish(&c->shared, NULL, e);
+	err = target_finish(&c->shared, NULL, e);
+	for (size_t i = 0; i < c->removable.count && !err; i++) {
+		if (unlink(c->removable.list[i].path) < 0)
+			err = mn_fail_errno(e, errno, "%s: cannot be removed",
+					    c->removable.list[i].path);
+	}
+	return err;
 }
 
 static void close_job(struct compress *c)
@@ -313,6 +356,7 @@ int compress_close(struct compress *c, struct mn_error *e)
 		c->failed++;
 	if (c->has_job)
 		close_job(c);
+	inputs_free(&c->removable);
 	encoder_close(c->encoder);
 	c->end_ns = clock_ns();
 	c->cpu_ns = clock_cpu_ns();

@@ -29,6 +29,7 @@ struct compress_options {
 	bool replace;		  /* names that are taken; also reads links and devices */
 	bool remove;		  /* inputs, once their output is durable */
 	bool no_sparse;		  /* decoded files get no holes */
+	bool pass_through;	  /* decoding: what is no zstd is copied as it is */
 	int64_t max_wait_ns;	  /* for room; 0: no bound */
 	void (*tick)(void *);	  /* called between pieces; for progress. NULL: nobody */
 	void *tick_cookie;
@@ -42,6 +43,7 @@ struct compress {
 	bool has_job;
 	struct target shared;	     /* of all inputs, with `output` */
 	bool spoilt;		     /* half an input is in `shared` */
+	struct inputs removable;     /* those in `shared`: to be removed once that is durable */
 	struct encode_counts counts; /* of the present input */
 	const char *input_path;	     /* of the present input, as are these */
 	int64_t input_start_ns;

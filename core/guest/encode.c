@@ -103,6 +103,8 @@ int encoder_open(struct encoder **out, const struct encode_options *o, struct mn
 	if (!err && o->window_max &&
 	    ZSTD_isError(ZSTD_DCtx_setParameter(z->dctx, ZSTD_d_windowLogMax, o->window_max)))
 		err = mn_fail(e, MN_USAGE, EINVAL, "bad window %d", o->window_max);
+	if (!err && o->no_checksum)
+		ZSTD_DCtx_setParameter(z->dctx, ZSTD_d_forceIgnoreChecksum, ZSTD_d_ignoreChecksum);
 	if (err)
 		encoder_close(z);
 	else
@@ -324,7 +326,37 @@ static int decode_piece(struct encoder *z, size_t size, const struct sink *to, s
 	return 0;
 }
 
-int decode(struct encoder *z, struct source *from, const struct sink *to,
+/* As zstd(1) tells them: by the first four bytes. */
+static bool begins_a_frame(const char *data, size_t size)
+{
+	uint32_t magic;
+
+	if (size < sizeof(magic))
+		return false;
+	memcpy(&magic, data, sizeof(magic));
+	magic = le32toh(magic);
+	return magic == ZSTD_MAGICNUMBER ||
+	       (magic & ZSTD_MAGIC_SKIPPABLE_MASK) == ZSTD_MAGIC_SKIPPABLE_START;
+}
+
+/* Copies what came, `n` bytes of it in the buffer, and what is to come. */
+static int copy(struct encoder *z, struct source *from, const struct sink *to, ssize_t n, bool more,
+		struct encode_counts *counts)
+{
+	for (;;) {
+		int err = n < 0 ? (int)n : n > 0 ? sink_write(to, z->in, (size_t)n) : 0;
+
+		if (err)
+			return err;
+		counts->in += (uint64_t)n;
+		counts->out += (uint64_t)n;
+		if (!more)
+			return 0;
+		n = source_read(from, z->in, INPUT_PIECE, &more);
+	}
+}
+
+int decode(struct encoder *z, struct source *from, const struct sink *to, bool pass_through,
 	   struct encode_counts *counts)
 {
 	bool more = true;
@@ -336,6 +368,8 @@ int decode(struct encoder *z, struct source *from, const struct sink *to,
 		ssize_t n = source_read(from, z->in, INPUT_PIECE, &more);
 		int err = n < 0 ? (int)n : 0;
 
+		if (pass_through && counts->in == 0 && n > 0 && !begins_a_frame(z->in, (size_t)n))
+			return copy(z, from, to, n, more, counts);
 		if (!err && n > 0)
 			err = decode_piece(z, (size_t)n, to, &left, counts);
 		if (err)

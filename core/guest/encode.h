@@ -63,7 +63,8 @@ void encode_discard(struct encoder *z);
 
 /*
  * The opposite, all frames. -EBADMSG: not zstd; -EPROTO: damaged; -EPIPE: it ends within a frame;
- * -EOVERFLOW: its window is larger than allowed.
+ * -EOVERFLOW: its window is larger than allowed. With
+ * `pass_through` what does not begin as zstd does is copied instead.
  */
-int decode(struct encoder *z, struct source *from, const struct sink *to,
+int decode(struct encoder *z, struct source *from, const struct sink *to, bool pass_through,
 	   struct encode_counts *counts);

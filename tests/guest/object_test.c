@@ -74,9 +74,13 @@ static void one_object(void)
 /* Makes room while the object waits, 4 KiB at a time at first. */
 static void *make_room(void *cookie)
 {
+	struct object *o = cookie;
+	struct room_view view;
 	char size[32];
 
-	(void)cookie;
+	do
+		room_look(&o->job->room, &view);
+	while (view.free > 0);
 	for (unsigned kb = 300; kb <= 600; kb += 4) {
 		snprintf(size, sizeof(size), "%uk", kb);
 		resize(size);
@@ -94,7 +98,7 @@ static void exact_byte(void)
 
 	resize("300k");
 	object_begin(&o, &j, "x", false, false);
-	pthread_create(&thread, NULL, make_room, NULL);
+	pthread_create(&thread, NULL, make_room, &o);
 	is_int(object_write(&o, data, sizeof(data)), 0, "a space that grows by pages");
 	is_int(object_commit(&o), 0, "gets all of it");
 	pthread_join(thread, NULL);
@@ -171,11 +175,12 @@ static void in_turns(void)
 	int taken = 0;
 
 	resize("4m");
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 3; i++) { /* all of them first: one that finds no room waits for it */
 		parts[i].job = job_of(0);
 		snprintf(parts[i].name, sizeof(parts[i].name), "t%d", i);
-		pthread_create(&parts[i].thread, NULL, write_all, &parts[i]);
 	}
+	for (int i = 0; i < 3; i++)
+		pthread_create(&parts[i].thread, NULL, write_all, &parts[i]);
 	while (taken < 3 && clock_ns() < until) {
 		for (int i = 0; i < 3; i++) {
 			if (!there(parts[i].name))
