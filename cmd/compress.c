@@ -288,7 +288,7 @@ static bool is_compressed(const char *path)
 		"7z",	"aac",	"apk",	"avi",	"br",	"bz2",	"deb",	"docx", "flac", "gif",
 		"gz",	"jar",	"jpg",	"jpeg", "lz",	"lz4",	"lzma", "m4a",	"mkv",	"mov",
 		"mp3",	"mp4",	"ogg",	"opus", "png",	"pptx", "rar",	"rpm",	"tgz",	"txz",
-		"tzst", "webm", "webp", "whl",	"xlsx", "xz",	"zip",	"zst",
+		"tzst", "webm", "webp", "whl",	"xlsx", "xz",	"zip",	"zst",	"zstd",
 	};
 	const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
 
@@ -322,6 +322,20 @@ static int collect(struct invocation *inv, struct arguments *a)
 	if (err && !inv->error.text[0])
 		mn_fail_errno(&inv->error, -err, "list of inputs");
 	return err;
+}
+
+/* As zstd(1): what went to standard output may be lost yet, and in an output of several inputs
+ * their names are; a test makes nothing. */
+static void settle_removal(struct arguments *a)
+{
+	struct compress_options *run = &a->run;
+	bool to_stdout = !run->to && run->output && strcmp(run->output, "-") == 0;
+
+	if (!run->remove ||
+	    (run->action != ACTION_TEST && !to_stdout && !(run->output && a->inputs.count > 1)))
+		return;
+	log_warn("inputs are kept: --rm is for outputs of one input each");
+	run->remove = false;
 }
 
 /* As zstd(1): cat for files of both kinds. */
@@ -479,6 +493,7 @@ static int run(struct invocation *inv)
 							   : LOG_NORMAL);
 		stop_install();
 		a.run.pass_through = passes_through(&a);
+		settle_removal(&a);
 		status = run_all(inv, &a);
 	}
 	inputs_free(&a.inputs);

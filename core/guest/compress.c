@@ -102,6 +102,8 @@ static char *output_name(const struct compress *c, const char *name, struct mn_e
 			return NULL;
 	} else if (ends_in(name, ".zst")) {
 		result = strndup(name, len - 4);
+	} else if (ends_in(name, ".zstd")) {
+		result = strndup(name, len - 5);
 	} else if (ends_in(name, ".tzst")) {
 		result = strndup(name, len - 1);
 		if (result)

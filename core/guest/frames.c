@@ -148,7 +148,7 @@ static int seek_frame(struct reader *r, uint32_t size, const struct frames *f, b
 
 static int skippable_frame(struct reader *r, struct frames *f)
 {
-	uint32_t magic, size;
+	uint32_t magic = 0, size = 0;
 	int err = take32(r, &magic);
 
 	if (!err)

@@ -179,14 +179,21 @@ line.zst" words
 	cmp same words
 }
 
-@test "inputs that share an output are removed when it is there, and not before" {
+@test "inputs are kept where --rm could lose them: standard output, shared outputs, tests" {
 	cp words a
 	cp random b
-	run -1 bash -c '"$MEMNET" compress --rm -c a b >/dev/full'
-	[ -e a ] && [ -e b ]
+	memnet compress --rm -c a >a.zst
 	memnet compress --rm -fo both.zst a b
+	memnet compress -t --rm a.zst both.zst
+	[ -e a ] && [ -e b ] && [ -e a.zst ] && [ -e both.zst ]
 	cat words random | cmp - <(zstd -dcq both.zst)
-	[ ! -e a ] && [ ! -e b ]
+	run -1 bash -c '"$MEMNET" compress --rm -fo /dev/full a'
+	[ -e a ]
+	memnet compress --rm -fo one.zst a
+	[ ! -e a ]
+	mv one.zst one.zstd
+	memnet compress -d one.zstd
+	cmp one words
 }
 
 @test "what is no zstd passes through where zstd lets it" {
