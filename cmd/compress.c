@@ -388,7 +388,7 @@ static void print_json(const struct compress *c)
 	cJSON_AddNumberToObject(json, "cpu_seconds", seconds(c->cpu_ns));
 	cJSON_AddNumberToObject(json, "blocked_seconds", seconds(c->blocked_ns));
 	if (c->options.adapt_max)
-		cJSON_AddNumberToObject(json, "level", c->pacer.adapt.level);
+		cJSON_AddNumberToObject(json, "level", c->levels.adapt.level);
 	if (c->has_job)
 		cJSON_AddStringToObject(json, "record", c->job.record.id);
 	json_print_line(json);
@@ -433,7 +433,7 @@ static void show(void *cookie)
 		snprintf(left, sizeof(left), ", %.0f s left",
 			 ((double)c->input_size - done) * elapsed / done);
 	if (c->options.adapt_max)
-		snprintf(level, sizeof(level), ", level %d", c->pacer.adapt.level);
+		snprintf(level, sizeof(level), ", level %d", c->levels.adapt.level);
 	fprintf(stderr, "\r%.40s: %s to %s (%.1f %%), %s/s%s%s\033[K", c->input_path,
 		format_size(c->counts.in, in), format_size(c->counts.out, out),
 		done > 0 ? 100 * (double)c->counts.out / done : 0.0,

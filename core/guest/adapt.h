@@ -16,7 +16,7 @@
  * How fast the drain is shows only while there is something to drain. While there is not, the drain
  * is taken for twice as fast as it was seen to be: so it is found out within a few stretches.
  *
- * Nothing here asks a clock or a file: guest/drain.h does, and what it saw comes in.
+ * Nothing here asks a clock or a file: guest/levels.h does, and what it saw comes in.
  */
 #pragma once
 

@@ -12,14 +12,14 @@
 #include "base/clock.h"
 #include "guest/stop.h"
 
-static void pacer_begin(struct compress *c)
+static void levels_begin(struct compress *c)
 {
 	const struct compress_options *o = &c->options;
 	struct adapt adapt;
 
 	adapt_init(&adapt, o->encode.level, o->adapt_min, o->adapt_max);
-	pacer_init(&c->pacer, &adapt, o->encode.workers, c->has_job ? &c->job.room : NULL,
-		   o->to && !o->live);
+	levels_init(&c->levels, &adapt, o->encode.workers, c->has_job ? &c->job.room : NULL,
+		    o->to && !o->live);
 }
 
 int compress_open(struct compress *c, const struct compress_options *options, struct mn_error *e)
@@ -28,7 +28,7 @@ int compress_open(struct compress *c, const struct compress_options *options, st
 
 	*c = (struct compress){.options = *options, .start_ns = clock_ns()};
 	if (options->adapt_max)
-		c->options.encode.pacer = &c->pacer.hook;
+		c->options.encode.pacer = &c->levels.hook;
 	err = encoder_open(&c->encoder, &c->options.encode, e);
 	if (!err && options->to) {
 		err = job_begin(&c->job, options->to, RECORD_COMPRESS, options->max_wait_ns, e);
@@ -37,7 +37,7 @@ int compress_open(struct compress *c, const struct compress_options *options, st
 	if (err)
 		encoder_close(c->encoder);
 	else
-		pacer_begin(c);
+		levels_begin(c);
 	return err;
 }
 
@@ -173,7 +173,7 @@ struct watched {
 
 static void followed(struct watched *w, int64_t began_ns, size_t size)
 {
-	struct pacer *p = &w->c->pacer;
+	struct levels *p = &w->c->levels;
 
 	p->written += size;
 	p->held = p->whole ? w->object->publish.size : 0;
@@ -213,7 +213,7 @@ static int code_all(struct compress *c, struct source *from, const struct sink *
 		encode_discard(c->encoder); /* what an input that failed left */
 	err = encode(c->encoder, from, to, c->options.live, &c->counts);
 	if (c->options.encode.pacer)
-		pacer_input_done(&c->pacer, &c->counts);
+		levels_input_done(&c->levels, &c->counts);
 	return !err && own ? encode_end(c->encoder, to, &c->counts) : err;
 }
 

@@ -12,7 +12,7 @@
 
 #include "base/error.h"
 #include "guest/encode.h"
-#include "guest/pacer.h"
+#include "guest/levels.h"
 #include "guest/inputs.h"
 #include "guest/job.h"
 #include "guest/target.h"
@@ -38,7 +38,7 @@ struct compress_options {
 struct compress {
 	struct compress_options options;
 	struct encoder *encoder;
-	struct pacer pacer; /* with adapt_max */
+	struct levels levels; /* with adapt_max */
 	struct job job;
 	bool has_job;
 	struct target shared;	     /* of all inputs, with `output` */

@@ -48,5 +48,5 @@ for rate in "${rates[@]}"; do
 	done | sort -k3 -k1n | awk -v rate="$rate" -v runs="$runs" '{
 		words = $3 " " $4 " " $5
 		if (++n[words] == int((runs + 1) / 2))
-			printf "%6s  %-16s %7.2f s%s\n", rate, words, $1 / 1000, $2 > 0 ? "  ends at level " $2 : "" }'
+			printf "%6s  %-16s %7.2f s%s\n", rate, words, $1 / 1000, ($2 > 0 ? "  ends at level " $2 : "") }'
 done

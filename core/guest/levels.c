@@ -1,4 +1,4 @@
-#include "guest/pacer.h"
+#include "guest/levels.h"
 
 #include <unistd.h>
 
@@ -19,7 +19,7 @@
 #define REST	    (64.0 * 1024 * 1024) /* of an input that does not say how much it has */
 #define BACKLOG_MIN (1024.0 * 1024)	 /* less is nothing: statvfs is no finer through 9p */
 
-static bool pace_fresh(struct pacer *p, int64_t now)
+static bool pace_fresh(struct levels *p, int64_t now)
 {
 	uint64_t serial = p->pace.serial;
 
@@ -36,7 +36,7 @@ static double smooth(double old, double new, double dt_s, double over_s)
 }
 
 /* This job's part of `rate`, which is for all that write into the space. */
-static double own_part(struct pacer *p, double rate, double written, double grown, double dt_s)
+static double own_part(struct levels *p, double rate, double written, double grown, double dt_s)
 {
 	double all = rate * dt_s + grown;
 
@@ -53,7 +53,7 @@ static void take_rate(struct adapt_drain *d, double rate, bool busy, double dt_s
 		d->rate = smooth(d->rate, rate, dt_s, over_s);
 }
 
-static void look_at_space(struct pacer *p, int64_t now, double dt_s)
+static void look_at_space(struct levels *p, int64_t now, double dt_s)
 {
 	double written = (double)(p->written - p->looked_written), grown, rate, most;
 	bool busy = p->drain.backlog > 0, told = pace_fresh(p, now);
@@ -85,7 +85,7 @@ static void look_at_space(struct pacer *p, int64_t now, double dt_s)
 	p->used = used;
 }
 
-static void look_at_writes(struct pacer *p, int64_t now, double dt_s)
+static void look_at_writes(struct levels *p, int64_t now, double dt_s)
 {
 	double rate = (double)(p->written - p->looked_written) / dt_s;
 
@@ -93,7 +93,7 @@ static void look_at_writes(struct pacer *p, int64_t now, double dt_s)
 	p->drain.rate = p->drain.rate < 0 ? rate : smooth(p->drain.rate, rate, dt_s, SMOOTH_S);
 }
 
-static void look(struct pacer *p, int64_t now)
+static void look(struct levels *p, int64_t now)
 {
 	double dt_s = (double)(now - p->looked_ns) / 1e9;
 
@@ -108,7 +108,7 @@ static void look(struct pacer *p, int64_t now)
 	p->looked_written = p->written;
 }
 
-static void learn(struct pacer *p, const struct encode_counts *done, int64_t now, int64_t cpu)
+static void learn(struct levels *p, const struct encode_counts *done, int64_t now, int64_t cpu)
 {
 	struct adapt_stretch *s = &p->small;
 	int64_t ns = now - p->begun_ns - (p->waited_ns - p->begun_waited_ns);
@@ -127,7 +127,7 @@ static void learn(struct pacer *p, const struct encode_counts *done, int64_t now
 	*s = (struct adapt_stretch){0};
 }
 
-static uint64_t stretch(const struct pacer *p)
+static uint64_t stretch(const struct levels *p)
 {
 	double bytes = adapt_bytes(&p->adapt, STRETCH_S);
 	double drained = adapt_input(&p->adapt, STRETCH_S * p->drain.rate);
@@ -144,7 +144,7 @@ static uint64_t stretch(const struct pacer *p)
 
 static int next(void *cookie, const struct encode_counts *done, uint64_t rest, uint64_t *length)
 {
-	struct pacer *p = cookie;
+	struct levels *p = cookie;
 	int64_t now = clock_ns(), cpu = clock_cpu_ns();
 
 	if (done->in > p->begun.in)
@@ -165,26 +165,26 @@ static int next(void *cookie, const struct encode_counts *done, uint64_t rest, u
 	return p->adapt.level;
 }
 
-void pacer_init(struct pacer *p, const struct adapt *adapt, int workers, const struct room *room,
-		bool whole)
+void levels_init(struct levels *p, const struct adapt *adapt, int workers, const struct room *room,
+		 bool whole)
 {
 	long cpus = sysconf(_SC_NPROCESSORS_ONLN);
 	struct room_view view;
 
-	*p = (struct pacer){.hook = {.next = next, .cookie = p},
-			    .adapt = *adapt,
-			    .workers = workers > cpus ? (int)cpus : workers,
-			    .room = room,
-			    .whole = whole,
-			    .drain = {.rate = -1, .whole = whole},
-			    .looked_ns = clock_ns(),
-			    .part = 1};
+	*p = (struct levels){.hook = {.next = next, .cookie = p},
+			     .adapt = *adapt,
+			     .workers = workers > cpus ? (int)cpus : workers,
+			     .room = room,
+			     .whole = whole,
+			     .drain = {.rate = -1, .whole = whole},
+			     .looked_ns = clock_ns(),
+			     .part = 1};
 	if (room && room_look(room, &view) == 0)
 		p->used = view.size - view.free;
 	p->drain.backlog = (double)p->used;
 }
 
-void pacer_input_done(struct pacer *p, const struct encode_counts *done)
+void levels_input_done(struct levels *p, const struct encode_counts *done)
 {
 	if (done->in > p->begun.in)
 		learn(p, done, clock_ns(), clock_cpu_ns());

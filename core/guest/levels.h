@@ -17,7 +17,7 @@
 #include "guest/room.h"
 #include "space/pace.h"
 
-struct pacer {
+struct levels {
 	struct encode_pacer hook; /* for encode_options */
 	struct adapt adapt;
 	int workers;
@@ -42,8 +42,8 @@ struct pacer {
 	int64_t heard_ns; /* when its serial changed */
 };
 
-void pacer_init(struct pacer *p, const struct adapt *adapt, int workers, const struct room *room,
-		bool whole);
+void levels_init(struct levels *p, const struct adapt *adapt, int workers, const struct room *room,
+		 bool whole);
 
 /* An input is done, of which `done` was compressed. */
-void pacer_input_done(struct pacer *p, const struct encode_counts *done);
+void levels_input_done(struct levels *p, const struct encode_counts *done);
