@@ -10,4 +10,4 @@ if differs=$("$(dirname "$(readlink -f "$0")")/run" cli 2>&1); then
 else
 	echo "not ok 1 - memnet compress does as zstd, or says why not"
 fi
-sed 's/^/# /' <<<"$differs"
+printf '%s\n' "$differs" | while IFS= read -r line; do echo "# $line"; done
