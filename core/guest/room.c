@@ -27,23 +27,12 @@ int room_look(const struct room *r, struct room_view *view)
 	return 0;
 }
 
-/* The longest sleep of a wait that has lasted so long. */
-static int64_t delay_max(int64_t waited_ns)
-{
-	int64_t delay = waited_ns / ROOM_LATE;
-
-	return delay < ROOM_DELAY_SHORT_NS ? ROOM_DELAY_SHORT_NS
-	       : delay > ROOM_DELAY_MAX_NS ? ROOM_DELAY_MAX_NS
-					   : delay;
-}
-
-static void room_sleep(struct room *r, int64_t waited_ns)
+static void room_sleep(struct room *r)
 {
 	struct timespec delay = {.tv_nsec = r->delay_ns};
-	int64_t most = delay_max(waited_ns);
 
 	nanosleep(&delay, NULL);
-	r->delay_ns = r->delay_ns * 2 > most ? most : r->delay_ns * 2;
+	r->delay_ns = r->delay_ns * 2 > ROOM_DELAY_MAX_NS ? ROOM_DELAY_MAX_NS : r->delay_ns * 2;
 }
 
 static void room_hold(struct room *r, bool held)
@@ -71,7 +60,7 @@ int room_step(struct room *r, uint64_t want)
 		return -ETIMEDOUT;
 	if (now - r->since_ns >= ROOM_HOLD_NS)
 		room_hold(r, true);
-	room_sleep(r, now - r->since_ns);
+	room_sleep(r);
 	err = room_look(r, &view);
 	if (err)
 		return err;

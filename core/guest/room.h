@@ -14,13 +14,9 @@
 #include <stdint.h>
 
 #define ROOM_DELAY_MIN_NS 500000LL
-/* The longest sleep: of a short wait, and of a long one, which is late by a ROOM_LATEth of itself
- * at most. Each look costs a guest some hundred microseconds of its CPU. */
-#define ROOM_DELAY_SHORT_NS 8000000LL
-#define ROOM_DELAY_MAX_NS   50000000LL
-#define ROOM_LATE	    32
-#define ROOM_HOLD_NS	    50000000LL
-#define ROOM_LOOKS	    8
+#define ROOM_DELAY_MAX_NS 8000000LL
+#define ROOM_HOLD_NS	  50000000LL
+#define ROOM_LOOKS	  8
 
 struct room {
 	int rootfd;
