@@ -11,6 +11,7 @@ setup() {
 
 teardown() {
 	[ -z "$SERVER" ] || stop
+	umount -l "$D" 2>/dev/null || true
 }
 
 load stream.bash
@@ -164,4 +165,14 @@ part() {
 	gone() { [ ! -e "$D/x.zst" ]; }
 	until_true gone
 	[ "$(code "$URL/x")" = 404 ]
+}
+
+@test "what memnet compress makes seekable" {
+	content 5000000 >"$PLAIN"
+	mount -t tmpfs -o size=64m memnet-test "$D" 2>/dev/null || skip "needs a tmpfs"
+	mkdir -p "$D/.memnet/part" "$D/.memnet/live" "$D/.memnet/jobs"
+	memnet compress -q --seekable=1M --to "$D" -o x.zst "$PLAIN"
+	serve
+	get "$URL/x" | cmp - "$PLAIN"
+	get -r 2000000-4000000 "$URL/x" | cmp - <(part 2000000 4000000)
 }
