@@ -161,6 +161,9 @@ int rtp_next(struct rtp *r, int64_t end, bool growing, int64_t now_ns, int64_t *
 		r->mark_ns += now_ns - *due_ns;
 		*due_ns = now_ns;
 	}
+	if (*due_ns < r->free_ns)
+		*due_ns = r->free_ns;
+	r->sends_ns = *due_ns > now_ns ? *due_ns : now_ns;
 	if (left > r->window_at + (int64_t)r->window_size - r->at)
 		left = (r->window_at + (int64_t)r->window_size - r->at) / TS_PACKET * TS_PACKET;
 	return left < RTP_PAYLOAD ? (int)left : RTP_PAYLOAD;
@@ -194,6 +197,7 @@ size_t rtp_format(const struct rtp *r, int payload, int64_t due_ns, uint8_t pack
 void rtp_advance(struct rtp *r, int payload)
 {
 	r->at += payload;
+	r->free_ns = r->sends_ns + payload * NS_PER_S / RTP_RATE;
 	r->sequence++;
 	r->packets++;
 	r->octets += (uint32_t)payload;

@@ -6,6 +6,9 @@
  * where there is none within TS_LOOK, at a live object's edge for one, the last pace is kept.
  * `origin_ns` is when the time of the RTP stamps was 0; who falls behind (a live object's writer, a
  * slow client) moves it, so that what is late is not sent in a burst.
+ *
+ * The clock is the guest's, and may stand still or creep: whatever it says, no more than RTP_RATE
+ * is due. What a clock puts into a peak above that goes out behind it.
  */
 #pragma once
 
@@ -15,6 +18,9 @@
 #define RTP_PAYLOAD (7 * TS_PACKET)
 #define RTP_MAX	    (RTP_HEAD + RTP_PAYLOAD)
 #define RTCP_MAX    64
+
+/* Bytes per second: 200 Mbit/s. UHD Blu-ray's 144 are the most of what is made to be played. */
+#define RTP_RATE 25000000
 
 struct rtp {
 	int fd; /* of the object; not its own */
@@ -28,6 +34,8 @@ struct rtp {
 	int64_t mark_ns;    /* when the mark is due */
 	int64_t pace_ns;    /* of one packet of the stream, before the mark */
 	int64_t origin_ns;
+	int64_t sends_ns; /* the next packet, at the earliest now */
+	int64_t free_ns;  /* when RTP_RATE allows it */
 	uint32_t ssrc, stamp;
 	uint16_t sequence;
 	uint32_t packets, octets;

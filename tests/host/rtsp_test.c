@@ -89,26 +89,31 @@ static void test_fields(void)
 	request(" folded: c\r\n", 400);
 }
 
-/* Ten seconds of one packet each 10 ms, a PCR in every fifth, from 5 s before the clock's wrap. */
+#define WRAP (1ULL << 33)
+
+/* One packet, with a PCR in every fifth. */
+static void write_packet(int fd, int i, uint64_t base)
+{
+	uint8_t p[TS_PACKET] = {0x47, 1, 0, 0x10};
+
+	if (i % 5 == 0) {
+		p[3] = 0x30;
+		p[4] = 7;
+		p[5] = 0x10;
+		for (int b = 0; b < 4; b++)
+			p[6 + b] = (uint8_t)(base >> (25 - 8 * b));
+		p[10] = (uint8_t)(base << 7);
+	}
+	if (write(fd, p, sizeof(p)) != sizeof(p))
+		ok(false, "a packet is written");
+}
+
+/* Ten seconds of one packet each 10 ms, from 5 s before the clock's wrap. */
 #define PACKETS 1000
 static void write_stream(int fd)
 {
-	for (int i = 0; i < PACKETS; i++) {
-		uint8_t p[TS_PACKET] = {0x47, 1, 0, 0x10};
-		const uint64_t base =
-			((1ULL << 33) - 450000 + (uint64_t)i * 900) & ((1ULL << 33) - 1);
-
-		if (i % 5 == 0) {
-			p[3] = 0x30;
-			p[4] = 7;
-			p[5] = 0x10;
-			for (int b = 0; b < 4; b++)
-				p[6 + b] = (uint8_t)(base >> (25 - 8 * b));
-			p[10] = (uint8_t)(base << 7);
-		}
-		if (write(fd, p, sizeof(p)) != sizeof(p))
-			return;
-	}
+	for (int i = 0; i < PACKETS; i++)
+		write_packet(fd, i, (WRAP - 450000 + (uint64_t)i * 900) % WRAP);
 }
 
 static void test_clock(int fd)
@@ -124,8 +129,8 @@ static void test_clock(int fd)
 
 static void test_pace(int fd)
 {
-	const int64_t begin = 1000 * NS_PER_S, size = (int64_t)PACKETS * TS_PACKET;
-	int64_t due_ns = begin, worst = 0;
+	const int64_t size = (int64_t)PACKETS * TS_PACKET;
+	int64_t begin = 1000 * NS_PER_S, due_ns = begin, worst = 0;
 	struct rtp r;
 	int n, packets = 0;
 
@@ -143,6 +148,7 @@ static void test_pace(int fd)
 	is_int(packets, 143, "all of it");
 	ok(worst < 100000, "each packet is due in its time: %lld ns", (long long)worst);
 	is_int(rtp_next(&r, size + TS_PACKET, true, due_ns, &due_ns), 0, "a growing one waits");
+	begin += 20 * NS_PER_S;
 	rtp_start(&r, 0, begin);
 	is_int(rtp_next(&r, size, false, begin, &due_ns), RTP_PAYLOAD, "from its beginning again");
 	is_int(rtp_next(&r, size, false, begin + 5 * NS_PER_S, &due_ns), RTP_PAYLOAD, "late");
@@ -183,6 +189,78 @@ static void test_join(int root, int fd)
 	       "one with another clock follows");
 	rtp_fini(&r);
 	close(tail);
+}
+
+/* 100 packets in a ms, then one each ms. */
+static uint64_t peak_clock(int i)
+{
+	return i < 100 ? (uint64_t)i * 9 / 10 : 90 + (uint64_t)(i - 100) * 90;
+}
+
+static uint64_t still_clock(int i)
+{
+	return i < 0;
+}
+
+static uint64_t creeping_clock(int i)
+{
+	return (uint64_t)i / 10;
+}
+
+static uint64_t jumping_clock(int i)
+{
+	return (uint64_t)i * 5000000 % WRAP;
+}
+
+/*
+ * Plays a stream of that clock, as far as it is due, each 5 ms, all of it twice over: how long it
+ * took, and whether RTP_RATE was ever exceeded over that and the look ahead of 5 ms.
+ */
+static int64_t play_clock(int root, uint64_t clock(int i), const char *name)
+{
+	const int fd = openat(root, "clock.ts", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	const int64_t begin = 1000 * NS_PER_S, step = 5 * NS_PER_MS;
+	int64_t now = begin, due_ns, bytes = 0;
+	bool exceeded = false;
+	struct rtp r;
+
+	for (int i = 0; i < PACKETS; i++)
+		write_packet(fd, i, clock(i));
+	rtp_init(&r, fd);
+	rtp_start(&r, 0, now);
+	for (int turn = 0; turn < 2; turn++) {
+		int n;
+
+		if (turn)
+			rtp_join(&r, fd);
+		while ((n = rtp_next(&r, (int64_t)PACKETS * TS_PACKET, false, now, &due_ns)) > 0) {
+			if (due_ns > now + step) {
+				now += step;
+				continue;
+			}
+			rtp_advance(&r, n);
+			bytes += n;
+			exceeded |= bytes - RTP_PAYLOAD >
+				    (now + step - begin) * (RTP_RATE / 1000000) / 1000;
+		}
+	}
+	ok(!exceeded && bytes == 2LL * PACKETS * TS_PACKET, "%s: all, and never too fast", name);
+	rtp_fini(&r);
+	close(fd);
+	return now - begin;
+}
+
+static void test_rate(int root)
+{
+	const int64_t least =
+		2LL * PACKETS * TS_PACKET * 1000 / (RTP_RATE / 1000000) - 10 * NS_PER_MS;
+
+	ok(play_clock(root, still_clock, "a clock that stands still") >= least,
+	   "it takes its time");
+	ok(play_clock(root, creeping_clock, "one that creeps") >= least, "it takes its time");
+	ok(play_clock(root, jumping_clock, "one that jumps") >= least, "it takes its time");
+	is_int((play_clock(root, peak_clock, "a peak") + 10 * NS_PER_MS) / (50 * NS_PER_MS), 36,
+	       "what comes behind a peak is not late for it");
 }
 
 static void begins(int root, const uint8_t *data, size_t size, bool growing, int want,
@@ -231,6 +309,7 @@ int main(void)
 	test_clock(fd);
 	test_pace(fd);
 	test_join(root, fd);
+	test_rate(root);
 	test_begins(root);
 	close(fd);
 	return done_testing();
