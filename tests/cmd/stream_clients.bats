@@ -1,0 +1,216 @@
+#!/usr/bin/env bats
+# memnet stream by HTTP with the clients that people have: downloads in parts, resumed and slowed down, many
+# requests, and players, of finished and of growing objects. A client that is not there is skipped; players of
+# playlists are in stream_players.bats.
+
+SIZE=8000000
+
+setup_file() {
+	command -v ffmpeg >/dev/null || return 0
+	# The length of the last frame is said, so that a player can show it without a next one.
+	ffmpeg -v error -f lavfi -i testsrc=size=320x240:rate=25:duration=3 -c:v mpeg2video -g 12 \
+		-omit_video_pes_length 0 -f mpegts "$BATS_FILE_TMPDIR/clip.ts"
+}
+
+setup() {
+	D=$BATS_TEST_TMPDIR/run/vm1/out
+	GOT=$BATS_TEST_TMPDIR/got
+	mkdir -p "$D/.memnet/part" "$D/.memnet/live" "$D/.memnet/jobs" "$GOT"
+	head -c "$SIZE" /dev/urandom >"$D/x.bin"
+	SERVER='' PIDS=()
+}
+
+teardown() {
+	for pid in "${PIDS[@]}"; do
+		if kill "$pid" 2>/dev/null; then wait "$pid" || true; fi
+	done
+	[ -z "$SERVER" ] || stop
+	[ -z "${VLC-}" ] || rm -r "$VLC"
+}
+
+load stream.bash
+
+needs() {
+	command -v "$1" >/dev/null || skip "needs $1"
+}
+
+# grow NAME FILE — makes a live object of it in 2 seconds, from the first tenth on
+grow() {
+	local size step
+	size=$(stat -c %s "$2")
+	step=$((size / 10 + 1))
+	echo >"$D/.memnet/live/$1"
+	head -c "$step" "$2" >"$D/$1"
+	{
+		for i in $(seq 9); do
+			sleep 0.2
+			tail -c +$((i * step + 1)) "$2" | head -c "$step" >>"$D/$1"
+		done
+		rm "$D/.memnet/live/$1"
+	} 3>&- &
+	PIDS+=($!)
+}
+
+growing() {
+	[ -e "$D/.memnet/live/$1" ]
+}
+
+frames() {
+	ffmpeg -v error -i "$1" -map 0:v -f framemd5 - </dev/null | sed '/^#/d; s/.* //'
+}
+
+@test "curl: in parts, at a rate, and resumed when it was cut off" {
+	serve
+	get -r 0-2999999 -o "$GOT/1" -r 0-2999999 "$URL/x.bin"
+	get -r 3000000- "$URL/x.bin" | cat "$GOT/1" - | cmp - "$D/x.bin"
+	head -c 40000000 /dev/urandom >"$D/large.bin" # curl takes some MB before it slows down
+	run curl -s --limit-rate 2M --max-time 1 -o "$GOT/large" "$URL/large.bin"
+	[ "$status" = 28 ]
+	[ -s "$GOT/large" ]
+	get -C - --limit-rate 30M -o "$GOT/large" "$URL/large.bin"
+	cmp "$GOT/large" "$D/large.bin"
+	get -Z -o "$GOT/a" "$URL/x.bin" -o "$GOT/b" "$URL/x.bin"
+	cmp "$GOT/a" "$D/x.bin"
+	cmp "$GOT/b" "$D/x.bin"
+}
+
+@test "curl: a growing object, resumed at its edge" {
+	serve
+	grow l.bin "$D/x.bin"
+	curl -s --max-time 0.5 -o "$GOT/l" "$URL/l.bin" || true
+	growing l.bin
+	[ -s "$GOT/l" ]
+	get -C - -o "$GOT/l" "$URL/l.bin"
+	cmp "$GOT/l" "$D/x.bin"
+}
+
+@test "wget: whole, resumed, a growing object, and a folder's list" {
+	needs wget
+	serve --listing
+	wget -q -T 20 -P "$GOT" "$URL/x.bin"
+	cmp "$GOT/x.bin" "$D/x.bin"
+	truncate -s 3000000 "$GOT/x.bin"
+	wget -c -T 20 -P "$GOT" "$URL/x.bin" 2>"$GOT/said"
+	grep -q '206 Partial' "$GOT/said"
+	cmp "$GOT/x.bin" "$D/x.bin"
+	grow l.bin "$D/x.bin"
+	wget -q -T 20 -P "$GOT" "$URL/l.bin"
+	cmp "$GOT/l.bin" "$D/x.bin"
+	mkdir "$D/sub"
+	echo one >"$D/sub/1"
+	echo two >"$D/sub/a b?"
+	wget -q -T 20 -r -np -nH --cut-dirs 3 -R 'index.html*' -P "$GOT/sub" "$URL/sub/"
+	diff -r "$GOT/sub" "$D/sub"
+}
+
+@test "wget -N: not what it has" {
+	needs wget
+	serve
+	wget -q -N -P "$GOT" "$URL/x.bin"
+	wget -N -P "$GOT" "$URL/x.bin" 2>"$GOT/said"
+	grep -q '304 Not Modified' "$GOT/said"
+}
+
+@test "aria2c: eight segments at once, and the rest of them when it was killed" {
+	needs aria2c
+	serve --access-log "$BATS_TEST_TMPDIR/log"
+	aria=(aria2c -q --no-conf -x8 -s8 -k1M --file-allocation=none --auto-save-interval=1 -d "$GOT")
+	"${aria[@]}" -o x "$URL/x.bin"
+	cmp "$GOT/x" "$D/x.bin"
+	stop
+	[ "$(grep -c ' 206 ' "$BATS_TEST_TMPDIR/log")" -ge 7 ]
+	serve
+	"${aria[@]}" --max-download-limit=2M -o y "$URL/x.bin" 3>&- &
+	client=$!
+	PIDS+=("$client")
+	until_true test -s "$GOT/y.aria2"
+	kill -KILL "$client"
+	wait "$client" || true
+	[ -s "$GOT/y.aria2" ]
+	"${aria[@]}" -c -o y "$URL/x.bin"
+	cmp "$GOT/y" "$D/x.bin"
+}
+
+@test "lftp: four segments at once, and a folder mirrored" {
+	needs lftp
+	serve --listing
+	mkdir "$D/sub"
+	echo one >"$D/sub/1"
+	echo two >"$D/sub/2"
+	HOME=$GOT timeout 30 lftp -c "set net:max-retries 2; lcd $GOT; pget -n 4 $URL/x.bin; mirror $URL/sub sub"
+	cmp "$GOT/x.bin" "$D/x.bin"
+	diff -r "$GOT/sub" "$D/sub"
+}
+
+@test "wrk: thousands of requests on kept connections, without an error" {
+	needs wrk
+	head -c 4096 /dev/urandom >"$D/4k"
+	serve --access-log "$BATS_TEST_TMPDIR/log"
+	wrk -t 2 -c 64 -d 2 --timeout 5 "$URL/4k" >"$GOT/said"
+	cat "$GOT/said"
+	if grep -E 'Socket errors|Non-2xx' "$GOT/said"; then false; fi
+	asked=$(sed -n 's/^ *\([0-9]*\) requests in.*/\1/p' "$GOT/said")
+	[ "$asked" -gt 1000 ]
+	stop
+	[ "$(grep -c '" 200 4096 ' "$BATS_TEST_TMPDIR/log")" -ge "$asked" ]
+	if grep -v '" 200 ' "$BATS_TEST_TMPDIR/log"; then false; fi
+}
+
+@test "ffmpeg and ffprobe: each frame of a finished and of a growing object" {
+	needs ffmpeg
+	cp "$BATS_FILE_TMPDIR/clip.ts" "$D/c.ts"
+	frames "$D/c.ts" >"$GOT/frames"
+	[ "$(wc -l <"$GOT/frames")" = 75 ]
+	serve
+	frames "$URL/c.ts" | cmp - "$GOT/frames"
+	grow l.ts "$D/c.ts"
+	frames "$URL/l.ts" | cmp - "$GOT/frames"
+	grow m.ts "$D/c.ts"
+	[ "$(ffprobe -v error -count_frames -select_streams v:0 -show_entries stream=nb_read_frames \
+		-of default=nw=1:nk=1 "$URL/m.ts" | head -1)" = 75 ]
+	[ "$(ffprobe -v error -show_entries format=duration -of default=nw=1:nk=1 "$URL/c.ts")" = 3.000000 ]
+}
+
+@test "ffmpeg seeks in a finished object, by ranges" {
+	needs ffmpeg
+	cp "$BATS_FILE_TMPDIR/clip.ts" "$D/c.ts"
+	serve --access-log "$BATS_TEST_TMPDIR/log"
+	ffmpeg -v error -ss 2 -i "$URL/c.ts" -map 0:v -f framemd5 - </dev/null | sed '/^#/d; s/.* //' >"$GOT/tail"
+	[ -s "$GOT/tail" ]
+	frames "$D/c.ts" | tail -n "$(wc -l <"$GOT/tail")" | cmp - "$GOT/tail"
+	stop
+	grep -q ' 206 ' "$BATS_TEST_TMPDIR/log"
+}
+
+@test "GStreamer: each byte of a finished and of a growing object" {
+	gst-inspect-1.0 souphttpsrc >/dev/null 2>&1 || skip "needs GStreamer's souphttpsrc"
+	gst() {
+		timeout 40 gst-launch-1.0 -q souphttpsrc location="$1" ! filesink location="$2" 3>&-
+	}
+	serve
+	gst "$URL/x.bin" "$GOT/x"
+	cmp "$GOT/x" "$D/x.bin"
+	grow l.bin "$D/x.bin"
+	gst "$URL/l.bin" "$GOT/l"
+	cmp "$GOT/l" "$D/x.bin"
+}
+
+@test "VLC: each byte of a finished and of a growing object" {
+	# As another user: it does not run as root.
+	vlc() {
+		set -- cvlc -q "$@"
+		[ "$(id -u)" != 0 ] || set -- setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
+		HOME=/nonexistent timeout 60 "$@" 2>"$BATS_TEST_TMPDIR/vlc" 3>&-
+	}
+	vlc --version >/dev/null || skip "needs VLC"
+	needs ffmpeg
+	VLC=$(mktemp -d)
+	chmod 777 "$VLC"
+	serve
+	cp "$BATS_FILE_TMPDIR/clip.ts" "$D/c.ts"
+	vlc "$URL/c.ts" --demux=dump --demuxdump-file="$VLC/c" vlc://quit
+	cmp "$VLC/c" "$D/c.ts"
+	grow l.ts "$D/c.ts"
+	vlc "$URL/l.ts" --demux=dump --demuxdump-file="$VLC/l" vlc://quit
+	cmp "$VLC/l" "$D/c.ts"
+}
