@@ -10,8 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/statfs.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include <linux/magic.h>
 
 #include "host/conn.h"
 #include "host/pacer.h"
@@ -141,16 +144,20 @@ static enum step at_edge(struct conn *c)
 	return c->chunked ? begin_chunk(c, true) : STEP_GO_ON;
 }
 
-static bool in_huge_pages(const struct object *o)
+/* Pages that may be punched in part; of tmpfs alone is known which those are. */
+static bool in_large_pages(const struct object *o)
 {
-	return o->st.st_blksize > sysconf(_SC_PAGESIZE);
+	struct statfs fs;
+
+	return o->st.st_blksize > sysconf(_SC_PAGESIZE) || fstatfs(o->fd, &fs) < 0 ||
+	       fs.f_type != TMPFS_MAGIC;
 }
 
 static enum step send_body(struct conn *c, int64_t most, int64_t *share)
 {
 	const int64_t left = c->chunked ? c->chunk : c->end - c->at;
 	const size_t size = (size_t)(left < most ? left : most);
-	const bool copied = c->reader.holding && c->reader.flows && in_huge_pages(c->object);
+	const bool copied = c->reader.holding && c->reader.flows && in_large_pages(c->object);
 	struct sender *sender = &c->worker->sender;
 	const ssize_t n = copied ? sender_copy(sender, c->watch.fd, c->object, c->at, size)
 				 : sender_send(sender, c->watch.fd, c->object, c->at, size);

@@ -23,7 +23,8 @@
  * Punching drops whole pages, and lets whoever still reads one keep it. But the part of a huge page
  * that is punched the kernel overwrites with zeroes, in place; and what a client's TCP has
  * acknowledged and its program has not read yet is, over loopback or a veth, that very page
- * (tests/platform/punch_test.c). So what flows out of huge pages is sent by copy.
+ * (tests/platform/punch_test.c). So what flows out of huge pages is sent by copy; and likewise what
+ * is not on tmpfs: ext4 and XFS have large pages without a word.
  *
  * One table for all workers, one lock; nobody waits for it longer than for a fallocate(2).
  */

@@ -405,6 +405,38 @@ flows_through() {
 	flows_through
 }
 
+# The client's TCP has it, and its program has not read it yet.
+unread_stays() {
+	serve --release delivered
+	live l
+	random 1000000 >"$BATS_TEST_TMPDIR/want"
+	cat "$BATS_TEST_TMPDIR/want" >>"$D/l"
+	python3 - "${URL%/vm1/out}" "$D/l" >"$BATS_TEST_TMPDIR/got" <<-'END'
+		import os, socket, sys, time
+		s = socket.create_connection(('127.0.0.1', int(sys.argv[1].rsplit(':', 1)[1])))
+		s.sendall(b'GET /vm1/out/l HTTP/1.0\r\n\r\n')
+		late = time.monotonic() + 10
+		while os.stat(sys.argv[2]).st_blocks * 512 > 900000:
+		    assert time.monotonic() < late, 'nothing is given back'
+		    time.sleep(0.01)
+		os.unlink(os.path.dirname(sys.argv[2]) + '/.memnet/live/l')
+		got = b''
+		while b := s.recv(1 << 20):
+		    got += b
+		sys.stdout.buffer.write(got.split(b'\r\n\r\n', 1)[1])
+	END
+	cmp "$BATS_TEST_TMPDIR/got" "$BATS_TEST_TMPDIR/want"
+}
+
+@test "release delivered: what a client has not read yet stays as it was, on any file system" {
+	unread_stays
+}
+
+@test "release delivered: what a client has not read yet stays as it was, on tmpfs" {
+	small_space
+	unread_stays
+}
+
 @test "release delivered: what was given back is 410, also after a restart; the rest is served" {
 	small_space
 	serve --release delivered
