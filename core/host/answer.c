@@ -567,8 +567,6 @@ enum step answer_request(struct conn *c, const struct http_request *r)
 	site = sites_find(&w->sites, r->path, &path);
 	if (!site)
 		return answer_plain(c, 404, "", NULL);
-	if (!w->expire_timer.slot)
-		loop_timer_set(&w->loop, &w->expire_timer, w->loop.now_ns + OBJECT_IDLE_NS);
 	if (w->server->options.listing && (!*path || r->path[r->path_size - 1] == '/'))
 		return answer_listing(c, r, site, path);
 	err = open_object(c, r, site, path, &encoded);

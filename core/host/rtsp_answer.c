@@ -62,8 +62,6 @@ static int get_object(struct rtsp_conn *c, const struct rtsp_request *r, struct 
 
 	if (!site)
 		return 404;
-	if (!w->expire_timer.slot)
-		loop_timer_set(&w->loop, &w->expire_timer, w->loop.now_ns + OBJECT_IDLE_NS);
 	site->requests++;
 	err = store_get(&w->store, site, path, w->loop.now_ns, &o);
 	if (err)

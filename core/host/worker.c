@@ -185,6 +185,22 @@ static void unfollow_object(struct object *o)
 	follow_end(&container_of(o->store, struct worker, store)->follow, o);
 }
 
+/*
+ * What is open is let go some time after its last use; that may be the end of a long transfer, long
+ * after the last request.
+ */
+static void expect_expiry(struct worker *w)
+{
+	bool open = !list_empty(&w->store.idle);
+
+	if (w->expire_timer.slot)
+		return;
+	for (size_t i = 0; i < w->sites.count && !open; i++)
+		open = w->sites.site[i].rootfd >= 0;
+	if (open)
+		loop_timer_set(&w->loop, &w->expire_timer, w->loop.now_ns + OBJECT_IDLE_NS);
+}
+
 static void after_batch(struct loop *loop)
 {
 	struct worker *w = container_of(loop, struct worker, loop);
@@ -193,6 +209,7 @@ static void after_batch(struct loop *loop)
 	pacer_run(w);
 	conn_unpack_turn(w);
 	store_round(&w->store);
+	expect_expiry(w);
 	if (w->lines.size > 0)
 		access_log_flush(&w->lines, w->server->logfd);
 }

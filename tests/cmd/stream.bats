@@ -201,6 +201,15 @@ assert [e["name"] for e in entries] == ["a\nb\r\n<%>\"", "dir"], entries'
 	until_true sh -c "! ls -l /proc/$SERVER/fd | grep -q 'vm1/out'"
 }
 
+@test "an object is let go when the last one has it, long after the last request" {
+	random 30000000 >"$D/x"
+	sleep 0.1
+	serve
+	get --limit-rate 8M "$URL/x" | cmp - "$D/x"
+	rm "$D/x"
+	until_true sh -c "! ls -l /proc/$SERVER/fd | grep -q 'vm1/out'"
+}
+
 @test "an object truncated in flight is a broken transfer, not a short one" {
 	random 30000000 >"$D/x"
 	serve
