@@ -273,6 +273,9 @@ int store_get(struct store *store, struct site *site, const char *path, int64_t 
 		return 0;
 	}
 	err = open_object(store, site, path, now_ns, &o);
+	/* Landlock's word for a space that was unmounted a moment ago. */
+	if (err == -EACCES && site_moved(site))
+		err = open_object(store, site, path, now_ns, &o);
 	if (err) {
 		if (known)
 			object_forget(known);

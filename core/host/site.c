@@ -171,17 +171,25 @@ static int site_open(struct site *site)
 	return 0;
 }
 
-int site_root(struct site *site, int64_t now_ns)
+bool site_moved(struct site *site)
 {
 	struct stat st;
+
+	if (site->rootfd < 0 || (stat(site->dir, &st) == 0 && st.st_dev == site->dev &&
+				 st.st_ino == site->ino))
+		return false;
+	site_close(site);
+	return true;
+}
+
+int site_root(struct site *site, int64_t now_ns)
+{
 	int err;
 
 	site->used_ns = now_ns;
 	if (site->rootfd >= 0 && now_ns - site->checked_ns < SITE_TRUST_NS)
 		return site->rootfd;
-	if (site->rootfd >= 0 &&
-	    (stat(site->dir, &st) < 0 || st.st_dev != site->dev || st.st_ino != site->ino))
-		site_close(site);
+	site_moved(site);
 	site->checked_ns = now_ns;
 	if (site->rootfd < 0) {
 		err = site_open(site);

@@ -62,5 +62,8 @@ struct site *sites_find(const struct sites *sites, const char *path, const char 
 #define SITE_TRUST_NS 50000000LL
 int site_root(struct site *site, int64_t now_ns);
 
+/* Whether something else is there than the root that is open, which is closed then. */
+bool site_moved(struct site *site);
+
 /* Closes the root, so that it can be unmounted. */
 void site_close(struct site *site);

@@ -210,6 +210,27 @@ assert [e["name"] for e in entries] == ["a\nb\r\n<%>\"", "dir"], entries'
 	until_true sh -c "! ls -l /proc/$SERVER/fd | grep -q 'vm1/out'"
 }
 
+@test "a space unmounted this moment is not there: 404" {
+	small_space
+	serve
+	echo one | tee "$D/x" >"$D/y"
+	python3 - "$URL/" "$D" <<-'END'
+		import http.client, subprocess, sys, urllib.parse
+		url = urllib.parse.urlsplit(sys.argv[1])
+		c = http.client.HTTPConnection(url.netloc, timeout=10)
+		def status(name):
+		    c.request('GET', url.path + name)
+		    r = c.getresponse()
+		    r.read()
+		    return r.status
+		assert status("x") == 200
+		subprocess.check_call(['umount', '-l', sys.argv[2]])
+		got = status("y")
+		assert got == 404, got
+	END
+	MOUNTED=
+}
+
 @test "an object truncated in flight is a broken transfer, not a short one" {
 	random 30000000 >"$D/x"
 	serve
