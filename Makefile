@@ -1,6 +1,7 @@
 # make            build/memnet                     make check      every test, through prove
 # make asan       the unit tests under ASan+UBSan  make lint       every style check
 # make fuzz       FUZZ_SECONDS=10 each             make bench      measurements
+# make soak       SOAK_SECONDS=3600
 # make install    DESTDIR= PREFIX=/usr/local       make uninstall  removes just that
 #
 # V=1 shows the commands. Nothing here touches the network: ./build.sh fetched what this needs.
@@ -198,7 +199,10 @@ fuzz:
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run fuzz
 
 bench: all $(benches:%.c=$O/%)
-	@$(foreach script,$(wildcard tests/bench/*.sh),echo '== $(script)' && tests/run -- $(script) &&) :
+	@$(foreach script,$(filter-out %/soak.sh,$(wildcard tests/bench/*.sh)),echo '== $(script)' && tests/run -- $(script) &&) :
+
+soak: all
+	@tests/run -- tests/bench/soak.sh
 
 # Lint -------------------------------------------------------------------------------------------
 
@@ -266,5 +270,5 @@ uninstall:
 clean distclean:
 	@./build.sh $@
 
-.PHONY: FORCE all deps units fuzzers objects tests check asan fuzz bench lint lint-warnings \
+.PHONY: FORCE all deps units fuzzers objects tests check asan fuzz bench soak lint lint-warnings \
 	lint-format lint-bugs lint-includes lint-shell lint-man install uninstall clean distclean
