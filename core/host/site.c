@@ -175,8 +175,8 @@ bool site_moved(struct site *site)
 {
 	struct stat st;
 
-	if (site->rootfd < 0 || (stat(site->dir, &st) == 0 && st.st_dev == site->dev &&
-				 st.st_ino == site->ino))
+	if (site->rootfd < 0 ||
+	    (stat(site->dir, &st) == 0 && st.st_dev == site->dev && st.st_ino == site->ino))
 		return false;
 	site_close(site);
 	return true;
