@@ -127,7 +127,7 @@ static int run(struct server *s, const struct sites *sites, void (*started)(cons
 }
 
 /* A descriptor for each connection and object: as many as we may have. */
-static void raise_limit(void)
+static void raise_limit(struct server *s)
 {
 	struct rlimit limit;
 
@@ -135,6 +135,7 @@ static void raise_limit(void)
 		return;
 	limit.rlim_cur = limit.rlim_max;
 	setrlimit(RLIMIT_NOFILE, &limit);
+	s->descriptors = (unsigned long long)limit.rlim_max;
 }
 
 static int open_rtsp(struct server *s, struct mn_error *e)
@@ -258,7 +259,7 @@ int server_run(const struct server_options *options, const struct sites *sites,
 	if (err)
 		return mn_fail_errno(e, -err, "server");
 	sem_init(&s.running, 0, 0);
-	raise_limit();
+	raise_limit(&s);
 	mime_load("/etc/mime.types");
 	err = start(&s, sites, started, e);
 	close_all(&s);

@@ -60,6 +60,7 @@ struct server {
 	struct server_options options;
 	struct release release;
 	struct worker *workers;
+	unsigned long long descriptors;		/* the most that we may have */
 	unsigned started;			/* threads, besides the caller's */
 	sem_t running;				/* posted by each of them */
 	int listenfd, metricsfd, logfd, nullfd; /* -1: none */

@@ -18,10 +18,26 @@
 /* How long accepting rests when there are no descriptors left. */
 #define ACCEPT_REST_NS (100 * NS_PER_MS)
 
+/* Said again when it still, or again, is so. */
+#define ACCEPT_SAY_NS (10 * NS_PER_S)
+
+static void say_full(struct worker *w)
+{
+	if (w->full_ns && w->loop.now_ns - w->full_ns < ACCEPT_SAY_NS)
+		return;
+	w->full_ns = w->loop.now_ns;
+	if (errno == EMFILE)
+		log_warn("clients wait: all %llu descriptors are in use, one for each client and "
+			 "object (raise the limit: LimitNOFILE= of systemd, or ulimit -Hn)",
+			 w->server->descriptors);
+	else
+		log_warn("clients wait: accept: %s", strerror(errno));
+}
+
 /* Accepting rests: there are no descriptors left. */
 static void accept_rest(struct worker *w)
 {
-	log_warn("accept: %s", strerror(errno));
+	say_full(w);
 	loop_remove(&w->loop, &w->listener);
 	loop_timer_set(&w->loop, &w->accept_timer, w->loop.now_ns + ACCEPT_REST_NS);
 }

@@ -43,6 +43,7 @@ struct worker {
 	struct conn *unpacks;  /* whose turn it is */
 	int64_t unpack_memory; /* that decompressing takes now, at most */
 	unsigned conn_count;
+	int64_t full_ns; /* when it was last said that there are no descriptors left */
 	struct timer ack_timer, expire_timer, drain_timer, accept_timer, rate_timer, sweep_timer;
 	int64_t allowance, refilled_ns; /* bytes that --rate allows now; as of when */
 	struct counters counters;
