@@ -14,6 +14,7 @@ enum {
 	OPT_RELEASE,
 	OPT_RATE,
 	OPT_CLIENT_RATE,
+	OPT_OBJECT_RATE,
 	OPT_WORKERS,
 	OPT_CONGESTION,
 	OPT_LISTING,
@@ -34,6 +35,7 @@ static const struct opt stream_opts[] = {
 	 "when objects are removed (never)", false},
 	{OPT_RATE, "rate", "RATE", "most that all connections get together", false},
 	{OPT_CLIENT_RATE, "client-rate", "RATE", "most that one connection gets", false},
+	{OPT_OBJECT_RATE, "object-rate", "RATE", "most that all clients of one object get", false},
 	{OPT_WORKERS, "workers", "N", "threads that serve (1)", false},
 	{OPT_CONGESTION, "congestion", "NAME", "TCP congestion control (cubic)", false},
 	{OPT_LISTING, "listing", NULL, "list folders, as HTML or JSON", false},
@@ -147,6 +149,7 @@ static int take_option(int key, const char *value, struct stream_options *o, str
 	case OPT_LISTEN: return parse_listen(value, o, e);
 	case OPT_RELEASE: return parse_release(value, &o->server, e);
 	case OPT_CLIENT_RATE: return parse_rate(value, &o->server.client_rate, e);
+	case OPT_OBJECT_RATE: return parse_rate(value, &o->server.object_rate, e);
 	case OPT_RATE: return parse_rate(value, &o->server.rate, e);
 	case OPT_LISTING: o->server.listing = true; return 0;
 	case OPT_CORS: return parse_cors(value, &o->server, e);

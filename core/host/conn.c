@@ -120,6 +120,7 @@ void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *peer, 
 	list_init(&c->acking);
 	list_append(&w->conns, &c->all);
 	w->conn_count++;
+	pacer_accept(c);
 	conn_set_deadline(c, CONN_HEAD_TIMEOUT_NS);
 	loop_add(&w->loop, &c->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
 }

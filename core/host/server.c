@@ -140,9 +140,14 @@ static int open_rtsp(struct server *s, struct mn_error *e)
 {
 	union address a;
 	const socklen_t size = listen_address(&s->options.rtsp, &a);
+	const uint64_t *rate = &s->options.client_rate;
 
 	s->rtspfd = listen_open(&s->options, &s->options.rtsp, e);
-	return s->rtspfd < 0 ? s->rtspfd : rtsp_bind(&a.any, size, s->rtpfds, e);
+	if (s->rtspfd < 0)
+		return s->rtspfd;
+	if (*rate > 0)
+		setsockopt(s->rtspfd, SOL_SOCKET, SO_MAX_PACING_RATE, rate, sizeof(*rate));
+	return rtsp_bind(&a.any, size, s->rtpfds, e);
 }
 
 /* The sockets and the log: what may need more rights than serving does. */
@@ -254,12 +259,16 @@ int server_run(const struct server_options *options, const struct sites *sites,
 
 	if (err)
 		return mn_fail_errno(e, -err, "server");
+	err = rates_init(&s.object_rates);
+	if (err)
+		return mn_fail_errno(e, -err, "server");
 	sem_init(&s.running, 0, 0);
 	raise_limit();
 	mime_load("/etc/mime.types");
 	err = start(&s, sites, started, e);
 	close_all(&s);
 	sem_destroy(&s.running);
+	rates_fini(&s.object_rates);
 	release_fini(&s.release);
 	return err;
 }

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "host/rate.h"
 #include "host/release.h"
 #include "host/site.h"
 
@@ -39,6 +40,7 @@ struct server_options {
 	int64_t ttl_ns;
 	uint64_t client_rate;	 /* bytes per second, 0: as fast as it goes */
 	uint64_t rate;		 /* of all connections together, likewise */
+	uint64_t object_rate;	 /* of all clients of one object together, likewise */
 	const char *congestion;	 /* TCP's algorithm; NULL: cubic if it can be had */
 	const char *cors;	 /* Access-Control-Allow-Origin; NULL: not sent */
 	bool listing;		 /* folders are listed */
@@ -54,6 +56,8 @@ struct server_options {
 struct server {
 	struct server_options options;
 	struct release release;
+	struct rate rate;	   /* of all that is sent */
+	struct rates object_rates; /* of what is sent of each object */
 	struct worker *workers;
 	unsigned started;			/* threads, besides the caller's */
 	sem_t running;				/* posted by each of them */
