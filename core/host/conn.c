@@ -69,6 +69,7 @@ void conn_init(struct worker *w)
 	list_init(&w->spare);
 	w->rate_timer.fire = refill;
 	w->ack_timer.fire = conn_check_acks;
+	survey_init(w);
 }
 
 #define SLAB 64
@@ -138,6 +139,7 @@ void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *peer, 
 	list_append(&w->conns, &c->all);
 	w->conn_count++;
 	set_deadline(c, HEAD_TIMEOUT_NS);
+	survey_expect(w);
 	loop_add(&w->loop, &c->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
 }
 
@@ -275,8 +277,10 @@ static void count_sent(struct conn *c, ssize_t n)
 	c->sent += (uint64_t)n;
 	c->worker->counters.sent += (uint64_t)n;
 	c->worker->allowance -= n;
-	if (c->object)
+	if (c->object) {
 		c->object->site->sent += (uint64_t)n;
+		c->object->site->allowance -= n;
+	}
 }
 
 /* Keeps what the socket would not take, behind what is kept already. */
@@ -562,14 +566,18 @@ static enum step finish(struct conn *c)
 	return c->in_size > 0 || c->readable ? STEP_GO_ON : STEP_WAIT;
 }
 
-/* Bytes that may be sent now; 0: this turn's share is used up, or all that --rate allows. */
+/* Bytes that may be sent now; 0: this turn's share is used up, or all that the rates allow. */
 static int64_t may_send(struct conn *c, int64_t share)
 {
 	struct worker *w = c->worker;
+	struct site *site = c->object->site;
+	struct limits *limits = &w->server->limits;
 
-	if (w->server->options.rate == 0 || share == 0)
-		return share;
-	return w->allowance <= 0 ? 0 : w->allowance < share ? w->allowance : share;
+	if (limits_total(limits) && w->allowance < share)
+		share = w->allowance;
+	if (limits_space(limits, (size_t)(site - w->sites.site)) && site->allowance < share)
+		share = site->allowance;
+	return share > 0 ? share : 0;
 }
 
 static enum step wait_for_turn(struct conn *c, int64_t share)
@@ -692,19 +700,36 @@ static void conn_ready(struct watch *watch, uint32_t events)
 	conn_run(c);
 }
 
-/* Refills what --rate allows, and no more than a few ticks' worth: a pause is no credit. */
+/*
+ * What a worker may send after `passed` more. No more than a few ticks' worth: a pause is no
+ * credit, and what was sent while there was no limit is no debt.
+ */
+static int64_t refilled(const struct worker *w, int64_t allowance, uint64_t rate, int64_t passed_ns)
+{
+	const int64_t longest = 4 * RATE_TICK_NS,
+		      share = (int64_t)(rate / w->server->options.workers);
+	const int64_t most = share * longest / NS_PER_S + 1;
+
+	if (allowance < -most)
+		allowance = -most;
+	allowance += share * (passed_ns < longest ? passed_ns : longest) / NS_PER_S;
+	return allowance < most ? allowance : most;
+}
+
 static void refill(struct timer *t)
 {
 	struct worker *w = container_of(t, struct worker, rate_timer);
-	const int64_t rate = (int64_t)(w->server->options.rate / w->server->options.workers);
-	const int64_t most = rate * 4 * RATE_TICK_NS / NS_PER_S + 1;
+	struct limits *limits = &w->server->limits;
 	const int64_t passed = w->loop.now_ns - w->refilled_ns;
 
 	w->refilled_ns = w->loop.now_ns;
-	w->allowance += passed > NS_PER_S ? most : rate * passed / NS_PER_S;
-	if (w->allowance > most)
-		w->allowance = most;
-	if (w->allowance > 0) {
+	w->allowance = refilled(w, w->allowance, limits_total(limits), passed);
+	for (size_t i = 0; i < w->sites.count; i++) {
+		struct site *site = &w->sites.site[i];
+
+		site->allowance = refilled(w, site->allowance, limits_space(limits, i), passed);
+	}
+	if (w->allowance > 0 || !limits_total(limits)) {
 		list_move_all(&w->throttled, &w->runnable);
 		loop_again(&w->loop);
 	}
@@ -758,6 +783,8 @@ static void conn_expired(struct timer *t)
 	}
 	if (c->state == CONN_SEND) {
 		w->counters.stalls++;
+		if (c->object)
+			c->object->site->stalls++;
 		conn_reset(c);
 	} else {
 		conn_close(c);
@@ -782,6 +809,24 @@ static void drain_one(struct conn *c)
 {
 	if (c->state == CONN_HEAD && c->in_size == 0)
 		conn_close(c);
+}
+
+static void pace_one(struct conn *c)
+{
+	const uint64_t rate = c->worker->client_rate ? c->worker->client_rate : UINT64_MAX;
+
+	if (!c->metrics)
+		setsockopt(c->watch.fd, SOL_SOCKET, SO_MAX_PACING_RATE, &rate, sizeof(rate));
+}
+
+void conn_pace_all(struct worker *w)
+{
+	const uint64_t rate = limits_client(&w->server->limits);
+
+	if (rate == w->client_rate)
+		return;
+	w->client_rate = rate;
+	for_each_conn(w, pace_one);
 }
 
 void conn_drain(struct worker *w)

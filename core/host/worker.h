@@ -6,6 +6,7 @@
 
 #include "base/loop.h"
 #include "host/access_log.h"
+#include "host/controller.h"
 #include "host/http_request.h"
 #include "host/http_range.h"
 #include "host/object.h"
@@ -30,7 +31,8 @@ struct worker {
 	struct follow follow;
 	struct sender sender;
 	struct watch listener, metrics_listener;
-	struct rtsp rtsp; /* the first worker's */
+	struct rtsp rtsp; /* the first worker's, as */
+	struct controller controller;
 	pthread_t thread;
 	bool draining;
 
@@ -41,6 +43,8 @@ struct worker {
 	struct list spare;     /* connections not in use */
 	unsigned conn_count;
 	struct timer ack_timer, expire_timer, drain_timer, accept_timer, rate_timer, sweep_timer;
+	struct timer survey_timer;
+	uint64_t client_rate;		/* that its connections have */
 	int64_t allowance, refilled_ns; /* bytes that --rate allows now; as of when */
 	struct counters counters;
 	struct access_lines lines;
@@ -57,6 +61,8 @@ struct sockaddr_storage;
 void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *peer, bool metrics);
 /* Serves those that yielded. */
 void conn_run_all(struct worker *w);
+/* Has the kernel pace them as server->limits says now. */
+void conn_pace_all(struct worker *w);
 /* No new requests: idle ones are closed, the others after their response. */
 void conn_drain(struct worker *w);
 /* Breaks off all. */
