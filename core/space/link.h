@@ -30,7 +30,7 @@
 #define LINK_LINE_MAX	  256 /* of any line, its end included */
 #define LINK_LEASE_MAX_MS 60000
 #define LINK_NAME_MAX	  32
-#define LINK_RATE_MAX	  UINT64_C(1000000000000) /* a terabyte a second */
+#define LINK_RATE_MAX	  UINT64_C(100000000000) /* 800 Gbit/s */
 
 /* ---- the socket ---- */
 

@@ -102,7 +102,7 @@ between() {
 }
 
 @test "a client at a live object's edge is told of" {
-	memnet transcode-hook --to "$D" --name live --live -- sh -c 'echo begun; exec sleep 30' \
+	memnet transcode-hook --to "$D" --name live --live -- sh -c 'echo begun; while kill -0 $PPID; do sleep 0.1; done' \
 		>/dev/null 2>&1 </dev/null 3>&- 4>&- &
 	PIDS+=($!)
 	serve

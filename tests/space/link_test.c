@@ -28,7 +28,7 @@ static void requests(void)
 		"rate total=1",
 		"rate total=-1 lease=1",
 		"rate total=1.5 lease=1",
-		"rate total=1000000000001 lease=1",
+		"rate total=100000000001 lease=1",
 		"rate total=99999999999999999999 lease=1",
 		"rate total=1 lease=60001",
 		"rate total= lease=1",
