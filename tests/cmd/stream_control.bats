@@ -107,11 +107,11 @@ between() {
 	PIDS+=($!)
 	serve
 	until_true test -s "$D/live"
-	get -N -o /dev/null "$URL/live" &
+	curl -sN -o /dev/null "$URL/live" 3>&- 4>&- &
 	client=$!
 	until_true is edge = 1
 	is clients = 1
-	until_true is backlog = 0
+	is backlog = 0
 	kill "$client"
 	wait "$client" || true
 	until_true is edge = 0
