@@ -22,6 +22,8 @@
 #include "control/pacing.h"
 #include "control/profiler.h"
 #include "control/scrape.h"
+#include "control/streaming.h"
+#include "control/streams.h"
 #include "control/uplink.h"
 #include "control/vcpus.h"
 #include "control/watchdog.h"
@@ -88,6 +90,7 @@ struct tuner_space {
 	int64_t hints_ns; /* when a stream last told of it */
 	size_t vm;	  /* whose it is */
 	struct pacing pacing;
+	struct streaming streaming;
 	int lockfd;
 	uint64_t virtual_bytes; /* dry run: the size it would have; 0: as it is */
 	/* Since the last period. */
@@ -118,12 +121,14 @@ struct tuner {
 	int *lockfd;
 	struct scrape *stream;
 	struct connections *connections; /* of each stream */
+	struct streams *streams;	 /* those that were found */
 	struct tuner_vm *vm;
 	size_t nvms;
 	struct task_times times;
 	struct uplink uplink;
 	struct watchdog watchdog;
 	struct profiler_scratch scratch;
+	void (*answered)(struct tuner *tuner); /* no stream is waited for any more */
 	/* Called, where it is set, with the facts of every look; with every decision; after every
 	 * tick. */
 	void (*looked)(struct tuner *tuner, int64_t now_ns);
@@ -141,6 +146,9 @@ int tuner_open(struct tuner *tuner, struct loop *loop, const char *runtime_dir,
 
 /* Another configuration: what was learned of spaces that stay is kept. As tuner_open(). */
 int tuner_reopen(struct tuner *tuner, const struct tuner_config *config, struct mn_error *e);
+
+/* Which of its spaces that is; config->nspaces: none. */
+size_t tuner_find(const struct tuner *tuner, const struct space_name *name);
 
 /* Gives each space the size at which it is safe unattended. The number resized. */
 unsigned int tuner_failsafe(struct tuner *tuner);

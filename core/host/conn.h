@@ -58,6 +58,7 @@ struct conn {
 	uint64_t socket_rate; /* the client rate that its socket is set for */
 	int64_t granted;      /* booked with the shared rates, not sent yet */
 	int64_t grant_ns;     /* from when on that may be sent */
+	unsigned limits_seen; /* when that was booked; see host/limits.h */
 
 	char *log; /* what the access log will say of the request; see host/access_log.h */
 };

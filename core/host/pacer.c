@@ -100,14 +100,14 @@ static int64_t client_quantum(const struct conn *c, uint64_t bps)
 /* Has the socket take a quantum whole, and a second's worth on its way besides. */
 static void set_socket(struct conn *c, uint64_t bps)
 {
-	const int buffer = (int)bps + 2 * PACKET_MAX;
+	const int buffer = bps <= BUFFER_RATE_MAX ? (int)bps + 2 * PACKET_MAX : 0;
 	char name[16] = "";
 	socklen_t size = sizeof(name);
 
 	c->socket_rate = bps;
 	if (getsockopt(c->watch.fd, IPPROTO_TCP, TCP_CONGESTION, name, &size) == 0)
 		c->bbr = strncmp(name, "bbr", sizeof(name)) == 0;
-	if (bps > 0 && bps <= BUFFER_RATE_MAX)
+	if (bps > 0 && buffer > 0)
 		setsockopt(c->watch.fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
 }
 
@@ -136,43 +136,78 @@ static int64_t shared_quantum(uint64_t bps, unsigned sharers)
 	return least(most(turn, PAGE), PACER_TURN_BYTES);
 }
 
-static struct file_rate *object_rate(struct conn *c)
+/* A rate that a connection has part in; bps 0: no limit. */
+struct part {
+	struct rate *rate;
+	uint64_t bps;
+	unsigned sharers;
+};
+
+#define PARTS 3
+
+static struct part part_in_object(struct conn *c, uint64_t bps)
 {
 	struct object *o = c->object;
 
-	if (!o->rate)
+	if (bps > 0 && !o->rate)
 		o->rate = rates_get(&c->worker->server->object_rates, o->st.st_dev, o->st.st_ino);
-	return o->rate;
+	if (bps == 0 || !o->rate)
+		return (struct part){0};
+	return (struct part){&o->rate->rate, bps, o->refs + o->rate->refs - 1};
 }
 
-/* Books with all that are shared. When the bytes may be sent. */
-static int64_t book(struct conn *c, int64_t bytes)
+static void find_parts(struct conn *c, struct part parts[PARTS])
 {
-	struct server *s = c->worker->server;
-	const struct server_options *o = &s->options;
+	const struct worker *w = c->worker;
+	struct limits *limits = &w->server->limits;
+	const unsigned all = w->conn_count * w->server->options.workers;
+	size_t site;
+
+	memset(parts, 0, PARTS * sizeof(*parts));
+	parts[0] = (struct part){&limits->total.rate, limits_total(limits), all};
+	if (!c->object)
+		return;
+	site = (size_t)(c->object->site - w->sites.site);
+	parts[1] = (struct part){&limits->space[site].rate, limits_space(limits, site), all};
+	parts[2] = part_in_object(c, w->server->options.object_rate);
+}
+
+/* Books with all of them. When the bytes may be sent. */
+static int64_t book(const struct conn *c, const struct part parts[PARTS], int64_t bytes)
+{
 	const int64_t now = c->worker->loop.now_ns;
 	int64_t at = INT64_MIN;
 
-	if (o->rate)
-		at = rate_book(&s->rate, o->rate, bytes, now, SHARED_SLACK_NS);
-	if (o->object_rate && c->object && object_rate(c))
-		at = most(at, rate_book(&c->object->rate->rate, o->object_rate, bytes, now,
-					SHARED_SLACK_NS));
+	for (int i = 0; i < PARTS; i++) {
+		if (parts[i].bps > 0)
+			at = most(at, rate_book(parts[i].rate, parts[i].bps, bytes, now,
+						SHARED_SLACK_NS));
+	}
 	return at;
 }
 
-static void book_quantum(struct conn *c, int64_t bytes)
+/* What is booked already, or anew: at most `bytes`. */
+static int64_t granted(struct conn *c, int64_t bytes)
 {
-	const struct worker *w = c->worker;
-	const struct server_options *o = &w->server->options;
+	const unsigned changes = atomic_load(&c->worker->server->limits.changes);
+	struct part parts[PARTS];
+	bool limited = false;
 
-	if (o->rate)
-		bytes = least(bytes, shared_quantum(o->rate, w->conn_count * o->workers));
-	if (o->object_rate && object_rate(c))
-		bytes = least(bytes, shared_quantum(o->object_rate,
-						    c->object->refs + c->object->rate->refs - 1));
-	c->grant_ns = book(c, bytes);
+	if (c->granted > 0 && c->limits_seen == changes)
+		return c->grant_ns > c->worker->loop.now_ns ? 0 : least(bytes, c->granted);
+	c->granted = 0;
+	find_parts(c, parts);
+	for (int i = 0; i < PARTS; i++) {
+		if (parts[i].bps > 0)
+			bytes = least(bytes, shared_quantum(parts[i].bps, parts[i].sharers));
+		limited |= parts[i].bps > 0;
+	}
+	if (!limited)
+		return bytes;
+	c->limits_seen = changes;
+	c->grant_ns = book(c, parts, bytes);
 	c->granted = bytes;
+	return c->grant_ns > c->worker->loop.now_ns ? 0 : bytes;
 }
 
 /* ---- both ---- */
@@ -180,28 +215,23 @@ static void book_quantum(struct conn *c, int64_t bytes)
 int64_t pacer_may_send(struct conn *c, int64_t left, int64_t share)
 {
 	const struct worker *w = c->worker;
-	const struct server_options *o = &w->server->options;
+	const uint64_t bps = limits_client(&w->server->limits);
 	int64_t bytes = least(left, share);
 
-	if (c->socket_rate != o->client_rate)
-		set_socket(c, o->client_rate);
-	if (o->client_rate && bytes > 0) {
+	if (c->socket_rate != bps)
+		set_socket(c, bps);
+	if (bps > 0 && bytes > 0) {
 		if (c->rate.due_ns > w->loop.now_ns)
 			return 0;
-		bytes = least(bytes, client_quantum(c, o->client_rate));
+		bytes = least(bytes, client_quantum(c, bps));
 	}
-	if ((!o->rate && !o->object_rate) || bytes == 0)
-		return bytes;
-	if (c->granted == 0)
-		book_quantum(c, bytes);
-	return c->grant_ns > w->loop.now_ns ? 0 : least(bytes, c->granted);
+	return bytes > 0 ? granted(c, bytes) : 0;
 }
 
 enum step pacer_wait(struct conn *c, int64_t share)
 {
 	struct worker *w = c->worker;
-	const struct server_options *o = &w->server->options;
-	int64_t at = o->client_rate ? c->rate.due_ns : 0;
+	int64_t at = limits_client(&w->server->limits) ? c->rate.due_ns : 0;
 
 	if (c->granted > 0)
 		at = most(at, c->grant_ns);
@@ -216,20 +246,27 @@ enum step pacer_wait(struct conn *c, int64_t share)
 void pacer_sent(struct conn *c, int64_t bytes)
 {
 	const struct worker *w = c->worker;
-	const struct server_options *o = &w->server->options;
+	const uint64_t bps = limits_client(&w->server->limits);
 	const int64_t booked = least(bytes, c->granted);
+	struct part parts[PARTS];
 
-	if (o->client_rate)
-		rate_book(&c->rate, o->client_rate, bytes, w->loop.now_ns, CLIENT_SLACK_NS);
+	if (bps > 0)
+		rate_book(&c->rate, bps, bytes, w->loop.now_ns, CLIENT_SLACK_NS);
 	c->granted -= booked;
-	if (bytes > booked)
-		book(c, bytes - booked);
+	if (bytes == booked)
+		return;
+	find_parts(c, parts);
+	book(c, parts, bytes - booked);
 }
 
 void pacer_leave(struct conn *c)
 {
-	if (c->granted > 0)
-		book(c, -c->granted);
+	struct part parts[PARTS];
+
+	if (c->granted > 0 && c->limits_seen == atomic_load(&c->worker->server->limits.changes)) {
+		find_parts(c, parts);
+		book(c, parts, -c->granted);
+	}
 	c->granted = 0;
 }
 

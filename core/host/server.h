@@ -16,6 +16,8 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "host/controller.h"
+#include "host/limits.h"
 #include "host/rate.h"
 #include "host/release.h"
 #include "host/site.h"
@@ -56,14 +58,20 @@ struct server_options {
 struct server {
 	struct server_options options;
 	struct release release;
-	struct rate rate;	   /* of all that is sent */
+	struct limits limits;
 	struct rates object_rates; /* of what is sent of each object */
+	struct controller_socket controller;
+	char listening[80]; /* "ADDRESS:PORT" of HTTP; "": neither */
+	atomic_bool stopping;
 	struct worker *workers;
 	unsigned started;			/* threads, besides the caller's */
 	sem_t running;				/* posted by each of them */
 	int listenfd, metricsfd, logfd, nullfd; /* -1: none */
 	int rtspfd, rtpfds[2];
 };
+
+/* Every worker looks at `stopping`. */
+void server_wake(struct server *server);
 
 /*
  * Serves until SIGTERM or SIGINT, in the calling thread and options->workers - 1 others. 0; or

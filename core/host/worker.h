@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/loop.h"
 #include "host/access_log.h"
+#include "host/controller.h"
 #include "host/http_request.h"
 #include "host/http_range.h"
 #include "host/object.h"
@@ -35,7 +36,8 @@ struct worker {
 	struct follow follow;
 	struct sender sender;
 	struct watch listener, metrics_listener;
-	struct rtsp rtsp; /* the first worker's */
+	struct rtsp rtsp; /* the first worker's, as */
+	struct controller controller;
 	pthread_t thread;
 	bool draining;
 
@@ -44,7 +46,7 @@ struct worker {
 	struct list acking;   /* wait for their client's TCP to acknowledge */
 	struct list spare;    /* connections not in use */
 	unsigned conn_count;
-	struct timer ack_timer, expire_timer, drain_timer, accept_timer, sweep_timer;
+	struct timer ack_timer, expire_timer, drain_timer, accept_timer, sweep_timer, survey_timer;
 	struct list wheel[PACER_SLOTS]; /* wait for the time when they may send: host/pacer.h */
 	int64_t tick;			/* the last one that was served */
 	struct timer wheel_timer;
