@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cmd/command.h"
+#include "cmd/energy_config.h"
 #include "cmd/options.h"
 #include "host/push.h"
 #include "host/server.h"
@@ -240,7 +241,10 @@ static void say_started(const char *url)
 static int serve(struct stream_options *o, const struct invocation *inv, struct mn_error *e)
 {
 	struct sites sites = {0};
-	int err = 0;
+	struct meter_options energy;
+	int err = config_energy(&inv->common, &energy, e);
+
+	o->server.energy = &energy;
 
 	o->server.listen = (struct endpoint){o->listen.addr, o->listen.port};
 	for (int i = 0; i < inv->operand_count && !err; i++)

@@ -110,6 +110,7 @@ void streaming_move(struct tuner *t)
 void streaming_find(struct tuner *t)
 {
 	streams_find(t->streams, &t->scratch.reader);
+	streams_look(t->streams);
 }
 
 void streaming_ask(struct tuner *t)

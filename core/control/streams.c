@@ -33,6 +33,7 @@ static void disconnect(struct stream_link *l)
 	loop_remove(l->streams->loop, &l->watch);
 	close(l->watch.fd);
 	connections_close(&l->connections);
+	l->stream = (struct link_stream){0};
 	l->watch.fd = -1;
 	l->waiting = false;
 	for (size_t i = 0; i < l->streams->nspaces; i++)
@@ -168,6 +169,14 @@ static bool say(struct stream_link *l, const struct link_request *request)
 }
 
 /* ---- all ---- */
+
+void streams_look(struct streams *s)
+{
+	for (size_t k = 0; k < STREAMS_MAX; k++) {
+		if (s->link[k].watch.fd >= 0)
+			connections_look(&s->link[k].connections, s->link[k].stream.port);
+	}
+}
 
 int streams_open(struct streams *s, struct loop *loop, const char *runtime_dir, size_t nspaces,
 		 bool dry_run)

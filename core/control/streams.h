@@ -75,6 +75,9 @@ void streams_close(struct streams *streams);
 /* Once a period: connects to those that have come, forgets those that have gone. */
 void streams_find(struct streams *streams, struct folder_reader *reader);
 
+/* Once a period: their TCP connections. */
+void streams_look(struct streams *streams);
+
 /* Asks all; streams_waiting() is whether an answer is still to come. */
 void streams_ask(struct streams *streams);
 bool streams_waiting(const struct streams *streams);

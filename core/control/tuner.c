@@ -103,6 +103,7 @@ static void look(struct tuner *t, int64_t now_ns)
 		s->out_bytes += facts->delivered_bytes;
 		s->in_total += facts->inflow_bytes;
 		s->out_total += facts->delivered_bytes;
+		s->records += facts->nrecords;
 	}
 }
 
@@ -118,6 +119,9 @@ static void tell(struct tuner *t, size_t i, uint64_t from_bytes, bool period, in
 		.wish = &t->config->space[i],
 		.facts = &t->facts[i],
 		.order = &t->order[i],
+		.vm = &t->vm[s->vm],
+		.counted_s = (double)(now_ns - t->vm[s->vm].since_ns) / 1e9,
+		.lent_bps = (double)s->streaming.lent_bps,
 		.from_bytes = from_bytes,
 		.peak_bytes = s->peak_bytes,
 		.in_bps = rate(s->in_bytes, now_ns - s->since_ns),
@@ -209,6 +213,8 @@ static void find_vm(struct tuner *t, size_t i)
 		return;
 	t->vm[t->nvms].name = w->name.vm;
 	vcpus_init(&t->vm[t->nvms].vcpus, t->loop, w->monitor);
+	power_vm_init(&t->vm[t->nvms].power);
+	t->vm[t->nvms].since_ns = t->loop->now_ns;
 	t->nvms++;
 }
 
@@ -226,10 +232,36 @@ static void close_host(struct tuner *t)
 {
 	for (size_t i = 0; t->connections && i < t->config->nstreams; i++)
 		connections_close(&t->connections[i]);
-	for (size_t i = 0; t->vm && i < t->nvms; i++)
+	for (size_t i = 0; t->vm && i < t->nvms; i++) {
 		vcpus_close(&t->vm[i].vcpus);
+		power_vm_close(&t->vm[i].power);
+	}
+	power_close(&t->power);
 	uplink_close(&t->uplink);
 	task_times_close(&t->times);
+}
+
+static uint64_t believed(const struct control_order *order, uint64_t records)
+{
+	for (int k = RECORD_OK + 1; k < RECORD_NVERDICTS; k++)
+		records -= order->rejected[k] < records ? order->rejected[k] : records;
+	return records;
+}
+
+/* Before the decisions are told, which have it. */
+static void look_at_power(struct tuner *t)
+{
+	power_look(&t->power);
+	for (size_t i = 0; i < t->nvms; i++) {
+		struct tuner_vm *vm = &t->vm[i];
+
+		power_vm_look(&vm->power, &t->power, vm->vcpus.count ? vm->vcpus.tid[0] : 0);
+		vm->jobs = vm->delivered_bytes = 0;
+	}
+	for (size_t i = 0; i < t->config->nspaces; i++) {
+		t->vm[t->space[i].vm].jobs += believed(&t->order[i], t->space[i].records);
+		t->vm[t->space[i].vm].delivered_bytes += t->space[i].out_total;
+	}
 }
 
 static void look_and_act(struct tuner *t)
@@ -243,6 +275,8 @@ static void look_and_act(struct tuner *t)
 	if (t->looked)
 		t->looked(t, now);
 	period = control_tick(&t->control, (uint64_t)now, t->facts, t->order);
+	if (period)
+		look_at_power(t);
 	act(t, now, period);
 	if (!t->dry_run)
 		pace_all(t, now, period);
@@ -403,6 +437,8 @@ static int prepare(struct tuner *t, const struct tuner *from, struct mn_error *e
 		err = streaming_open(t, e);
 	if (!err)
 		err = open_spaces(t, from, e);
+	if (!err && !from)
+		err = power_open(&t->power, &t->config->energy, e);
 	if (!err)
 		open_host(t);
 	return err;
@@ -453,6 +489,19 @@ int tuner_open(struct tuner *t, struct loop *loop, const char *runtime_dir,
 	return err;
 }
 
+static void inherit_energy(struct tuner_vm *vm, struct tuner *from)
+{
+	for (size_t j = 0; j < from->nvms; j++) {
+		struct tuner_vm *old = &from->vm[j];
+
+		if (strcmp(old->name, vm->name) != 0)
+			continue;
+		vm->power = old->power;
+		vm->since_ns = old->since_ns;
+		power_vm_init(&old->power);
+	}
+}
+
 /* Spaces that stay move over, with their locks and what was learned of them. */
 static void inherit(struct tuner *t, struct tuner *from)
 {
@@ -467,6 +516,8 @@ static void inherit(struct tuner *t, struct tuner *from)
 		from->space[j].profiler.activity.fd = -1;
 		control_adopt(&t->control, i, &from->control, j);
 	}
+	for (size_t i = 0; i < t->nvms; i++)
+		inherit_energy(&t->vm[i], from);
 }
 
 int tuner_reopen(struct tuner *t, const struct tuner_config *config, struct mn_error *e)
@@ -501,6 +552,7 @@ int tuner_reopen(struct tuner *t, const struct tuner_config *config, struct mn_e
 	streaming_move(t);
 	t->asking = false;
 	loop_timer_clear(t->loop, &t->late);
+	old.power.meter = NULL; /* counts on */
 	dispose(&old);
 	/* Without a watchdog the loop is still better than none. */
 	if (start_watchdog(t, e))

@@ -20,6 +20,7 @@
 #include "control/connections.h"
 #include "control/orchestrator.h"
 #include "control/pacing.h"
+#include "control/power.h"
 #include "control/profiler.h"
 #include "control/scrape.h"
 #include "control/streaming.h"
@@ -63,12 +64,17 @@ struct tuner_config {
 	struct tuner_stream stream[TUNER_STREAMS_MAX];
 	size_t nstreams;
 	char uplink[16]; /* ""; the default route's */
+	struct meter_options energy;
 };
 
 /* A VM, of which there may be several spaces. */
 struct tuner_vm {
 	const char *name;
 	struct vcpus vcpus;
+	struct power_vm power;
+	int64_t since_ns; /* that its energy is counted */
+	/* Of all its spaces, since the start. */
+	uint64_t jobs, delivered_bytes;
 };
 
 /* One line of the log: what was decided for a space, and from what. */
@@ -76,6 +82,9 @@ struct tuner_decision {
 	const struct tuner_wish *wish;
 	const struct control_facts *facts; /* size_bytes is the new size */
 	const struct control_order *order;
+	const struct tuner_vm *vm;
+	double counted_s; /* for so long its VM's energy has been counted */
+	double lent_bps;  /* what its streams were told; 0: nothing */
 	uint64_t from_bytes,
 		peak_bytes;	/* the size before; the highest use since the last period */
 	double in_bps, out_bps; /* since the last period's decision */
@@ -96,7 +105,7 @@ struct tuner_space {
 	/* Since the last period. */
 	uint64_t peak_bytes, in_bytes, out_bytes;
 	int64_t since_ns;
-	uint64_t in_total, out_total; /* since the start */
+	uint64_t in_total, out_total, records; /* since the start */
 	unsigned int resizes;
 	enum control_reason reason; /* of the last decision told */
 	unsigned int alarms;
@@ -126,6 +135,7 @@ struct tuner {
 	size_t nvms;
 	struct task_times times;
 	struct uplink uplink;
+	struct power power;
 	struct watchdog watchdog;
 	struct profiler_scratch scratch;
 	void (*answered)(struct tuner *tuner); /* no stream is waited for any more */

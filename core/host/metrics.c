@@ -186,6 +186,8 @@ static void put_all(FILE *f, struct server *s)
 	head(f, "memnet_stream_cpu_seconds_per_gigabyte", "gauge", "CPU time by 1e9 bytes sent.");
 	fprintf(f, "memnet_stream_cpu_seconds_per_gigabyte %.6f\n",
 		all.sent ? cpu_seconds() * 1e9 / (double)all.sent : 0.0);
+	own_energy_read(&s->energy);
+	own_energy_print(&s->energy, all.sent, clock_ns(), f);
 	fprintf(f, "# EOF\n");
 }
 

@@ -116,6 +116,7 @@ static int run(struct server *s, const struct sites *sites, void (*started)(cons
 		err = controller_init(&s->workers[0].controller, &s->workers[0], s->controller.fd);
 	if (err)
 		return mn_fail_errno(e, -err, "controller");
+	own_energy_start(&s->energy, &s->workers[0].loop);
 	worker_sweep(&s->workers[0]);
 	err = start_threads(s, e);
 	if (err)
@@ -249,6 +250,9 @@ static int start(struct server *s, const struct sites *sites, void (*started)(co
 	err = limits_init(&s->limits, s, sites->count);
 	if (err)
 		return mn_fail_errno(e, -err, "server");
+	err = own_energy_open(&s->energy, s->options.energy, e);
+	if (err)
+		return err;
 	tzset(); /* reads a file, the last one for the log's sake */
 	err = give_up_rights(s, sites, e);
 	if (err)
@@ -269,6 +273,7 @@ int server_run(const struct server_options *options, const struct sites *sites,
 {
 	struct server s = {.options = *options,
 			   .controller = {-1, -1, ""},
+			   .energy.consumer = {.process = -1, .stat = -1},
 			   .listenfd = -1,
 			   .metricsfd = -1,
 			   .logfd = -1,
@@ -289,6 +294,7 @@ int server_run(const struct server_options *options, const struct sites *sites,
 	close_all(&s);
 	controller_remove(&s.controller);
 	limits_fini(&s.limits);
+	own_energy_close(&s.energy);
 	sem_destroy(&s.running);
 	rates_fini(&s.object_rates);
 	release_fini(&s.release);

@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "host/controller.h"
 #include "host/limits.h"
+#include "host/own_energy.h"
 #include "host/rate.h"
 #include "host/release.h"
 #include "host/site.h"
@@ -50,9 +51,10 @@ struct server_options {
 	struct endpoint rtsp;	 /* likewise */
 	const char *access_log;	 /* a file; NULL: none */
 	bool log_json;
-	const char *user;	 /* to become when all is open; NULL: stays who it is */
-	const char *runtime_dir; /* where spaces appear */
-	int64_t drain_ns;	 /* how long requests under way may still take after SIGTERM */
+	const char *user;		    /* to become when all is open; NULL: stays who it is */
+	const char *runtime_dir;	    /* where spaces appear */
+	const struct meter_options *energy; /* NULL: not counted */
+	int64_t drain_ns; /* how long requests under way may still take after SIGTERM */
 };
 
 struct server {
@@ -60,6 +62,7 @@ struct server {
 	struct release release;
 	struct limits limits;
 	struct rates object_rates; /* of what is sent of each object */
+	struct own_energy energy;
 	struct controller_socket controller;
 	char listening[80]; /* "ADDRESS:PORT" of HTTP; "": neither */
 	atomic_bool stopping;

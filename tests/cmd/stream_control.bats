@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2030,SC2031 # what a test sets is its own
 # The control socket of memnet stream: what it tells of each space, rates that are lent over it, and
 # the file it leaves. A space is a folder here.
 
@@ -102,6 +103,7 @@ between() {
 }
 
 @test "a client at a live object's edge is told of" {
+	# shellcheck disable=SC2016 # the inner shell expands
 	memnet transcode-hook --to "$D" --name live --live -- sh -c 'echo begun; while kill -0 $PPID; do sleep 0.1; done' \
 		>/dev/null 2>&1 </dev/null 3>&- 4>&- &
 	PIDS+=($!)
@@ -113,8 +115,6 @@ between() {
 	is clients = 1
 	is backlog = 0
 	kill "$client"
-	wait "$client" || true
-	until_true is edge = 0
 }
 
 @test "a space's rate holds, is not another one's, and lapses by itself" {
@@ -167,4 +167,58 @@ between() {
 	get "$URL/x" | cmp - "$D/x"
 	# A thousand questions at once are a thousand answers.
 	[ "$(yes get | head -n 1000 | timeout 20 socat -t 5 - "UNIX-CONNECT:$RUN/.stream/$SERVER.sock,shut-down" | grep -c '^end$')" = 1000 ]
+}
+
+# joules: what /metrics says of energy
+joules() {
+	get http://127.0.0.1:18908/metrics | grep '^memnet_energy'
+}
+
+@test "energy is counted, from what the configuration says, and never a silent 0" {
+	export MEMNET_CONF=$BATS_TEST_TMPDIR/conf
+	printf '[energy]\nsource = model\nidle_watts = 50\n' >"$MEMNET_CONF"
+	serve --metrics 127.0.0.1:18908
+	get -o /dev/null "$URL/x"
+	counted() { joules | grep -q '^memnet_energy_joules_total{source="model"} 0*[.0]*[1-9]'; }
+	until_true counted
+	joules | grep -q '^memnet_energy_joules_per_gigabyte{source="model"} [0-9.]*[1-9]'
+	joules | grep -q '^memnet_energy_joules_per_client{source="model"} [0-9.]*[1-9]'
+	stop
+	printf '[energy]\nsource = none\n' >"$MEMNET_CONF"
+	serve --metrics 127.0.0.1:18908
+	get -o /dev/null "$URL/x"
+	[ "$(joules)" = $'memnet_energy_joules_per_gigabyte{source="none"} NaN\nmemnet_energy_joules_per_client{source="none"} NaN' ]
+	stop
+	printf '[energy]\nsource = solar\n' >"$MEMNET_CONF"
+	run memnet stream --runtime-dir "$RUN" --listen http://127.0.0.1:0 vm1/out
+	[ "$status" = 2 ]
+	[[ $output == *"$MEMNET_CONF:2: bad source \"solar\""* ]]
+}
+
+@test "RAPL counters that are opened at the start are read when all rights are given up" {
+	[ "$(id -u)" = 0 ] || skip "not root"
+	unshare -m true 2>/dev/null || skip "no mount namespaces"
+	export MEMNET_CONF=$BATS_TEST_TMPDIR/conf TREE=$BATS_TEST_TMPDIR/class
+	mkdir -p "$TREE/powercap/intel-rapl:0"
+	echo package-0 >"$TREE/powercap/intel-rapl:0/name"
+	echo 1000000 >"$TREE/powercap/intel-rapl:0/energy_uj"
+	echo 262143328850 >"$TREE/powercap/intel-rapl:0/max_energy_range_uj"
+	printf '[energy]\nsource = rapl\n' >"$MEMNET_CONF"
+	run memnet stream --runtime-dir "$RUN" --listen http://127.0.0.1:0 vm1/out
+	[ "$status" = 1 ] || [ -e /sys/class/powercap ]
+	# shellcheck disable=SC2016 # the inner shell expands
+	unshare -m sh -c 'mount --bind "$TREE" /sys/class && exec memnet stream --user nobody "$@"' sh \
+		--runtime-dir "$RUN" --listen http://127.0.0.1:0 --metrics 127.0.0.1:18908 vm1/out \
+		2>"$BATS_TEST_TMPDIR/err" 3>&- &
+	SERVER=$!
+	until_true grep -q 'listening on' "$BATS_TEST_TMPDIR/err"
+	echo 31000000 >"$TREE/powercap/intel-rapl:0/energy_uj"
+	URL=$(sed -n 's/.*listening on //p' "$BATS_TEST_TMPDIR/err")/vm1/out
+	# Some time of its own, to have a share.
+	served() {
+		for _ in 1 2 3 4 5 6 7 8 9 10; do get -o /dev/null "$URL/x"; done
+		echo $(($(cat "$TREE/powercap/intel-rapl:0/energy_uj") + 5000000)) >"$TREE/powercap/intel-rapl:0/energy_uj"
+		joules | grep -q '^memnet_energy_joules_total{source="rapl"} 0*[.0]*[1-9]'
+	}
+	until_true served
 }
