@@ -16,8 +16,9 @@
  * 2,000 clients at 2 Mbit/s cost 1.5 times as much, 200 at 20 Mbit/s 2.4 times, 40 at 100 Mbit/s
  * twice.
  *
- * The rates that are shared are booked (host/rate.h), once the connection itself may send; a client
- * that has been late, or was kept waiting by its TCP, catches up what it missed in half a second.
+ * The rates that are shared are booked (host/rate.h), once the connection itself may send. A
+ * client that has been late, or was kept waiting by its TCP, catches up what it missed in one
+ * period and no more: on a core that has too much to do, larger bursts make it more.
  */
 #pragma once
 
