@@ -225,7 +225,7 @@ client_us() {
 # paced CASE CONGESTION CLIENTS [GOAL [RATE]] — at RATE bytes per second (2 Mbit/s) each, for ten
 # seconds. CONGESTION may be empty: each server's own.
 paced() {
-	local before after rate=${5:-250000}
+	local before after bps=${5:-250000}
 	# shellcheck disable=SC2086
 	congestion $2
 	for _ in $(seq "$((ROUNDS < 3 ? ROUNDS : 3))"); do
@@ -234,7 +234,7 @@ paced() {
 			# What the kernel has learnt of the path from the server before.
 			ip -n "$srv" tcp_metrics flush all >/dev/null
 			ip -n "$cli" tcp_metrics flush all >/dev/null
-			serve "$s" 10.99.0.1 18500 "$rate"
+			serve "$s" 10.99.0.1 18500 "$bps"
 			before=$(spent "$started")
 			rss=$(awk '/RssAnon/ { print $2 }' "/proc/$started/status")
 			ip netns exec "$cli" taskset -c 1 bash -c '"$@"; times' - \
@@ -246,7 +246,7 @@ paced() {
 			after=$(spent "$started")
 			keep "$1.$s" "$(awk 'NR == 1 { print $6 / 1e3 }' "$work/out")" "$before" "$after" \
 				"$(client_us)"
-			awk -v n="$3" -v rss="$rss" -v rate="$rate" -v OFS='\t' 'NR == 1 {
+			awk -v n="$3" -v rss="$rss" -v rate="$bps" -v OFS='\t' 'NR == 1 {
 				print $4 / 1e3, rss / n, $5 / $3 / rate, $6 / $3 / n / rate }' "$work/out" >>"$work/$1-seen.$s"
 			stop_all
 		done
