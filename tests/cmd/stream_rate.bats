@@ -66,7 +66,7 @@ fetch() {
 	takes 1800 get -o /dev/null "$URL/x" -o /dev/null "$URL/x"
 }
 
-@test "an object's rate is that of all its clients, whichever worker serves them" {
+@test "an object's rate is that of all its clients together" {
 	head -c 1000000 /dev/urandom >"$D/x"
 	head -c 1000000 /dev/urandom >"$D/y"
 	for workers in 1 3; do
@@ -84,7 +84,7 @@ fetch() {
 	takes 1900 fetch x x
 }
 
-@test "the rate of all, whichever worker serves them" {
+@test "the rate of all together" {
 	head -c 1000000 /dev/urandom >"$D/x"
 	head -c 1000000 /dev/urandom >"$D/y"
 	serve --rate 2MB --workers 3
