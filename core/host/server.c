@@ -109,7 +109,8 @@ static int run(struct server *s, const struct sites *sites, void (*started)(cons
 		loop_add(&s->workers[0].loop, &s->workers[0].metrics_listener, EPOLLIN);
 	}
 	if (!err && s->rtspfd >= 0)
-		err = rtsp_init(&s->workers[0].rtsp, &s->workers[0], s->rtspfd, s->rtpfds);
+		err = rtsp_init(&s->workers[0].rtsp, &s->workers[0], s->rtspfd, s->rtpfds,
+				s->options.groups.count > 0 ? &s->options.groups : NULL);
 	if (err)
 		return mn_fail_errno(e, -err, "RTSP");
 	if (s->controller.fd >= 0)
@@ -160,7 +161,7 @@ static int open_rtsp(struct server *s, struct mn_error *e)
 		return s->rtspfd;
 	if (*rate > 0)
 		setsockopt(s->rtspfd, SOL_SOCKET, SO_MAX_PACING_RATE, rate, sizeof(*rate));
-	return rtsp_bind(&a.any, size, s->rtpfds, e);
+	return rtsp_bind(&a.any, size, &s->options.groups, &s->options.multicast, s->rtpfds, e);
 }
 
 /* The sockets and the log: what may need more rights than serving does. */
