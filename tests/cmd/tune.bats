@@ -7,7 +7,7 @@ bats_require_minimum_version 1.5.0
 
 setup_file()
 {
-	command -v jq curl busybox >/dev/null || skip "no jq, curl or busybox"
+	command -v jq curl busybox socat >/dev/null || skip "no jq, curl, busybox or socat"
 	export VM_DIR=$BATS_FILE_TMPDIR
 	source "$BATS_TEST_DIRNAME/../guest/vm.sh"
 	vm_host_open || skip "no namespaces"
@@ -406,4 +406,97 @@ taken_and_decided() {
 		jq -e '.jobs == 3 and .counterfactual_from_s >= 0 and .peak_bytes == 20971520'
 	refused 2 'unknown policy "best"' --simulate "$BATS_TEST_TMPDIR/rec,policy=best"
 	refused 1 'No such file' --simulate "$BATS_TEST_TMPDIR/none"
+}
+
+# stream OPTION… — a stream of both spaces, which the loop is to find; $STREAM.
+stream()
+{
+	begin "$MEMNET" stream --release delivered --listen http://127.0.0.1:18180 "$@" vm1/out vm2/out 2>"$BATS_TEST_TMPDIR/stream"
+	STREAM=$PID
+	until_true grep -q 'listening on' "$BATS_TEST_TMPDIR/stream"
+}
+
+# ask REQUEST — of $STREAM's control socket
+ask()
+{
+	echo "$1" | vm_host socat -t 5 - "UNIX-CONNECT:$MEMNET_RUNTIME_DIR/.stream/$STREAM.sock,shut-down"
+}
+
+# lent VM/SPACE OP NUMBER — the rate that a stream has been lent
+lent()
+{
+	test "$(ask get | sed -n "s|^space name=$1 .*rate=||p")" "$2" "$3"
+}
+
+# put SPACE N — N objects of 4M, compressed by the guest's command, each fetched once it is there
+put_and_fetch()
+{
+	local i
+
+	for ((i = 1; i <= $2; i++)); do
+		begin sh -c "until curl -sf -o /dev/null http://127.0.0.1:18180/$1/$i; do sleep 0.1; done"
+	done
+	for ((i = 1; i <= $2; i++)); do
+		"${VM_ENTER[@]}" "$MEMNET" compress -q --to "$MEMNET_RUNTIME_DIR/$1" -o "$i" "$VM_DIR/4M" || return
+	done 3>&- 4>&- &
+	PIDS+=($!)
+}
+
+@test "streams are found, and tell the drain of each of several spaces" {
+	create vm1/out 64M
+	create vm2/out 64M
+	printf '[energy]\nsource = model\n' >"$MEMNET_CONF"
+	# One that was killed has left its socket.
+	stream --client-rate 40MB
+	kill -KILL "$STREAM"
+	wait "$STREAM" || true
+	stale=$MEMNET_RUNTIME_DIR/.stream/$STREAM.sock
+	vm_host test -S "$stale"
+	tune --metrics "$BATS_TEST_TMPDIR/sock" --budget 400M vm1/out,min=16M vm2/out,min=16M
+	gone() { ! vm_host test -e "$stale"; }
+	until_true gone
+	stream --rate 8MB
+	put_and_fetch vm2/out 8
+	until_true saw '.space == "vm2/out" and .drain_bytes_per_s > 2000000 and .drain_bytes_per_s <= 8000000'
+	saw '.space == "vm2/out" and .client_bytes_per_s > 0'
+	# No monitor tells which process the VM is: its energy is unknown, and not 0.
+	jq -e -n '[inputs.energy] | all(.source == "model" and .joules == null and .joules_per_gigabyte == null)' "$LOG"
+	until_true saw '.space == "vm2/out" and .out_bytes_per_s > 0'
+	[ "$(jq -n '[inputs | select(.space == "vm1/out") | .drain_bytes_per_s] | max' "$LOG")" = 0 ]
+	# shellcheck disable=SC2317 # by until_true
+	figures() { vm_host curl -s --unix-socket "$BATS_TEST_TMPDIR/sock" http://x/metrics; }
+	figures >"$BATS_TEST_TMPDIR/figures"
+	grep -q '^memnet_tune_space_drain_bytes_per_second{space="vm2/out"} [1-9]' "$BATS_TEST_TMPDIR/figures"
+	grep -q '^memnet_tune_energy_joules_total{source="model"} [0-9.]*[1-9]' "$BATS_TEST_TMPDIR/figures"
+	run ! grep -q '^memnet_tune_vm_energy_joules_total' "$BATS_TEST_TMPDIR/figures"
+	grep -q '^memnet_tune_vm_joules_per_job{vm="vm2",source="model"} NaN$' "$BATS_TEST_TMPDIR/figures"
+	grep -q '^memnet_tune_stream_clients{stream="127.0.0.1:18180"} [0-9]' "$BATS_TEST_TMPDIR/figures"
+	# One that goes is done without, and one that comes is found.
+	kill -KILL "$STREAM"
+	wait "$STREAM" || true
+	stream
+	until_true eval 'figures | grep -q "stream_clients{"'
+	run ! said 'no figures'
+	stop_tune
+}
+
+@test "a space with room to spare makes way for one without; a dead loop's rates lapse" {
+	create vm1/out 16M
+	create vm2/out 64M
+	stream --rate 8MB
+	tune --budget 400M vm1/out,min=16M,max=16M vm2/out,min=16M,max=256M
+	put_and_fetch vm2/out 16
+	put_and_fetch vm1/out 12
+	until_true lent vm2/out -gt 0
+	lent vm1/out = 0
+	# At the least half of its share, and never more than the stream's own limit.
+	[ "$(ask get | head -n 1 | cut -d ' ' -f 4)" = rate=8000000 ]
+	lent vm2/out -ge 2000000
+	saw '.space == "vm2/out" and .lent_bytes_per_s >= 2000000'
+	# The one that is full is drained meanwhile.
+	until_true saw '.space == "vm1/out" and .out_bytes_per_s > 2000000'
+	kill -KILL "$TUNE"
+	wait "$TUNE" || true
+	until_true lent vm2/out = 0
+	until_true said 'the controller died'
 }
