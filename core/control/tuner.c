@@ -241,6 +241,33 @@ static void close_host(struct tuner *t)
 	task_times_close(&t->times);
 }
 
+static int start_watchdog(struct tuner *t, struct mn_error *e)
+{
+	for (size_t i = 0; i < t->config->nspaces; i++) {
+		t->place[i] = &t->space[i].profiler.place;
+		t->lockfd[i] = t->space[i].lockfd;
+	}
+	if (t->dry_run)
+		return 0;
+	return watchdog_start(&t->watchdog, t->runtime_dir, t->place, t->lockfd, t->config->nspaces,
+			      e);
+}
+
+/* Without one the loop goes on, and tries again. */
+static void mind_watchdog(struct tuner *t)
+{
+	struct mn_error e = MN_ERROR_INIT;
+
+	if (t->watchdog.table && !watchdog_died(&t->watchdog))
+		return;
+	if (t->watchdog.table)
+		log_warn("the watchdog died: another one is started");
+	watchdog_stop(&t->watchdog);
+	if (start_watchdog(t, &e) && !t->unwatched)
+		log_error("%s: sizes are not safe if the loop dies", e.text);
+	t->unwatched = !t->watchdog.table;
+}
+
 static uint64_t believed(const struct control_order *order, uint64_t records)
 {
 	for (int k = RECORD_OK + 1; k < RECORD_NVERDICTS; k++)
@@ -289,6 +316,7 @@ static void look_and_act(struct tuner *t)
 	if (period)
 		streaming_find(t);
 	if (period && !t->dry_run) {
+		mind_watchdog(t);
 		fill_rows(t);
 		watchdog_tell(&t->watchdog, t->row, t->config->tuning.budget_bytes);
 	}
@@ -298,7 +326,8 @@ static void look_and_act(struct tuner *t)
 		loop_stop(t->loop);
 }
 
-/* ---- the streams' word, which is waited for so that it is of the moment of the look ---- */
+/* ---- the streams' word, which is waited for so that it is of the moment of the look ----
+ */
 
 static void answered(struct tuner *t)
 {
@@ -344,7 +373,8 @@ static int lock_space(const char *runtime_dir, const struct space_name *name, st
 	fd = lock_acquire(path, LOCK_WAIT_NS, e);
 	if (fd == -EBUSY)
 		mn_fail(e, MN_BUSY, EBUSY,
-			"%s/%s: another memnet tune sizes it (stop that one, or leave it out here)",
+			"%s/%s: another memnet tune sizes it (stop that one, or leave it "
+			"out here)",
 			name->vm, name->space);
 	return fd;
 }
@@ -410,18 +440,6 @@ static int open_spaces(struct tuner *t, const struct tuner *from, struct mn_erro
 			err = open_space(t, i, e);
 	}
 	return err;
-}
-
-static int start_watchdog(struct tuner *t, struct mn_error *e)
-{
-	for (size_t i = 0; i < t->config->nspaces; i++) {
-		t->place[i] = &t->space[i].profiler.place;
-		t->lockfd[i] = t->space[i].lockfd;
-	}
-	if (t->dry_run)
-		return 0;
-	return watchdog_start(&t->watchdog, t->runtime_dir, t->place, t->lockfd, t->config->nspaces,
-			      e);
 }
 
 /* All but the watchdog and the clock; for a new configuration, beside the tuner that has the old.

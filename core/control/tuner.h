@@ -137,6 +137,7 @@ struct tuner {
 	struct uplink uplink;
 	struct power power;
 	struct watchdog watchdog;
+	bool unwatched; /* there is none, which has been told */
 	struct profiler_scratch scratch;
 	void (*answered)(struct tuner *tuner); /* no stream is waited for any more */
 	/* Called, where it is set, with the facts of every look; with every decision; after every

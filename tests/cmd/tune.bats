@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC1091,SC2016 # sourced by a variable path; an inner shell expands
+# shellcheck disable=SC1091,SC2016,SC2317 # sourced by a variable path; an inner shell expands
 # The live loop of memnet tune, on real tmpfs spaces in a namespace, with real producers (memnet
 # compress --to) and a real drain (memnet stream --release delivered).
 
@@ -249,6 +249,21 @@ M=$((1024 * 1024))
 	stop_tune
 }
 
+@test "a watchdog that dies is replaced" {
+	create vm1/out 64M
+	tune vm1/out,min=16M,max=400M
+	until_true is vm1/out size_bytes = $((16 * M))
+	# The loop's child, among those of other tests.
+	kill -KILL "$(cat "/proc/$TUNE/task/$TUNE/children")"
+	until_true said 'another one is started'
+	head -c $((12 * M)) /dev/zero | in_space vm1/out 'cat >a'
+	until_true saw '.period and .used_bytes > 12000000'
+	kill -KILL "$TUNE"
+	wait "$TUNE" || true
+	until_true said 'the controller died: 1 of 1'
+	is vm1/out size_bytes -gt $((64 * M))
+}
+
 @test "a loop that ends leaves safe sizes, a fixed one, or none" {
 	create vm1/out 64M
 	tune vm1/out,min=16M,max=512M,failsafe=200M
@@ -463,7 +478,6 @@ put_and_fetch()
 	jq -e -n '[inputs.energy] | all(.source == "model" and .joules == null and .joules_per_gigabyte == null)' "$LOG"
 	until_true saw '.space == "vm2/out" and .out_bytes_per_s > 0'
 	[ "$(jq -n '[inputs | select(.space == "vm1/out") | .drain_bytes_per_s] | max' "$LOG")" = 0 ]
-	# shellcheck disable=SC2317 # by until_true
 	figures() { vm_host curl -s --unix-socket "$BATS_TEST_TMPDIR/sock" http://x/metrics; }
 	figures >"$BATS_TEST_TMPDIR/figures"
 	grep -q '^memnet_tune_space_drain_bytes_per_second{space="vm2/out"} [1-9]' "$BATS_TEST_TMPDIR/figures"
