@@ -190,8 +190,19 @@ static void pace_all(struct tuner *t, int64_t now_ns, bool period)
 
 /* ---- the host: once a period, for what is about VMs and the network ---- */
 
+/* What the spaces may still take. */
+static uint64_t promised(const struct tuner *t)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < t->config->nspaces; i++)
+		sum += t->facts[i].size_bytes - t->facts[i].used_bytes;
+	return sum;
+}
+
 static void look_at_host(struct tuner *t, int64_t now_ns)
 {
+	host_memory_look(&t->memory, promised(t));
 	uplink_look(&t->uplink, now_ns);
 	for (size_t i = 0; i < t->config->nstreams; i++)
 		connections_look(&t->connections[i], t->stream[i].port);
@@ -222,6 +233,7 @@ static void open_host(struct tuner *t)
 {
 	task_times_open(&t->times);
 	uplink_open(&t->uplink, t->config->uplink);
+	host_memory_init(&t->memory, "/proc");
 	for (size_t i = 0; i < t->config->nstreams; i++)
 		connections_open(&t->connections[i]);
 	for (size_t i = 0; i < t->config->nspaces; i++)
@@ -566,6 +578,7 @@ int tuner_reopen(struct tuner *t, const struct tuner_config *config, struct mn_e
 	t->nvms = fresh.nvms;
 	t->times = fresh.times;
 	t->uplink = fresh.uplink;
+	t->memory = fresh.memory;
 	t->streams = fresh.streams;
 	streaming_move(t);
 	t->asking = false;

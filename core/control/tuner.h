@@ -18,6 +18,7 @@
 
 #include "base/loop.h"
 #include "control/connections.h"
+#include "control/host_memory.h"
 #include "control/orchestrator.h"
 #include "control/pacing.h"
 #include "control/power.h"
@@ -135,6 +136,7 @@ struct tuner {
 	size_t nvms;
 	struct task_times times;
 	struct uplink uplink;
+	struct host_memory memory;
 	struct power power;
 	struct watchdog watchdog;
 	bool unwatched; /* there is none, which has been told */

@@ -484,6 +484,7 @@ put_and_fetch()
 	grep -q '^memnet_tune_energy_joules_total{source="model"} [0-9.]*[1-9]' "$BATS_TEST_TMPDIR/figures"
 	run ! grep -q '^memnet_tune_vm_energy_joules_total' "$BATS_TEST_TMPDIR/figures"
 	grep -q '^memnet_tune_vm_joules_per_job{vm="vm2",source="model"} NaN$' "$BATS_TEST_TMPDIR/figures"
+	grep -q '^memnet_tune_host_memory_available_bytes [1-9]' "$BATS_TEST_TMPDIR/figures"
 	grep -q '^memnet_tune_stream_clients{stream="127.0.0.1:18180"} [0-9]' "$BATS_TEST_TMPDIR/figures"
 	# One that goes is done without, and one that comes is found.
 	kill -KILL "$STREAM"
