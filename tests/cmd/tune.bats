@@ -473,11 +473,7 @@ put_and_fetch()
 	stream --rate 8MB
 	put_and_fetch vm2/out 8
 	until_true saw '.space == "vm2/out" and .drain_bytes_per_s > 2000000 and .drain_bytes_per_s <= 8000000'
-	saw '.space == "vm2/out" and .client_bytes_per_s > 0'
-	# No monitor tells which process the VM is: its energy is unknown, and not 0.
-	jq -e -n '[inputs.energy] | all(.source == "model" and .joules == null and .joules_per_gigabyte == null)' "$LOG"
 	until_true saw '.space == "vm2/out" and .out_bytes_per_s > 0'
-	[ "$(jq -n '[inputs | select(.space == "vm1/out") | .drain_bytes_per_s] | max' "$LOG")" = 0 ]
 	figures() { vm_host curl -s --unix-socket "$BATS_TEST_TMPDIR/sock" http://x/metrics; }
 	figures >"$BATS_TEST_TMPDIR/figures"
 	grep -q '^memnet_tune_space_drain_bytes_per_second{space="vm2/out"} [1-9]' "$BATS_TEST_TMPDIR/figures"
@@ -492,7 +488,11 @@ put_and_fetch()
 	stream
 	until_true eval 'figures | grep -q "stream_clients{"'
 	run ! said 'no figures'
-	stop_tune
+	stop_tune	# All of the log is there.
+	saw '.space == "vm2/out" and .client_bytes_per_s > 0'
+	[ "$(jq -n '[inputs | select(.space == "vm1/out") | .drain_bytes_per_s] | max' "$LOG")" = 0 ]
+	# No monitor tells which process the VM is: its energy is unknown, and not 0.
+	jq -e -n '[inputs.energy] | all(.source == "model" and .joules == null and .joules_per_gigabyte == null)' "$LOG"
 }
 
 @test "a space with room to spare makes way for one without; a dead loop's rates lapse" {
@@ -507,11 +507,30 @@ put_and_fetch()
 	# At the least half of its share, and never more than the stream's own limit.
 	[ "$(ask get | head -n 1 | cut -d ' ' -f 4)" = rate=8000000 ]
 	lent vm2/out -ge 2000000
-	saw '.space == "vm2/out" and .lent_bytes_per_s >= 2000000'
+	until_true saw '.space == "vm2/out" and .lent_bytes_per_s >= 2000000'
 	# The one that is full is drained meanwhile.
 	until_true saw '.space == "vm1/out" and .out_bytes_per_s > 2000000'
 	kill -KILL "$TUNE"
 	wait "$TUNE" || true
 	until_true lent vm2/out = 0
 	until_true said 'the controller died'
+}
+
+@test "a stream that says nothing, or nonsense without end, holds nobody up" {
+	create vm1/out 64M
+	vm_host mkdir -m 700 -p "$MEMNET_RUNTIME_DIR/.stream"
+	begin socat UNIX-LISTEN:"$MEMNET_RUNTIME_DIR/.stream/11.sock",fork SYSTEM:'sleep 60' 2>/dev/null
+	begin socat UNIX-LISTEN:"$MEMNET_RUNTIME_DIR/.stream/12.sock",fork SYSTEM:'tr "\\\\0" x </dev/zero' 2>/dev/null
+	begin socat UNIX-LISTEN:"$MEMNET_RUNTIME_DIR/.stream/13.sock",fork SYSTEM:'yes "space name=vm1/out sent=18446744073709551615 clients=-1 backlog=x"' 2>/dev/null
+	begin socat UNIX-LISTEN:"$MEMNET_RUNTIME_DIR/.stream/14.sock",fork SYSTEM:'yes end' 2>/dev/null
+	until_true vm_host test -S "$MEMNET_RUNTIME_DIR/.stream/14.sock"
+	tune vm1/out,min=16M,max=256M
+	until_true is vm1/out size_bytes = $((16 * M))
+	until_true said 'no figures from the stream of process 12: its answer is too long'
+	until_true said 'no figures from the stream of process 11: it does not answer'
+	until_true said 'no figures from the stream of process 14: it says what nobody asked for'
+	head -c $((14 * M)) /dev/zero | in_space vm1/out 'cat >a'
+	until_true is vm1/out size_bytes -gt $((17 * M))
+	[ "$(rss "$TUNE")" -lt 4096 ]
+	stop_tune
 }
