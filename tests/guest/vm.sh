@@ -21,6 +21,7 @@
 #   vm_add FILE [GUESTPATH]     put a file into the next guests' initramfs
 #   vm_add_program FILE         the same with the shared libraries it needs
 #   vm_add_modules NAME…        more kernel modules, loaded at boot
+#                               /lib/systemd/systemd, if it is put there, is what the first process becomes
 #   vm_start NAME [QEMU-ARG…]   boot; returns at once
 #   vm_start_memnet NAME [QEMU-ARG…]  the same with what `memnet share qemu-args NAME` asks for
 #   vm_wait_boot NAME           until the guest runs commands
@@ -159,6 +160,7 @@ for name in /sys/class/virtio-ports/*/name; do
 	agent "/dev/${port##*/}" "$(cat "$name")" </dev/null &
 done
 echo "init: up"
+[ ! -x /lib/systemd/systemd ] || exec /lib/systemd/systemd
 while :; do wait; sleep 1; done
 INIT
 }
