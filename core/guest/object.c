@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "guest/stop.h"
 #include "space/layout.h"
+#include "space/live.h"
 
 /* Records and markers, which are in a space besides parts. */
 #define ALONE_SLACK ((uint64_t)64 * 1024)
@@ -176,7 +177,18 @@ static void warn_alone(struct object *o)
 		 o->path);
 }
 
-/* Waits for a reason to try again. 0; -ECANCELED: give the room back; or -errno. */
+/* The host has removed a live object under its writer: nobody can have it whole any more. */
+static bool dropped(const struct object *o)
+{
+	uint64_t beat;
+
+	return o->publish.markerfd >= 0 && live_look(o->job->rootfd, o->path, &beat) == 0;
+}
+
+/*
+ * Waits for a reason to try again. 0; -ECANCELED: give the room back; -ECONNABORTED: dropped; or
+ * -errno. The host frees the room of what it drops, so that the wait may end by that.
+ */
 static int blocked(struct object *o, int err, uint64_t want)
 {
 	if (err != -ENOSPC && err != -EDQUOT)
@@ -185,8 +197,10 @@ static int blocked(struct object *o, int err, uint64_t want)
 	while ((err = room_step(&o->job->room, want)) == -EAGAIN) {
 		if (turn_step(&o->job->turn) && can_give(o))
 			return -ECANCELED;
+		if (dropped(o))
+			break;
 	}
-	return err;
+	return dropped(o) ? -ECONNABORTED : err;
 }
 
 /* Appends as much as it may: *data and *size tell how far it got. As blocked(). */
@@ -293,7 +307,9 @@ static int commit(struct object *o)
 {
 	int err = object_write(o, NULL, 0);
 
-	return err ? err : publish_commit(&o->publish, o->path, o->replace);
+	if (!err)
+		err = publish_commit(&o->publish, o->path, o->replace);
+	return err == -ENOENT && dropped(o) ? -ECONNABORTED : err;
 }
 
 int object_commit(struct object *o)
@@ -312,6 +328,13 @@ int object_commit(struct object *o)
 	if (!err)
 		turn_end(&o->job->turn);
 	return err;
+}
+
+int object_dropped(const char *path, struct mn_error *e)
+{
+	return mn_fail(e, MN_FAILED, ECONNABORTED,
+		       "%s: dropped on the host: its reader did not come back (run it again)",
+		       path);
 }
 
 void object_abort(struct object *o)

@@ -130,6 +130,7 @@ static int object_fail(int err, const char *path, struct mn_error *e)
 			       "%s: no room in the space (memnet share resize on the host, or a "
 			       "longer --max-wait)",
 			       path);
+	case -ECONNABORTED: return object_dropped(path, e);
 	case -ETIME:
 		return mn_fail(e, MN_TIMEOUT, ETIME, "%s: the command took longer than --timeout",
 			       path);
