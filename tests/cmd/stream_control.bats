@@ -136,8 +136,7 @@ between() {
 @test "all clients' rate, and that of each, for several workers and connections under way, too" {
 	serve --workers 3
 	ask 'rate total=2000000 lease=60000' >/dev/null
-	# One client has one worker's share.
-	between 2 "$(seconds "$URL/x")" 20
+	between 1.2 "$(seconds "$URL/x")" 20
 	ask 'rate total=0' >/dev/null
 	ask 'rate client=2000000 lease=60000' >/dev/null
 	between 0.8 "$(seconds "$URL/x")" 10
