@@ -105,14 +105,25 @@ static int give_back(struct object *o)
 	return 0;
 }
 
-static int begin_part(struct object *o)
+static int begin_once(struct object *o)
 {
 	struct job *job = o->job;
+	unsigned serial = job->parts++;
+	int err = publish_begin(&o->publish, job->rootfd, job->record.id, serial);
+
+	/* The host emptied the space: its folders are made anew. */
+	if (err == -ENOENT && (err = space_prepare(job->rootfd)) == 0)
+		err = publish_begin(&o->publish, job->rootfd, job->record.id, serial);
+	return err;
+}
+
+static int begin_part(struct object *o)
+{
 	int err;
 
 	do
-		err = publish_begin(&o->publish, job->rootfd, job->record.id, job->parts++);
-	while (err && (err = job_wait(job, err, 0)) == 0);
+		err = begin_once(o);
+	while (err && (err = job_wait(o->job, err, 0)) == 0);
 	return err;
 }
 
@@ -148,8 +159,6 @@ static int renew(struct object *o)
 {
 	int err = set_aside(o);
 
-	if (!err)
-		err = space_prepare(o->job->rootfd);
 	if (err)
 		return err;
 	publish_abort(&o->publish);
