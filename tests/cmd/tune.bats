@@ -443,7 +443,8 @@ lent()
 	test "$(ask get | sed -n "s|^space name=$1 .*rate=||p")" "$2" "$3"
 }
 
-# put SPACE N — N objects of 4M, compressed by the guest's command, each fetched once it is there
+# put_and_fetch SPACE N — N objects of 4M, compressed by the guest's command, each fetched once it is
+# there. A job that waits for room ends with the test.
 put_and_fetch()
 {
 	local i
@@ -451,10 +452,8 @@ put_and_fetch()
 	for ((i = 1; i <= $2; i++)); do
 		begin sh -c "until curl -sf -o /dev/null http://127.0.0.1:18180/$1/$i; do sleep 0.1; done"
 	done
-	for ((i = 1; i <= $2; i++)); do
-		"${VM_ENTER[@]}" "$MEMNET" compress -q --to "$MEMNET_RUNTIME_DIR/$1" -o "$i" "$VM_DIR/4M" || return
-	done 3>&- 4>&- &
-	PIDS+=($!)
+	begin sh -c "for i in $(seq -s ' ' "$2"); do
+		setpriv --pdeathsig KILL '$MEMNET' compress -q --to '$MEMNET_RUNTIME_DIR/$1' -o \$i '$VM_DIR/4M'; done"
 }
 
 @test "streams are found, and tell the drain of each of several spaces" {
