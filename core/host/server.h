@@ -7,7 +7,8 @@
  * the connection, conn_read.c reads (the parsers of requests and ranges are pure functions),
  * answer.c finds the object (object.c) and begins the response, conn_send.c sends it when pacer.c
  * lets it, by the path that sender.c chooses; follow.c wakes those who wait for a live object to
- * grow, release.c gives memory back.
+ * grow, release.c gives memory back. conn_reload.c keeps a request until a playlist (playlist.c)
+ * has its segment, conn_unpack.c sends the content of a compressed object (unpack.c, seekable.c).
  */
 #pragma once
 

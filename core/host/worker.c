@@ -200,6 +200,7 @@ static void after_batch(struct loop *loop)
 
 	store_round(&w->store);
 	pacer_run(w);
+	conn_unpack_turn(w);
 	store_round(&w->store);
 	if (w->lines.size > 0)
 		access_log_flush(&w->lines, w->server->logfd);
@@ -231,6 +232,7 @@ int worker_init(struct worker *w, struct server *server, const struct sites *sit
 	w->store.follow = follow_object;
 	w->store.unfollow = unfollow_object;
 	w->store.changed = conn_wake_waiting;
+	w->follow.reload.wake = conn_reload_wake;
 	w->loop.on_wake = woken;
 	w->client_rate = server->options.client_rate;
 	w->loop.after = after_batch;
@@ -257,4 +259,7 @@ void worker_run(struct worker *w)
 
 	if (err)
 		log_error("event loop: %s", strerror(-err));
+	/* What the last turn answered or broke off, which no batch comes after. */
+	if (w->lines.size > 0)
+		access_log_flush(&w->lines, w->server->logfd);
 }
