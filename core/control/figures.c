@@ -273,6 +273,24 @@ static void put_network(struct page *p, const struct tuner *t)
 	    u->speed_bps);
 }
 
+static void put_memory(struct page *p, const struct tuner *t)
+{
+	const struct host_memory *m = &t->memory;
+
+	if (m->total_bytes) {
+		head(p, "host_memory_bytes", "gauge", "Memory of the host.");
+		put(p, "memnet_tune_host_memory_bytes %" PRIu64 "\n", m->total_bytes);
+		head(p, "host_memory_available_bytes", "gauge", "What is left of it.");
+		put(p, "memnet_tune_host_memory_available_bytes %" PRIu64 "\n", m->available_bytes);
+	}
+	if (!m->pressure)
+		return;
+	head(p, "host_memory_stall_seconds", "counter",
+	     "Time in which some task of the host, or all, waited for memory.");
+	put(p, "memnet_tune_host_memory_stall_seconds_total{tasks=\"some\"} %.6f\n", m->some_s);
+	put(p, "memnet_tune_host_memory_stall_seconds_total{tasks=\"all\"} %.6f\n", m->full_s);
+}
+
 static double cpu_seconds(void)
 {
 	struct rusage u;
@@ -303,6 +321,7 @@ static int format(const struct tuner *t, char *buf, size_t size, bool plain)
 	put_vms(&p, t);
 	put_network(&p, t);
 	put_energy(&p, t);
+	put_memory(&p, t);
 	put_rejected(&p, t);
 	put_alarms(&p, t);
 	if (!plain)

@@ -92,8 +92,10 @@ static bool end_answer(struct stream_link *l)
 		l->ahead--;
 		return false;
 	}
-	if (!l->waiting)
+	if (!l->waiting) {
+		fail(l, "it says what nobody asked for");
 		return false;
+	}
 	l->waiting = false;
 	for (size_t i = 0; i < s->nspaces; i++) {
 		if (!l->row[i].told)
@@ -126,14 +128,14 @@ static void take_text(struct stream_link *l)
 	bool answered = false;
 	char *line = l->text, *end;
 
-	while ((end = memchr(line, '\n', l->size - (size_t)(line - l->text)))) {
+	while (l->watch.fd >= 0 && (end = memchr(line, '\n', l->size - (size_t)(line - l->text)))) {
 		*end = '\0';
 		answered |= take_line(l, line);
 		line = end + 1;
 	}
 	l->size -= (size_t)(line - l->text);
 	memmove(l->text, line, l->size);
-	if (l->size == sizeof(l->text))
+	if (l->size == sizeof(l->text) && l->watch.fd >= 0)
 		fail(l, "its answer is too long");
 	else if (answered)
 		l->streams->done(l->streams->cookie);

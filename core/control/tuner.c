@@ -190,8 +190,19 @@ static void pace_all(struct tuner *t, int64_t now_ns, bool period)
 
 /* ---- the host: once a period, for what is about VMs and the network ---- */
 
+/* What the spaces may still take. */
+static uint64_t promised(const struct tuner *t)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < t->config->nspaces; i++)
+		sum += t->facts[i].size_bytes - t->facts[i].used_bytes;
+	return sum;
+}
+
 static void look_at_host(struct tuner *t, int64_t now_ns)
 {
+	host_memory_look(&t->memory, promised(t));
 	uplink_look(&t->uplink, now_ns);
 	for (size_t i = 0; i < t->config->nstreams; i++)
 		connections_look(&t->connections[i], t->stream[i].port);
@@ -222,6 +233,7 @@ static void open_host(struct tuner *t)
 {
 	task_times_open(&t->times);
 	uplink_open(&t->uplink, t->config->uplink);
+	host_memory_init(&t->memory, "/proc");
 	for (size_t i = 0; i < t->config->nstreams; i++)
 		connections_open(&t->connections[i]);
 	for (size_t i = 0; i < t->config->nspaces; i++)
@@ -239,6 +251,33 @@ static void close_host(struct tuner *t)
 	power_close(&t->power);
 	uplink_close(&t->uplink);
 	task_times_close(&t->times);
+}
+
+static int start_watchdog(struct tuner *t, struct mn_error *e)
+{
+	for (size_t i = 0; i < t->config->nspaces; i++) {
+		t->place[i] = &t->space[i].profiler.place;
+		t->lockfd[i] = t->space[i].lockfd;
+	}
+	if (t->dry_run)
+		return 0;
+	return watchdog_start(&t->watchdog, t->runtime_dir, t->place, t->lockfd, t->config->nspaces,
+			      e);
+}
+
+/* Without one the loop goes on, and tries again. */
+static void mind_watchdog(struct tuner *t)
+{
+	struct mn_error e = MN_ERROR_INIT;
+
+	if (t->watchdog.table && !watchdog_died(&t->watchdog))
+		return;
+	if (t->watchdog.table)
+		log_warn("the watchdog died: another one is started");
+	watchdog_stop(&t->watchdog);
+	if (start_watchdog(t, &e) && !t->unwatched)
+		log_error("%s: sizes are not safe if the loop dies", e.text);
+	t->unwatched = !t->watchdog.table;
 }
 
 static uint64_t believed(const struct control_order *order, uint64_t records)
@@ -289,6 +328,7 @@ static void look_and_act(struct tuner *t)
 	if (period)
 		streaming_find(t);
 	if (period && !t->dry_run) {
+		mind_watchdog(t);
 		fill_rows(t);
 		watchdog_tell(&t->watchdog, t->row, t->config->tuning.budget_bytes);
 	}
@@ -298,7 +338,8 @@ static void look_and_act(struct tuner *t)
 		loop_stop(t->loop);
 }
 
-/* ---- the streams' word, which is waited for so that it is of the moment of the look ---- */
+/* ---- the streams' word, which is waited for so that it is of the moment of the look ----
+ */
 
 static void answered(struct tuner *t)
 {
@@ -344,7 +385,8 @@ static int lock_space(const char *runtime_dir, const struct space_name *name, st
 	fd = lock_acquire(path, LOCK_WAIT_NS, e);
 	if (fd == -EBUSY)
 		mn_fail(e, MN_BUSY, EBUSY,
-			"%s/%s: another memnet tune sizes it (stop that one, or leave it out here)",
+			"%s/%s: another memnet tune sizes it (stop that one, or leave it "
+			"out here)",
 			name->vm, name->space);
 	return fd;
 }
@@ -410,18 +452,6 @@ static int open_spaces(struct tuner *t, const struct tuner *from, struct mn_erro
 			err = open_space(t, i, e);
 	}
 	return err;
-}
-
-static int start_watchdog(struct tuner *t, struct mn_error *e)
-{
-	for (size_t i = 0; i < t->config->nspaces; i++) {
-		t->place[i] = &t->space[i].profiler.place;
-		t->lockfd[i] = t->space[i].lockfd;
-	}
-	if (t->dry_run)
-		return 0;
-	return watchdog_start(&t->watchdog, t->runtime_dir, t->place, t->lockfd, t->config->nspaces,
-			      e);
 }
 
 /* All but the watchdog and the clock; for a new configuration, beside the tuner that has the old.
@@ -548,6 +578,7 @@ int tuner_reopen(struct tuner *t, const struct tuner_config *config, struct mn_e
 	t->nvms = fresh.nvms;
 	t->times = fresh.times;
 	t->uplink = fresh.uplink;
+	t->memory = fresh.memory;
 	t->streams = fresh.streams;
 	streaming_move(t);
 	t->asking = false;

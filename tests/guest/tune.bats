@@ -98,6 +98,9 @@ job_done()
 	saw '.size_bytes > .from_bytes'
 	until_true figure 'vm_vcpus{vm="web1"} 1'
 	until_true figure 'vm_cpu_seconds_total{vm="web2"} [0-9.]*[1-9]'
+	# Each VM's energy, by its QEMU's threads, and by what they made.
+	until_true figure 'vm_energy_joules_total{vm="web1",source="[a-z]*"} [0-9.]*[1-9]'
+	saw '.space == "web2/out" and .energy.joules > 0 and .energy.estimated and .energy.joules_per_job > 0 and .energy.joules_per_gigabyte > 0'
 	# After every tick; decisions of one look are one after the other.
 	jq -e -n '[foreach inputs as $d ({}; .[$d.space] = $d.size_bytes; [.[]] | add)] | max <= 67108864' "$VM_DIR/log"
 	# The guests read what the host tells them.
