@@ -29,7 +29,10 @@ packages_of() {
 		;;
 	test)
 		echo perl python3-minimal bats git clang libclang-rt-dev libc6-dev clang-format clang-tidy cppcheck \
-			shellcheck mandoc bash zsh fish tmux iputils-ping ffmpeg
+			shellcheck mandoc bash zsh fish tmux iputils-ping
+		;;
+	bench)
+		echo ffmpeg gnuplot-nox util-linux
 		;;
 	esac
 }
@@ -199,7 +202,7 @@ deps)
 	compile deps
 	;;
 test)
-	packages build demo test
+	packages build demo test bench
 	sources
 	guest
 	web_server
@@ -214,7 +217,7 @@ demo)
 	become tests/run -- tests/demo/demo.sh "$@"
 	;;
 bench)
-	packages build demo
+	packages build demo bench
 	sources
 	guest
 	web_server

@@ -7,19 +7,21 @@
  * Theory of operation. Each client fetches the file again and again over one connection, and plays
  * what it got at RATE (2Mbit). It keeps AHEAD_NS of it in store and asks its socket for no more, so
  * that TCP's window holds the server to the rate; whatever a server does to pace itself comes on
- * top. A client that runs out of what it plays has a stall, which ends when it has RESUME_NS in
- * store again. It does not catch up afterwards: what all clients want is never more than their
- * number times the rate, but for filling the store. So, where the server cannot keep up, the mean
- * number of those that play is the number it could have fed.
+ * top. A client that runs out of what it plays, or waits PATIENCE_NS for its beginning, has a
+ * stall, which ends when it has RESUME_NS in store. It does not catch up afterwards: what all
+ * clients want is never more than their number times the rate, but for filling the store. So, where
+ * the server cannot keep up, the mean number of those that play is the number it could have fed.
  *
  * One thread serves thousands of them: the connections wait in epoll only for an answer's head;
  * bodies are read, and players moved on, when a wheel of SLOTS ticks comes by, once in VISIT_NS,
  * and the kernel drops the bytes (MSG_TRUNC). They start one after the other during RAMP (1s), and
  * it ends after DURATION (10s), or with SIGINT or SIGTERM.
  *
- * The sums are printed as TSV. PREFIXseries.tsv gets a row each INTERVAL (250ms), PREFIXclients.tsv
- * one for each client, PREFIXstalls.tsv one for each stall, with times in seconds since the start;
- * the first line tells when that was by the wall clock.
+ * The sums are printed as TSV; its last column is how late this program itself was at most, for
+ * want of a CPU: what it says of stalls shorter than that is not the server's doing.
+ * PREFIXseries.tsv gets a row each INTERVAL (250ms), PREFIXclients.tsv one for each client,
+ * PREFIXstalls.tsv one for each stall, with times in seconds since the start; the first line tells
+ * when that was by the wall clock.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -42,6 +44,7 @@
 
 #define AHEAD_NS    NS_PER_S
 #define RESUME_NS   (500 * NS_PER_MS)
+#define PATIENCE_NS (2 * NS_PER_S) /* to begin; longer than that is a stall */
 #define RETRY_NS    (500 * NS_PER_MS)
 #define TICK_NS	    (10 * NS_PER_MS)
 #define SLOTS	    20
@@ -85,6 +88,7 @@ struct bench {
 	int64_t start_ns;
 	struct timespec start; /* the same by the wall clock */
 	int64_t shown_got;     /* in the series so far */
+	int64_t late_ns;       /* the most that we came too late ourselves */
 	int why;	       /* errno, or the status, of the last failure */
 };
 
@@ -134,21 +138,26 @@ static void play(struct bench *b, struct client *c, int64_t now)
 	c->seen_ns = now;
 }
 
-static void end_stall(struct bench *b, struct client *c, int64_t now)
+/* It plays again, or the run is over. */
+static void end_wait(struct bench *b, struct client *c, int64_t now)
 {
-	c->stalled_ns += now - c->dry_ns;
+	const int64_t waited_ns = now - c->dry_ns;
+
+	if (!c->first_play_ns && waited_ns < PATIENCE_NS)
+		return;
+	c->stalls += !c->first_play_ns;
+	c->stalled_ns += waited_ns;
 	if (b->stalls)
 		fprintf(b->stalls, "%td\t%.3f\t%.3f\n", c - b->client,
-			seconds(c->dry_ns - b->start_ns), seconds(now - c->dry_ns));
+			seconds(c->dry_ns - b->start_ns), seconds(waited_ns));
 }
 
 static void resume(struct bench *b, struct client *c, int64_t now)
 {
 	if (c->playing || c->got - c->played < bytes_in(b, RESUME_NS))
 		return;
-	if (c->first_play_ns)
-		end_stall(b, c, now);
-	else
+	end_wait(b, c, now);
+	if (!c->first_play_ns)
 		c->first_play_ns = now;
 	c->playing = true;
 }
@@ -336,6 +345,8 @@ static void run(struct bench *b)
 			take_events(b, tick_ns);
 			continue;
 		}
+		if (now - tick_ns > b->late_ns)
+			b->late_ns = now - tick_ns;
 		for (int i = slot; i < b->count; i += SLOTS)
 			visit(b, &b->client[i], now);
 		take_events(b, now);
@@ -355,8 +366,8 @@ static void finish(struct bench *b, int64_t now)
 		struct client *c = &b->client[i];
 
 		play(b, c, now);
-		if (begun(c) && c->first_play_ns && !c->playing)
-			end_stall(b, c, now);
+		if (begun(c) && !c->playing)
+			end_wait(b, c, now);
 	}
 }
 
@@ -393,10 +404,10 @@ static void put_sums(const struct bench *b, int64_t now)
 		failures += c->failures;
 		got += c->got;
 	}
-	printf("clients\tseconds\tbytes\tmbit\tserved\tstalled\tstalls\tfailures\tcpu_s\n");
-	printf("%d\t%.3f\t%" PRId64 "\t%.3f\t%d\t%d\t%u\t%u\t%.3f\n", b->count,
+	printf("clients\tseconds\tbytes\tmbit\tserved\tstalled\tstalls\tfailures\tcpu_s\tlate_s\n");
+	printf("%d\t%.3f\t%" PRId64 "\t%.3f\t%d\t%d\t%u\t%u\t%.3f\t%.3f\n", b->count,
 	       seconds(now - b->start_ns), got, (double)got * 8 / 1e6 / seconds(now - b->start_ns),
-	       served, stalled, stalls, failures, seconds(clock_cpu_ns()));
+	       served, stalled, stalls, failures, seconds(clock_cpu_ns()), seconds(b->late_ns));
 }
 
 static FILE *create(const struct bench *b, const char *prefix, const char *name,
@@ -561,6 +572,8 @@ int main(int argc, char **argv)
 	signal(SIGTERM, on_signal);
 	b.series =
 		create(&b, prefix, "series", "seconds\tstarted\tplaying\tbytes\tstalls\tfailures");
+	if (b.series)
+		setlinebuf(b.series);
 	b.stalls = create(&b, prefix, "stalls", "client\tbegan\tseconds");
 	run(&b);
 	end_ns = clock_ns();

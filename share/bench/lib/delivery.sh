@@ -14,7 +14,7 @@ prepare_jobs() {
 	for way in $(ways); do
 		guest "mkdir -p $(folder_of "$way")/out" || die "the guest cannot write for $way"
 	done
-	[[ ,$only, != *,compress,* && ,$only, != *,ca* && ,$only, != *,memory,* ]] || prepare_compress
+	[ "$only" = transcode ] || prepare_compress
 	[[ ,$only, != *,transcode,* ]] || prepare_transcode
 }
 
@@ -31,7 +31,8 @@ some_input() {
 
 # Hands a file to the guest through the plain 9p folder, which it reads from but once.
 hand_over() {
-	cp "$1" "$work/p9/handed" && guest "cp /mnt/p9/handed $2 && rm /mnt/p9/handed" || die "cannot hand $1 to the guest"
+	cp "$1" "$work/p9/handed"
+	guest "cp /mnt/p9/handed $2 && rm /mnt/p9/handed" || die "cannot hand $1 to the guest"
 }
 
 # How long the guest takes for a command, in seconds.
@@ -137,12 +138,14 @@ deliver() {
 	scenario=$kind
 	for way in $(turns guest memnet); do
 		cap=alone
+		in_time || continue
 		progress
 		undisturbed "$(job "$kind")"
 		finish_job
 	done
 	for way in $(turns "$@"); do
 		cap=clients
+		in_time || continue
 		progress
 		delivered "$clients" "$(job "$kind")"
 		finish_job
@@ -174,7 +177,11 @@ scenario_compress() {
 	serve_earlier compress
 	# shellcheck disable=SC2046 # words
 	deliver compress $(ways)
-	[ "$mode" = smoke ] || deliver files guest memnet
+}
+
+scenario_files() {
+	serve_earlier compress
+	deliver files guest memnet
 }
 
 # --- with a job that does not end ------------------------------------------------------------------------------------
@@ -196,7 +203,9 @@ scenario_capacity() {
 
 	scenario=capacity
 	serve_earlier compress
+	# shellcheck disable=SC2046 # words
 	for way in $(turns $(ways)); do
+		in_time || continue
 		progress
 		start_endless_job "$(job compress)"
 		start_clients "$((clients * 5))" "$ramp_s"
@@ -215,6 +224,7 @@ scenario_caps() {
 	serve_earlier compress
 	for cap in $caps; do
 		for way in $(turns guest memnet); do
+			in_time || continue
 			progress
 			under_cap
 		done

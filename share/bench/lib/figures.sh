@@ -22,7 +22,7 @@ plot() {
 
 	shift 2
 	command -v gnuplot >/dev/null || return 0
-	words=$(printf '%s; ' "data='$out/figures/$name.tsv'" "$@")
+	words=$(printf '%s; ' "data='$out/figures/$name.tsv'" "blocks=$(grep -c '^"' "$out/figures/$name.tsv")" "$@")
 	for format in png svg; do
 		gnuplot -e "$words out='$out/figures/$name.$format'; format='$format'" "$lib/plots/style.gp" "$lib/plots/$script.gp" ||
 			die "gnuplot cannot draw $name"
@@ -59,7 +59,7 @@ over_time() {
 		base=$out/raw/$kind.$way.clients.1
 		[ -s "$base.series.tsv" ] || continue
 		n=$((n + 1))
-		awk -F '\t' 'NR > 2 { if ($1 > t) print $1, $4 * 8 / 1e6 / ($1 - t); t = $1 }' "$base.series.tsv" |
+		awk -F '\t' 'NR > 2 { b += $4; if ($1 - t >= 0.1) { print $1, b * 8 / 1e6 / ($1 - t); t = $1; b = 0 } }' "$base.series.tsv" |
 			block "$(title_of "$way")" >>"$out/figures/throughput-$kind.tsv"
 		shifted_power "$base" | block "$(title_of "$way")" >>"$out/figures/power-$kind.tsv"
 		echo "$n $(less "$(moment "$base" job_began)" "$(epoch_of "$base")") $(moment "$base" job_ended) $(moment "$base" job_began)" |
@@ -103,21 +103,22 @@ distribution() {
 		samples "$kind" guest clients settled job_began | block "No interference"
 		samples "$kind" memnet clients job_began job_ended | block "MemNet"
 	} >"$out/figures/cdf-$kind.tsv"
-	plot "cdf-$kind" cdf
+	plot "cdf-$kind" cdf "types='1 2 4'"
 }
 
 caps_figure() {
-	local cap
+	local cap types=()
 
 	[ -n "$(raws 'caps.*')" ] || return 0
 	for cap in 100 75 50 25; do
-		[ -z "$(raws "caps.guest.$cap.*")" ] ||
-			samples caps guest "$cap" job_began job_ended | block "nginx in the guest, $cap % of a CPU"
+		[ -n "$(raws "caps.guest.$cap.*")" ] || continue
+		types+=($((cap == 25 ? 5 : (125 - cap) / 25)))
+		samples caps guest "$cap" job_began job_ended | block "in the guest, $cap % of a CPU"
 	done >"$out/figures/caps.tsv"
 	for cap in 100 25; do
 		samples caps memnet "$cap" job_began job_ended | block "MemNet, $cap % of a CPU"
 	done >>"$out/figures/caps.tsv"
-	plot caps cdf
+	plot caps cdf "types='${types[*]} 6 7'"
 }
 
 # --- completion: 2, 6 and 7; energy: 11; memory: 8 -------------------------------------------------------------------
@@ -133,23 +134,23 @@ completion() {
 
 	{
 		bar "alone" "$kind" guest alone job_s
-		bar "alone,\\\\nMemNet" "$kind" memnet alone job_s
+		bar "alone,\\nMemNet" "$kind" memnet alone job_s
 		bar "interference" "$kind" guest clients job_s
-		bar "host nginx,\\\\nplain 9p" "$kind" 9p clients job_s
-		bar "host nginx,\\\\nvirtiofs" "$kind" virtiofs clients job_s
+		bar "host nginx,\\nplain 9p" "$kind" 9p clients job_s
+		bar "host nginx,\\nvirtiofs" "$kind" virtiofs clients job_s
 		bar "MemNet" "$kind" memnet clients job_s
 	} >"$out/figures/completion-$kind.tsv"
 	plot "completion-$kind" bars "label='s until the job is done'"
 }
 
 energy() {
-	local kind=$1 phase
+	local kind=$1 phase way
+	local -A titles=([stream]=streaming [hybrid]="with job")
 
 	for phase in stream hybrid; do
-		bar "$phase,\\\\nguest" "$kind" guest clients "${phase}_watts_per_client"
-		bar "$phase,\\\\n9p" "$kind" 9p clients "${phase}_watts_per_client"
-		bar "$phase,\\\\nvirtiofs" "$kind" virtiofs clients "${phase}_watts_per_client"
-		bar "$phase,\\\\nMemNet" "$kind" memnet clients "${phase}_watts_per_client"
+		for way in guest 9p virtiofs memnet; do
+			bar "${titles[$phase]},\\n$(sed s/memnet/MemNet/ <<<"$way")" "$kind" "$way" clients "${phase}_watts_per_client"
+		done
 	done | awk -F '\t' -v OFS='\t' '{ print $1, $2 * 1000, $3 * 1000, $4 * 1000 }' >"$out/figures/energy-$kind.tsv"
 	plot "energy-$kind" bars "label='mW for each client of 2 Mbit/s ($(energy_source))'"
 }

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2154,SC2034 # the settings are memnet-bench's
+# shellcheck disable=SC2154,SC2034,SC2054,SC2317 # the settings are memnet-bench's
 # The VM: one, with a TAP, memnet's port, and the folders that its peers share with it. Its kernel is Debian's or the
 # host's own, its userland busybox, memnet, and nginx and ffmpeg of this host with their libraries (vm.sh has the rest).
 
@@ -10,7 +10,9 @@ boot() {
 	local args=()
 
 	say "booting the VM"
-	[ -z "$kernel" ] && [ -d "${MEMNET_GUEST:-}/linux/boot" ] || guest_of_host
+	if [ -n "$kernel" ] || ! [ -d "${MEMNET_GUEST:-}/linux/boot" ]; then
+		guest_of_host
+	fi
 	VM_MEM=2G VM_CHANNELS=8 VM_DEADLINE=600
 	# shellcheck disable=SC1090 # tests/guest/vm.sh of the tree
 	source "$vm_sh"

@@ -12,6 +12,14 @@ raw() {
 	echo "$out/raw/$scenario.$way.$cap.$round"
 }
 
+# Whether there is time for another run; --quick and --smoke promise an end.
+in_time() {
+	[ $((SECONDS - began_s)) -ge "$limit_s" ] || return 0
+	say "time is up: without $scenario${cap:+, $cap}, $way"
+	left_out+="${left_out:+; }$scenario, $way${cap:+, $cap}"
+	return 1
+}
+
 now() {
 	echo "${EPOCHREALTIME/,/.}"
 }
@@ -33,6 +41,7 @@ start_clients() {
 stop_clients() {
 	kill -TERM "$clients_pid" 2>/dev/null
 	wait "$clients_pid" || die "the clients failed: $(cat "$work/clients.log")"
+	figure late_s "$(awk -F '\t' 'NR == 2 { print $NF }' "$(raw).sums.tsv")"
 	stop_power
 }
 

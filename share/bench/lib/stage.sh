@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # the settings are memnet-bench's
+# shellcheck disable=SC2154,SC2034 # the settings are memnet-bench's
 # Where it all happens, and that nothing is left of it.
 #
 # Theory of operation. The outer script makes what outlives a process, which is one cgroup, and runs the inner one as
@@ -96,7 +96,8 @@ outside() {
 	find_programs
 	need
 	: "${out:=memnet-bench.$(date +%Y%m%d-%H%M%S)}"
-	mkdir -p "$out/raw" && out=$(readlink -f "$out") || die "$out: cannot make it"
+	mkdir -p "$out/raw" || die "$out: cannot make it"
+	out=$(readlink -f "$out")
 	[ ! -s "$out/runs.tsv" ] || die "$out has results already (name another -o, or use --report)"
 	cgroup_make
 	export cgroup helpers vm_sh nginx virtiofsd
@@ -127,7 +128,7 @@ outside() {
 inside() {
 	local scenario
 
-	began_s=$SECONDS
+	began_s=$SECONDS left_out=''
 	stage_folder
 	stage_cpus
 	stage_network
@@ -141,7 +142,7 @@ inside() {
 			"scenario_$scenario"
 		done
 	done
-	printf 'seconds\t%d\n' $((SECONDS - began_s)) >>"$out/versions.tsv"
+	printf '%s\t%s\n' seconds $((SECONDS - began_s)) left_out "$left_out" >>"$out/versions.tsv"
 	stop_servers
 	vm_stop "$vm"
 	make_report

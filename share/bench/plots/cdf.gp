@@ -5,4 +5,4 @@ set xlabel "Mbit/s to all clients"
 set ylabel "part of the time"
 set yrange [0:1]
 set xrange [0:A_max * 1.05]
-plot for [i = 0:A_blocks - 1] data index i using 1:2 with steps lt i + 1 title columnheader(1)
+plot for [i = 0:blocks - 1] data index i using 1:2 with steps lt int(word(types, i + 1)) title columnheader(1)

@@ -10,6 +10,7 @@ set yrange [0:*]
 set linetype 1 lc rgb "#c44e2f" lw 2
 set linetype 2 lc rgb "#e0a030" lw 2
 set linetype 3 lc rgb "#4878a8" lw 2
-set linetype 4 lc rgb "#1b5e3b" lw 2
-set linetype 5 lc rgb "#7a9e4e" lw 2
-set linetype 6 lc rgb "#555555" lw 2
+set linetype 4 lc rgb "#1b5e3b" lw 3
+set linetype 5 lc rgb "#555555" lw 2
+set linetype 6 lc rgb "#1b5e3b" lw 3
+set linetype 7 lc rgb "#7a9e4e" lw 3 dt 2
