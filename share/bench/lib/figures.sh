@@ -156,15 +156,17 @@ energy() {
 }
 
 memory_figure() {
-	local rate row
+	local rate row words field
 
 	rm -f "$out/figures/memory.tsv"
-	for rate in $(awk -F '\t' '$1 == "memory" && !seen[$3]++ { print $3 }' "$out/runs.tsv" | sort -g); do
+	while read -r rate; do
 		row=$rate
 		for words in "static memory_mb" "tune memory_mb" "tune used_mb"; do
-			row+=" $(median_of memory "${words% *}" "$rate" "${words#* }") $(median_of memory "${words% *}" "$rate" "${words#* }" 7) $(median_of memory "${words% *}" "$rate" "${words#* }" 8)"
+			for field in 6 7 8; do
+				row+=$'\t'$(median_of memory "${words% *}" "$rate" "${words#* }" "$field" | grep . || echo nan)
+			done
 		done
 		echo "$row" >>"$out/figures/memory.tsv"
-	done
-	[ ! -s "$out/figures/memory.tsv" ] || plot memory memory
+	done < <(awk -F '\t' '$1 == "memory" && !seen[$3]++ { print $3 }' "$out/runs.tsv" | sort -g)
+	! grep -qs '[0-9]	[0-9].*	[0-9]' "$out/figures/memory.tsv" || plot memory memory
 }

@@ -37,6 +37,8 @@ kind == "series" {
 
 kind == "stalls" && overlap(epoch + $2, epoch + $2 + $3) > 0 && !($1 in stalled) { stalled[$1]; stalls++ }
 
+kind == "power" && $4 !~ /^[0-9.]+$/ { unknown = 1 }
+
 kind == "power" {
 	time = epoch + $1
 	part = overlap(previous, time)
@@ -63,7 +65,7 @@ END {
 		print "playing", sprintf("%.2f", playing / seconds)
 		print "unstalled", clients - stalls
 	}
-	if (powered > 0 && joules == joules) {
+	if (powered > 0 && !unknown) {
 		print "joules", sprintf("%.2f", joules)
 		print "watts", sprintf("%.3f", joules / powered)
 		print "clients_joules", sprintf("%.2f", clients_joules)

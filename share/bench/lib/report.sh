@@ -5,7 +5,7 @@
 make_report() {
 	awk -f "$lib/lib/derive.awk" "$out/runs.tsv" | cat "$out/runs.tsv" - | awk -f "$lib/lib/summary.awk" >"$out/summary.tsv"
 	make_figures
-	write_report >"$out/report.md"
+	write_report | cat -s >"$out/report.md"
 	say "$out/report.md is the report"
 }
 

@@ -1,5 +1,6 @@
 # Memory of the space at each arrival rate: rate, then median, least and most of static size, tuned size, use.
-set key top left
+set key outside top center horizontal
+set xrange [0:*]
 set xlabel "jobs a second"
 set ylabel "MB, on average over time"
 plot data using 1:2 with linespoints lt 1 pt 7 title "static: what the highest rate asks for", \
