@@ -65,7 +65,7 @@ su -c 'apt-get update && apt-get install -y --no-install-recommends $missing'"
 		# Lists that are absent, or that name files the mirror has dropped since.
 		system_apt install --simulate $missing >/dev/null 2>&1 || system_apt update || :
 		system_apt install $missing || { system_apt update && system_apt install $missing; }
-	}
+	} >/dev/null
 }
 
 system_apt() {
@@ -103,6 +103,8 @@ deb-src [target=Sources signed-by=$key] &|" >"$apt/sources.list"
 		[ -s "$apt/sources.list" ] || die "apt knows no mirror of Debian: see sources.list(5)"
 		say "fetching package lists"
 		apt-get -qq -c "$apt/conf" update || :
+		ls "$apt/lists/"*_Sources* >/dev/null 2>&1 ||
+			die "no mirror of Debian answered: is there a network? See apt's words above"
 	fi
 	command=$1
 	shift

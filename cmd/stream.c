@@ -26,6 +26,8 @@ enum {
 	OPT_RTSP,
 	OPT_PUSH,
 	OPT_ONCE,
+	OPT_TTL,
+	OPT_INTERFACE,
 };
 
 static const struct opt stream_opts[] = {
@@ -44,14 +46,18 @@ static const struct opt stream_opts[] = {
 	{OPT_USER, "user", "NAME", "become that user once all is open", false},
 	{OPT_DRAIN, "drain", "DURATION", "how long SIGTERM waits for clients (30s)", false},
 	{OPT_RTSP, "rtsp", "ADDRESS:PORT", "where to serve transport streams by RTSP", false},
-	{OPT_PUSH, "push", "URL", "send to tcp://, unix:// or http:// instead of serving", false},
+	{OPT_PUSH, "push", "URL", "send to tcp:, unix:, http:, udp: or rtp: instead of serving",
+	 false},
 	{OPT_ONCE, "once", NULL, "with --push: what is there now, and end", false},
+	{OPT_TTL, "ttl", "N", "routers that datagrams may pass, and one (multicast: 1)", false},
+	{OPT_INTERFACE, "interface", "NAME", "where multicast leaves from (as routed)", false},
 	OPT_END,
 };
 
 struct stream_options {
 	struct server_options server;
 	struct push_options push;
+	struct multicast_way multicast;
 	const char *serving; /* an option given that is for serving only */
 	struct listen_address listen, metrics, rtsp;
 };
@@ -141,7 +147,8 @@ static int take_option(int key, const char *value, struct stream_options *o, str
 	int err;
 
 	if (key != OPT_RELEASE && key != OPT_RATE && key != OPT_CONGESTION && key != OPT_USER &&
-	    key != OPT_DRAIN && key != OPT_PUSH && key != OPT_ONCE)
+	    key != OPT_DRAIN && key != OPT_PUSH && key != OPT_ONCE && key != OPT_TTL &&
+	    key != OPT_INTERFACE)
 		o->serving = option_name(key);
 	switch (key) {
 	case OPT_LISTEN: return parse_listen(value, o, e);
@@ -169,8 +176,18 @@ static int take_option(int key, const char *value, struct stream_options *o, str
 		return err;
 	case OPT_PUSH: return parse_push(value, &o->push, e);
 	case OPT_ONCE: o->push.once = true; return 0;
+	case OPT_TTL:
+		err = parse_number(value, "TTL", 1, 255, &number, e);
+		o->multicast.ttl = (int)number;
+		return err;
+	case OPT_INTERFACE: o->multicast.interface = value; return 0;
 	default: return OPTS_BAD;
 	}
+}
+
+static bool sends_datagrams(const struct stream_options *o)
+{
+	return o->push.url && push_scheme_datagrams(o->push.target.scheme);
 }
 
 /* Refuses what would have no effect. */
@@ -178,6 +195,9 @@ static int check_options(const struct stream_options *o, struct mn_error *e)
 {
 	if (!o->push.url && o->push.once)
 		return mn_fail(e, MN_USAGE, EINVAL, "--once is for --push");
+	if (!sends_datagrams(o) && (o->multicast.ttl || o->multicast.interface))
+		return mn_fail(e, MN_USAGE, EINVAL,
+			       "--ttl and --interface are for datagrams: --push udp:// or rtp://");
 	if (!o->push.url)
 		return 0;
 	if (o->serving)
@@ -187,9 +207,10 @@ static int check_options(const struct stream_options *o, struct mn_error *e)
 		return mn_fail(e, MN_USAGE, EINVAL,
 			       "--push releases \"delivered\" or \"never\": by age or need, what "
 			       "is not delivered would be lost");
-	if (o->push.target.scheme == PUSH_UNIX && (o->server.rate || o->server.congestion))
+	if ((o->push.target.scheme == PUSH_UNIX || sends_datagrams(o)) &&
+	    (o->server.rate || o->server.congestion))
 		return mn_fail(e, MN_USAGE, EINVAL,
-			       "--rate and --congestion are TCP's: not with unix://");
+			       "--rate and --congestion are TCP's: for tcp:// and http://");
 	return 0;
 }
 
@@ -204,6 +225,7 @@ static int push(struct stream_options *o, const char *source, struct mn_error *e
 	o->push.user = o->server.user;
 	o->push.runtime_dir = o->server.runtime_dir;
 	o->push.drain_ns = o->server.drain_ns;
+	o->push.multicast = o->multicast;
 	return err ? err : push_run(&o->push, e);
 }
 

@@ -15,6 +15,7 @@
 #include "host/listing.h"
 #include "host/metrics.h"
 #include "host/mime.h"
+#include "host/validator.h"
 #include "space/name.h"
 
 #define BOUNDARY "memnet-5f2c9b7d1e"
@@ -146,102 +147,6 @@ enum step answer_refuse(struct conn *c, int status)
 	return answer_plain(c, status, "", NULL);
 }
 
-/* ---- validators and preconditions ---- */
-
-/*
- * The entity tag: which file it is, when it was written, how long it is. Giving back changes a
- * file's times but not the bytes that can still be had: no tag then, and none for what still grows.
- */
-#define ETAG_MAX 64
-static bool entity_tag(const struct object *o, struct text *t)
-{
-	const struct timespec *written = &o->st.st_mtim;
-
-	if (o->live || o->given > 0)
-		return false;
-	text_put(t, "\"");
-	text_number(t, o->st.st_ino, 16);
-	text_put(t, "-");
-	text_number(t, (uint64_t)(written->tv_sec * NS_PER_S + written->tv_nsec), 16);
-	text_put(t, "-");
-	text_number(t, (uint64_t)o->st.st_size, 16);
-	text_put(t, "\"");
-	return true;
-}
-
-/* A tag in the list; `weak`: one with W/ in front will do. */
-static bool list_has_tag(struct http_text list, const struct text *tag, bool weak)
-{
-	const char *end = list.at + list.size, *p = list.at;
-
-	if (list.size == 1 && *list.at == '*')
-		return true;
-	while ((p = memmem(p, (size_t)(end - p), tag->buf, tag->size)) != NULL) {
-		if (weak || p < list.at + 2 || p[-1] != '/')
-			return true;
-		p += tag->size;
-	}
-	return false;
-}
-
-/* RFC 9110, 13.2.2: 0 to go on, or 304 or 412. */
-static int preconditions(const struct http_request *r, const struct object *o)
-{
-	char buf[ETAG_MAX];
-	struct text tag = {.buf = buf, .room = sizeof(buf)};
-	const bool tagged = entity_tag(o, &tag);
-	const int64_t written = o->st.st_mtim.tv_sec;
-
-	if (r->if_match.at) {
-		if (!tagged || !list_has_tag(r->if_match, &tag, false))
-			return 412;
-	} else if (r->if_unmodified_since.at) {
-		const int64_t then = http_date_parse(r->if_unmodified_since);
-
-		if (then >= 0 && written > then)
-			return 412;
-	}
-	if (r->if_none_match.at)
-		return tagged && list_has_tag(r->if_none_match, &tag, true) ? 304 : 0;
-	if (r->if_modified_since.at && tagged && written <= http_date_parse(r->if_modified_since))
-		return 304;
-	return 0;
-}
-
-/* Whether the Range field counts: If-Range names the object as it is now, or is not there. */
-static bool range_counts(const struct http_request *r, const struct object *o)
-{
-	char buf[ETAG_MAX];
-	struct text tag = {.buf = buf, .room = sizeof(buf)};
-
-	if (!r->range.at || !r->if_range.at)
-		return r->range.at != NULL;
-	if (!entity_tag(o, &tag))
-		return false;
-	if (r->if_range.size > 0 && r->if_range.at[0] == '"')
-		return r->if_range.size == tag.size &&
-		       memcmp(r->if_range.at, tag.buf, tag.size) == 0;
-	return http_date_parse(r->if_range) == o->st.st_mtim.tv_sec;
-}
-
-static void put_validators(struct text *t, const struct object *o)
-{
-	const int64_t written = o->st.st_mtim.tv_sec;
-	char date[HTTP_DATE_MAX];
-
-	if (o->live)
-		return;
-	http_date_format(written < 0 ? 0 : written, date);
-	text_put(t, "Last-Modified: ");
-	text_put(t, date);
-	text_put(t, "\r\n");
-	if (o->given > 0)
-		return;
-	text_put(t, "ETag: ");
-	entity_tag(o, t);
-	text_put(t, "\r\n");
-}
-
 /* ---- an object's head ---- */
 
 static bool is_playlist(const struct object *o)
@@ -329,7 +234,7 @@ static void put_object_fields(struct conn *c, struct text *t, int status, bool e
 		field(t, "Content-Length: ", c->parts ? parts_size(c) : c->end - c->at);
 	else if (c->chunked)
 		text_put(t, "Transfer-Encoding: chunked\r\n");
-	put_validators(t, o);
+	validator_put(t, o);
 	text_put(t, "Accept-Ranges: bytes\r\n");
 	if (o->live || is_playlist(o))
 		text_put(t, "Cache-Control: no-cache\r\n");
@@ -427,7 +332,7 @@ static enum step answer_not_modified(struct conn *c)
 	char fields[160];
 	struct text t = {.buf = fields, .room = sizeof(fields) - 1};
 
-	put_validators(&t, c->object);
+	validator_put(&t, c->object);
 	fields[t.size] = '\0';
 	return answer_plain(c, 304, fields, NULL);
 }
@@ -450,7 +355,9 @@ static int choose_bytes(struct conn *c, const struct http_request *r)
 {
 	struct object *o = c->object;
 	struct byte_range ranges[RANGES_MAX];
-	int n = range_counts(r, o) ? http_range_parse(r->range, o->st.st_size, o->live, ranges) : 0;
+	int n = validator_range_counts(r, o)
+			? http_range_parse(r->range, o->st.st_size, o->live, ranges)
+			: 0;
 
 	c->at = 0;
 	c->end = o->st.st_size;
@@ -506,7 +413,7 @@ static int join_readers(struct conn *c)
 static enum step answer_object(struct conn *c, const struct http_request *r, bool encoded)
 {
 	struct object *o = c->object;
-	int status = preconditions(r, o);
+	int status = validator_check(r, o);
 
 	if (status == 304)
 		return answer_not_modified(c);

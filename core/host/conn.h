@@ -1,13 +1,17 @@
-/* One client's connection: what conn.c, which moves bytes, and answer.c, which decides, share. */
+/* One client's connection: what the files share that read from it, answer, send, and end it. */
 #pragma once
 
+#include "base/clock.h"
 #include "host/text.h"
 #include "host/worker.h"
 
 enum conn_state { CONN_HEAD, CONN_SEND, CONN_ACK, CONN_LINGER };
 
-/* What a step left the connection in. */
-enum step { STEP_GO_ON, STEP_WAIT, STEP_CLOSE, STEP_RESET };
+/* What a step left the connection in; DONE: the response is out. */
+enum step { STEP_GO_ON, STEP_WAIT, STEP_DONE, STEP_CLOSE, STEP_RESET };
+
+#define CONN_HEAD_TIMEOUT_NS (30 * NS_PER_S) /* from a request's first byte to its last */
+#define CONN_SEND_TIMEOUT_NS (60 * NS_PER_S) /* without a byte taken */
 
 /* The ranges of a multipart response; `next` is the one that comes when this one is out. */
 struct multipart {
@@ -53,6 +57,43 @@ struct conn {
 
 /* ---- conn.c ---- */
 
+void conn_init(struct worker *w);
+void conn_fini(struct worker *w);
+
+/* Takes over the socket; `metrics`: it came by the metrics' own address. */
+struct sockaddr_storage;
+void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *peer, bool metrics);
+
+/* No new requests: idle ones are closed, the others after their response. */
+void conn_drain(struct worker *w);
+
+/* Breaks off all. */
+void conn_abort_all(struct worker *w);
+
+/* The object that these wait for has changed. */
+void conn_wake_waiting(struct object *o);
+
+/* Goes on with whatever it is at, until it has to wait or is no more. */
+void conn_run(struct conn *c);
+void conn_close(struct conn *c);
+
+/* It is given up `after_ns` from now, unless set anew before that; or never. */
+void conn_set_deadline(struct conn *c, int64_t after_ns);
+void conn_set_no_deadline(struct conn *c);
+
+/* ---- conn_read.c ---- */
+
+/* HEAD: reads, and answers a request once it is whole. */
+enum step conn_read(struct conn *c);
+
+/* LINGER: drops what the client still sends. */
+enum step conn_discard(struct conn *c);
+
+/* ---- conn_send.c ---- */
+
+/* SEND: goes on with the response; *share is what is left of this turn's bytes. */
+enum step conn_send(struct conn *c, int64_t *share);
+
 /* Sends, and saves the rest. `more`: a body follows at once. 0, or -errno when all is lost. */
 int conn_put(struct conn *c, const char *data, size_t size, bool more);
 
@@ -63,11 +104,17 @@ int conn_put(struct conn *c, const char *data, size_t size, bool more);
 struct iovec;
 ssize_t conn_put_pieces(struct conn *c, const struct iovec pieces[2]);
 
+/* ---- conn_hold.c ---- */
+
 /* Ends this response's hold on its object, and releases that if it is time. */
 void conn_leave_object(struct conn *c);
 
-/* Looks after acknowledgements from now on, by the timer. */
+/* Looks after acknowledgements from now on, by the worker's ack_timer. */
 void conn_expect_acks(struct conn *c);
+void conn_check_acks(struct timer *ack_timer);
+
+/* ACK: GO_ON once all has been acknowledged. */
+enum step conn_check_ack(struct conn *c);
 
 /* ---- answer.c: each begins a response, and leaves the connection in SEND or better ---- */
 

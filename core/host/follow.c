@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <sys/inotify.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/confine.h"
+#include "base/notices.h"
 #include "space/layout.h"
 
 static int watch_fd(struct follow *f, int fd, uint32_t mask)
@@ -58,8 +58,9 @@ static struct site *site_of(struct follow *f, int wd)
 	return NULL;
 }
 
-static void take_event(struct follow *f, const struct inotify_event *ev)
+static void take_event(void *cookie, const struct inotify_event *ev)
 {
+	struct follow *f = cookie;
 	struct object *o = object_of(f, ev->wd);
 	struct site *site = site_of(f, ev->wd);
 
@@ -82,18 +83,9 @@ static void take_event(struct follow *f, const struct inotify_event *ev)
 static void events_ready(struct watch *w, uint32_t events)
 {
 	struct follow *f = container_of(w, struct follow, watch);
-	char buf[16384] __attribute__((aligned(__alignof__(struct inotify_event))));
-	ssize_t n;
 
 	(void)events;
-	while ((n = read(w->fd, buf, sizeof(buf))) > 0) {
-		for (char *p = buf; p < buf + n;) {
-			const struct inotify_event *ev = (void *)p;
-
-			take_event(f, ev);
-			p += sizeof(*ev) + ev->len;
-		}
-	}
+	notices_take(w->fd, take_event, f);
 }
 
 static void tick(struct timer *t)

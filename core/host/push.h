@@ -12,6 +12,10 @@
  *		we are killed.
  *	unix	the peer has closed without an error. There is no such thing as a reset here, so a
  *		live object is sent when it is finished, all the others at once.
+ *	udp, rtp
+ *		all of it has been sent, and the peer's host has not said that nobody is there.
+ *		More is not to be had: what a network loses is lost. Objects that are no transport
+ *		stream are refused, and stay.
  *
  * Anything else is a failure: the connection is broken off, and the object begun anew after a time
  * that doubles with each failure in a row. An object that the peer refuses PUSH_TRIES times, or
@@ -24,6 +28,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "host/multicast.h"
 #include "host/push_target.h"
 
 #define PUSH_TRIES 6
@@ -36,6 +41,7 @@ struct push_options {
 	bool release;	    /* remove what has been delivered */
 	uint64_t rate;	    /* bytes per second, 0: as fast as it goes */
 	const char *congestion;
+	struct multicast_way multicast; /* for udp and rtp; a TTL also where it is no group */
 	const char *user;
 	const char *runtime_dir;
 	int64_t drain_ns;

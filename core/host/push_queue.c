@@ -6,12 +6,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/inotify.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/confine.h"
 #include "base/log.h"
+#include "base/notices.h"
 #include "host/walk.h"
 #include "space/name.h"
 
@@ -255,8 +255,9 @@ static void appeared(struct push_queue *q, const char *path, uint32_t mask)
 		e->whole = true;
 }
 
-static void take_event(struct push_queue *q, const struct inotify_event *ev)
+static void take_event(void *cookie, const struct inotify_event *ev)
 {
+	struct push_queue *q = cookie;
 	const char *folder = folder_of(q, ev->wd);
 	char path[OBJECT_PATH_MAX + 1];
 	struct push_entry *e;
@@ -288,18 +289,9 @@ static void let_go(struct push_queue *q)
 static void events_ready(struct watch *w, uint32_t events)
 {
 	struct push_queue *q = container_of(w, struct push_queue, watch);
-	char buf[16384] __attribute__((aligned(__alignof__(struct inotify_event))));
-	ssize_t n;
 
 	(void)events;
-	while ((n = read(w->fd, buf, sizeof(buf))) > 0) {
-		for (char *p = buf; p < buf + n;) {
-			const struct inotify_event *ev = (void *)p;
-
-			take_event(q, ev);
-			p += sizeof(*ev) + ev->len;
-		}
-	}
+	notices_take(w->fd, take_event, q);
 	if (q->lost)
 		look(q);
 	if (!list_empty(&q->pending))
@@ -365,7 +357,7 @@ struct push_entry *push_queue_first(struct push_queue *q)
 	return l ? list_entry(l, struct push_entry, pending) : NULL;
 }
 
-void push_queue_delivered(struct push_queue *q, struct push_entry *entry, const struct stat *st)
+void push_queue_done(struct push_queue *q, struct push_entry *entry, const struct stat *st)
 {
 	const int rootfd = site_root(q->site, q->loop->now_ns);
 	cleanup_fd int fd = -1;

@@ -69,9 +69,11 @@ void push_queue_fini(struct push_queue *q);
 /* The next one, or NULL. */
 struct push_entry *push_queue_first(struct push_queue *q);
 
-/* The entry's object has been delivered as *st says it is; what its name means by now may be due.
+/*
+ * Nothing is left to do with the entry's object as *st says it is: it has been delivered, or never
+ * can be. What its name means by now may be due.
  */
-void push_queue_delivered(struct push_queue *q, struct push_entry *entry, const struct stat *st);
+void push_queue_done(struct push_queue *q, struct push_entry *entry, const struct stat *st);
 
 /* Puts it behind the others. */
 void push_queue_behind(struct push_queue *q, struct push_entry *entry);

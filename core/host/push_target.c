@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <netdb.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +9,8 @@
 static int refuse(const char *url, struct mn_error *e)
 {
 	return mn_fail(e, MN_USAGE, EINVAL,
-		       "bad URL \"%.128s\": want tcp://HOST:PORT, unix:///PATH or "
-		       "http://HOST:PORT/PREFIX",
+		       "bad URL \"%.128s\": want tcp://HOST:PORT, unix:///PATH, "
+		       "http://HOST:PORT/PREFIX, udp://HOST:PORT or rtp://HOST:PORT",
 		       url);
 }
 
@@ -31,7 +30,9 @@ static bool take_port(const char *text, struct push_target *t)
 	const unsigned long port = strtoul(text, &end, 10);
 
 	t->port = (uint16_t)port;
-	return text[0] >= '0' && text[0] <= '9' && !*end && port > 0 && port <= 65535;
+	/* RTCP has the next one. */
+	return text[0] >= '0' && text[0] <= '9' && !*end && port > 0 &&
+	       port <= (t->scheme == PUSH_RTP ? 65534 : 65535);
 }
 
 /* "HOST:PORT", "[ADDRESS6]:PORT"; for HTTP the port may be left out. */
@@ -78,14 +79,17 @@ static bool take_socket(const char *text, struct push_target *t)
 
 int push_target_parse(const char *url, struct push_target *t, struct mn_error *e)
 {
-	static const char *const schemes[] = {
-		[PUSH_TCP] = "tcp://", [PUSH_UNIX] = "unix://", [PUSH_HTTP] = "http://"};
+	static const char *const schemes[] = {[PUSH_TCP] = "tcp://",
+					      [PUSH_UNIX] = "unix://",
+					      [PUSH_HTTP] = "http://",
+					      [PUSH_UDP] = "udp://",
+					      [PUSH_RTP] = "rtp://"};
 	const char *text = NULL;
 	size_t size;
 	bool good;
 
 	*t = (struct push_target){0};
-	for (int i = PUSH_TCP; i <= PUSH_HTTP && !text; i++) {
+	for (int i = PUSH_TCP; i <= PUSH_RTP && !text; i++) {
 		if (strncmp(url, schemes[i], strlen(schemes[i])) == 0) {
 			text = url + strlen(schemes[i]);
 			t->scheme = (enum push_scheme)i;
@@ -113,7 +117,10 @@ static void take_address(struct push_target *t, const struct addrinfo *a)
 
 int push_target_resolve(struct push_target *t, struct mn_error *e)
 {
-	const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+	const struct addrinfo hints = {
+		.ai_family = AF_UNSPEC,
+		.ai_socktype = push_scheme_datagrams(t->scheme) ? SOCK_DGRAM : SOCK_STREAM,
+	};
 	struct addrinfo *found = NULL;
 	char port[8];
 	int err;

@@ -2,12 +2,19 @@
 #pragma once
 
 #include <netinet/in.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/un.h>
 
 #include "base/error.h"
 
-enum push_scheme { PUSH_TCP, PUSH_UNIX, PUSH_HTTP };
+enum push_scheme { PUSH_TCP, PUSH_UNIX, PUSH_HTTP, PUSH_UDP, PUSH_RTP };
+
+/* Of those that send datagrams, not connections. */
+static inline bool push_scheme_datagrams(enum push_scheme scheme)
+{
+	return scheme == PUSH_UDP || scheme == PUSH_RTP;
+}
 
 union push_address {
 	struct sockaddr any;
@@ -29,8 +36,8 @@ struct push_target {
 };
 
 /*
- * Takes tcp://HOST:PORT, unix:///PATH and http://HOST[:PORT][/PREFIX] apart. 0, or -EINVAL with
- * MN_USAGE.
+ * Takes tcp://HOST:PORT, unix:///PATH, http://HOST[:PORT][/PREFIX], udp://HOST:PORT and
+ * rtp://HOST:PORT apart. 0, or -EINVAL with MN_USAGE.
  */
 int push_target_parse(const char *url, struct push_target *t, struct mn_error *e);
 

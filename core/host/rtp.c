@@ -50,8 +50,18 @@ void rtp_start(struct rtp *r, int64_t at, int64_t now_ns)
 	else if (r->packets == 0)
 		r->origin_ns = now_ns;
 	r->mark_ns = now_ns;
-	r->marked = r->ahead = false;
+	r->marked = r->ahead = r->joined = false;
 	r->at = at;
+	r->window_size = 0;
+}
+
+void rtp_join(struct rtp *r, int fd)
+{
+	r->fd = fd;
+	r->mark.at -= r->at;
+	r->joined = r->marked;
+	r->ahead = false;
+	r->at = 0;
 	r->window_size = 0;
 }
 
@@ -82,16 +92,22 @@ static bool find_from(struct rtp *r, int64_t at, int pid, struct ts_pcr *pcr)
 	       ts_find_pcr(r->window + skip, r->window_size - (size_t)skip, at, pid, pcr);
 }
 
+/* From the mark to the next one; -1: they tell nothing of each other. */
+static int64_t elapsed(const struct rtp *r)
+{
+	return r->mark.pid == r->next.pid ? ts_elapsed_ns(&r->mark, &r->next) : -1;
+}
+
 static void step(struct rtp *r)
 {
-	const int64_t ns = ts_elapsed_ns(&r->mark, &r->next);
+	const int64_t ns = elapsed(r);
 
 	/* A jump: as if nothing had happened but the packets in between. */
 	if (ns >= 0)
 		r->pace_ns = ns * TS_PACKET / (r->next.at - r->mark.at);
 	r->mark_ns += ns >= 0 ? ns : (r->next.at - r->mark.at) / TS_PACKET * r->pace_ns;
 	r->mark = r->next;
-	r->ahead = false;
+	r->ahead = r->joined = false;
 }
 
 static void find_marks(struct rtp *r)
@@ -104,8 +120,8 @@ static void find_marks(struct rtp *r)
 		if (!r->ahead) {
 			const int64_t behind = r->mark.at + TS_PACKET;
 
-			r->ahead = find_from(r, behind > r->at ? behind : r->at, r->mark.pid,
-					     &r->next);
+			r->ahead = find_from(r, behind > r->at ? behind : r->at,
+					     r->joined ? TS_ANY_PID : r->mark.pid, &r->next);
 		}
 		if (!r->ahead || r->at < r->next.at)
 			return;
@@ -116,7 +132,7 @@ static void find_marks(struct rtp *r)
 static int64_t due(const struct rtp *r)
 {
 	const int64_t behind = r->at - r->mark.at;
-	const int64_t ns = r->ahead ? ts_elapsed_ns(&r->mark, &r->next) : -1;
+	const int64_t ns = r->ahead ? elapsed(r) : -1;
 
 	if (!r->marked || behind <= 0)
 		return r->mark_ns;

@@ -24,6 +24,7 @@ struct rtp {
 	int64_t at; /* the next byte's offset */
 	struct ts_pcr mark, next;
 	bool marked, ahead; /* there is a mark; there is a next one */
+	bool joined;	    /* the mark is in the object before this one */
 	int64_t mark_ns;    /* when the mark is due */
 	int64_t pace_ns;    /* of one packet of the stream, before the mark */
 	int64_t origin_ns;
@@ -38,6 +39,12 @@ void rtp_fini(struct rtp *r);
 
 /* Goes on from offset `at`, now. */
 void rtp_start(struct rtp *r, int64_t at, int64_t now_ns);
+
+/*
+ * Goes on with another object, from its beginning, as if it were the rest of the one before: the
+ * packets are numbered on, and where its clock goes on as well, so does the pace.
+ */
+void rtp_join(struct rtp *r, int fd);
 
 /* Time of the stamps: of what is due at `ns`. */
 int64_t rtp_media_ns(const struct rtp *r, int64_t ns);

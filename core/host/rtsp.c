@@ -2,99 +2,36 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/log.h"
-#include "host/rtp.h"
-#include "host/rtsp_request.h"
-#include "host/worker.h"
+#include "host/rtsp_conn.h"
 
 #define IDLE_NS	   (75 * NS_PER_S) /* without a request, while nothing is played */
-#define REPORT_NS  (5 * NS_PER_S)
-#define GROUP_NS   (5 * NS_PER_MS) /* what is due within it is sent together */
-#define GROW_NS	   (20 * NS_PER_MS)
-#define BYE_NS	   (500 * NS_PER_MS) /* over UDP it could overtake the last packets */
-#define TURN	   256
-#define READS_MAX  64 /* at once: no client has that much to say */
+#define READS_MAX  64		   /* at once: no client has that much to say */
 #define PORT_TRIES 64
 
-#define RTSP_OUT_MAX 65536
+/* ---- life ---- */
 
-struct rtsp_conn {
-	struct watch watch;
-	struct timer timer; /* playing: the next packet; else the idle limit */
-	struct rtsp *server;
-	struct list all;
-	struct sockaddr_storage peer;
-	size_t in_size, scanned, skip; /* skip: so much of what comes is of no interest */
-	char in[RTSP_HEAD_MAX];
-	char *out; /* RTSP_OUT_MAX + some, once needed */
-	size_t out_at, out_size;
-
-	uint32_t session; /* 0: none */
-	struct rtsp_transport transport;
-	struct object *object;
-	struct reader reader;
-	struct rtp rtp;
-	bool playing, over; /* over: all is sent, and BYE is due */
-	bool lost;	    /* to be closed */
-	int64_t stop_ns;    /* of the stamps' time; -1: at the end */
-	int64_t report_ns;
-};
-
-/* ---- the session ---- */
-
-/* It may be the last reader of what another client has been delivered meanwhile. */
-static void leave_readers(struct rtsp_conn *c, struct object *o)
+void rtsp_conn_leave(struct rtsp_conn *c)
 {
-	static const struct timespec read_now[] = {{0, UTIME_NOW}, {0, UTIME_OMIT}};
-	struct worker *w = c->server->worker;
-	const bool delivered = w->server->options.release == RELEASE_DELIVERED;
-	const struct release_name name = {
-		.rootfd = site_root(o->site, w->loop.now_ns),
-		.fd = o->fd,
-		.path = o->path,
-		.size = o->live || o->broken || !delivered ? -1 : o->st.st_size,
-	};
-
-	if (!delivered)
-		futimens(o->fd, read_now);
-	if (release_leave(&w->server->release, &c->reader, &name))
-		object_forget(o);
-}
-
-static void leave_session(struct rtsp_conn *c)
-{
-	struct worker *w = c->server->worker;
-	struct object *o = c->object;
-
-	c->playing = c->over = false;
+	if (c->flow)
+		rtsp_flow_close(c->flow);
+	c->flow = NULL;
 	c->session = 0;
-	c->object = NULL;
-	rtp_fini(&c->rtp);
-	if (!o)
-		return;
-	if (c->reader.holding)
-		leave_readers(c, o);
-	object_put(o, w->loop.now_ns);
 }
 
 static void conn_end(struct rtsp_conn *c)
 {
 	struct worker *w = c->server->worker;
 
-	leave_session(c);
+	rtsp_conn_leave(c);
 	loop_remove(&w->loop, &c->watch);
-	loop_timer_clear(&w->loop, &c->timer);
+	loop_timer_clear(&w->loop, &c->idle);
 	list_remove(&c->all);
 	c->server->count--;
 	close(c->watch.fd);
@@ -102,19 +39,17 @@ static void conn_end(struct rtsp_conn *c)
 	free(c);
 }
 
-static void set_timer(struct rtsp_conn *c, int64_t at_ns)
+void rtsp_conn_rest(struct rtsp_conn *c)
 {
-	if (loop_timer_set(&c->server->worker->loop, &c->timer, at_ns))
+	struct loop *loop = &c->server->worker->loop;
+
+	if (c->flow && player_plays(&c->flow->player))
+		loop_timer_clear(loop, &c->idle);
+	else if (loop_timer_set(loop, &c->idle, loop->now_ns + IDLE_NS))
 		c->lost = true;
 }
 
-static void rest(struct rtsp_conn *c)
-{
-	c->playing = c->over = false;
-	set_timer(c, c->server->worker->loop.now_ns + IDLE_NS);
-}
-
-/* ---- output by TCP ---- */
+/* ---- output ---- */
 
 static void flush(struct rtsp_conn *c)
 {
@@ -132,7 +67,7 @@ static void flush(struct rtsp_conn *c)
 }
 
 /* All of it or nothing; false: there is no room now. */
-static bool put(struct rtsp_conn *c, const void *data, size_t size)
+bool rtsp_conn_put(struct rtsp_conn *c, const void *data, size_t size)
 {
 	if (!c->out)
 		c->out = malloc(RTSP_OUT_MAX);
@@ -150,356 +85,6 @@ static bool put(struct rtsp_conn *c, const void *data, size_t size)
 	memcpy(c->out + c->out_size, data, size);
 	c->out_size += size;
 	return true;
-}
-
-/* ---- packets ---- */
-
-static void count(struct rtsp_conn *c, size_t size)
-{
-	c->server->worker->counters.sent += size;
-	c->object->site->sent += size;
-}
-
-/* Of RTP, or of its companion. False: not now. */
-static bool send_packet(struct rtsp_conn *c, const uint8_t *packet, size_t size, bool companion)
-{
-	struct sockaddr_storage to = c->peer;
-	const in_port_t port = htons((uint16_t)(c->transport.port + companion));
-	uint8_t framed[4 + RTP_MAX];
-
-	if (c->transport.tcp) {
-		framed[0] = '$';
-		framed[1] = (uint8_t)(c->transport.channel + companion);
-		framed[2] = (uint8_t)(size >> 8);
-		framed[3] = (uint8_t)size;
-		memcpy(framed + 4, packet, size);
-		if (!put(c, framed, size + 4))
-			return false;
-		count(c, size);
-		return true;
-	}
-	if (to.ss_family == AF_INET6)
-		((struct sockaddr_in6 *)&to)->sin6_port = port;
-	else
-		((struct sockaddr_in *)&to)->sin_port = port;
-	if (sendto(companion ? c->server->rtcpfd : c->server->rtpfd, packet, size, MSG_NOSIGNAL,
-		   (struct sockaddr *)&to,
-		   to.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-					    : sizeof(struct sockaddr_in)) < 0)
-		return errno != EAGAIN && errno != ENOBUFS; /* what is lost is lost */
-	count(c, size);
-	return true;
-}
-
-static bool report(struct rtsp_conn *c, bool bye)
-{
-	const int64_t now = c->server->worker->loop.now_ns;
-	uint8_t packet[RTCP_MAX];
-
-	c->report_ns = now + REPORT_NS;
-	return send_packet(c, packet, rtcp_format(&c->rtp, now, bye, packet), true);
-}
-
-static void end(struct rtsp_conn *c)
-{
-	const int64_t now = c->server->worker->loop.now_ns;
-
-	c->over = true;
-	set_timer(c, c->transport.tcp ? now : now + BYE_NS);
-}
-
-static void dry(struct rtsp_conn *c)
-{
-	if (c->object->live)
-		set_timer(c, c->server->worker->loop.now_ns + GROW_NS);
-	else
-		end(c);
-}
-
-static void say_bye(struct rtsp_conn *c)
-{
-	if (report(c, true))
-		rest(c);
-	else
-		set_timer(c, c->server->worker->loop.now_ns + GROUP_NS);
-}
-
-/* Sends what is due, and sees to it that it is called again. */
-static void play_on(struct rtsp_conn *c)
-{
-	const int64_t now = c->server->worker->loop.now_ns;
-	struct object *o = c->object;
-	uint8_t packet[RTP_MAX];
-
-	if (now >= c->report_ns)
-		report(c, false);
-	for (int i = 0; i < TURN; i++) {
-		int64_t due_ns = now;
-		const int payload = rtp_next(&c->rtp, o->st.st_size, o->live, now, &due_ns);
-
-		if (payload < 0 || o->broken) {
-			c->lost = true;
-			return;
-		}
-		if (payload > 0 && c->stop_ns >= 0 && rtp_media_ns(&c->rtp, due_ns) >= c->stop_ns) {
-			end(c);
-			return;
-		}
-		if (payload == 0) {
-			dry(c);
-			return;
-		}
-		if (due_ns > now + GROUP_NS) {
-			set_timer(c, due_ns);
-			return;
-		}
-		if (!send_packet(c, packet, rtp_format(&c->rtp, payload, due_ns, packet), false))
-			break;
-		rtp_advance(&c->rtp, payload);
-	}
-	set_timer(c, now + GROUP_NS);
-}
-
-/* ---- answers ---- */
-
-static const char *reason(int status)
-{
-	switch (status) {
-	case 200: return "OK";
-	case 400: return "Bad Request";
-	case 404: return "Not Found";
-	case 410: return "Gone";
-	case 414: return "Request-URI Too Large";
-	case 415: return "Unsupported Media Type";
-	case 454: return "Session Not Found";
-	case 455: return "Method Not Valid in This State";
-	case 457: return "Invalid Range";
-	case 461: return "Unsupported Transport";
-	case 501: return "Not Implemented";
-	case 505: return "RTSP Version Not Supported";
-	case 551: return "Option not supported";
-	default: return "Service Unavailable";
-	}
-}
-
-/* `fields`, each with its CR LF, and what is behind them. */
-static void __attribute__((format(printf, 4, 5)))
-answer(struct rtsp_conn *c, const struct rtsp_request *r, int status, const char *fields, ...)
-{
-	char text[4096];
-	va_list args;
-	int n = snprintf(text, sizeof(text),
-			 "RTSP/1.0 %d %s\r\nCSeq: %u\r\nServer: memnet/" MEMNET_VERSION "\r\n",
-			 status, reason(status), r->cseq);
-
-	va_start(args, fields);
-	n += vsnprintf(text + n, sizeof(text) - (size_t)n, fields, args);
-	va_end(args);
-	if (n >= (int)sizeof(text) || !put(c, text, (size_t)n))
-		c->lost = true;
-}
-
-static void refuse(struct rtsp_conn *c, const struct rtsp_request *r, int status)
-{
-	answer(c, r, status, "\r\n");
-}
-
-static int get_object(struct rtsp_conn *c, const struct rtsp_request *r, struct object **out)
-{
-	struct worker *w = c->server->worker;
-	const char *path = "";
-	struct site *site = r->path[0] ? sites_find(&w->sites, r->path, &path) : NULL;
-	uint8_t head[TS_PACKET + 1];
-	struct object *o = NULL;
-	ssize_t n;
-	int err;
-
-	if (!site)
-		return 404;
-	if (!w->expire_timer.slot)
-		loop_timer_set(&w->loop, &w->expire_timer, w->loop.now_ns + OBJECT_IDLE_NS);
-	site->requests++;
-	err = store_get(&w->store, site, path, w->loop.now_ns, &o);
-	if (err)
-		return err == -EMFILE || err == -ENOMEM ? 503 : 404;
-	n = pread(o->fd, head, sizeof(head), 0);
-	if (o->given > 0 || n < 0 || !ts_probe(head, (size_t)n)) {
-		err = o->given > 0 ? 410 : 415;
-		object_put(o, w->loop.now_ns);
-		return err;
-	}
-	*out = o;
-	return 0;
-}
-
-static void describe(struct rtsp_conn *c, const struct rtsp_request *r)
-{
-	struct worker *w = c->server->worker;
-	struct ts_pcr first, last;
-	struct object *o = NULL;
-	const int status = get_object(c, r, &o);
-	char sdp[512], until[32] = "";
-	int n;
-
-	if (status) {
-		refuse(c, r, status);
-		return;
-	}
-	if (!o->live && ts_span(o->fd, 0, o->st.st_size, &first, &last))
-		snprintf(until, sizeof(until), "%.3f",
-			 (double)ts_since_ns(&first, &last) / NS_PER_S);
-	n = snprintf(sdp, sizeof(sdp),
-		     "v=0\r\no=- %llu 1 IN IP4 0.0.0.0\r\ns=memnet\r\nt=0 0\r\na=control:*\r\n"
-		     "a=range:npt=0-%s\r\nm=video 0 RTP/AVP 33\r\nc=IN IP4 0.0.0.0\r\n"
-		     "a=control:" RTSP_TRACK "\r\n",
-		     (unsigned long long)o->st.st_ino, until);
-	answer(c, r, 200,
-	       "Content-Base: %.*s/\r\nContent-Type: application/sdp\r\nContent-Length: "
-	       "%d\r\n\r\n%s",
-	       (int)r->url.size, r->url.at, n, sdp);
-	object_put(o, w->loop.now_ns);
-}
-
-static int join(struct rtsp_conn *c)
-{
-	struct server *s = c->server->worker->server;
-	static const struct peer nobody = {{0}};
-
-	if (s->options.release == RELEASE_NEVER)
-		return 0;
-	return release_join(&s->release, &c->reader, c->object->fd, c->object->live, 0, &nobody);
-}
-
-static int begin_session(struct rtsp_conn *c, const struct rtsp_request *r)
-{
-	int status = get_object(c, r, &c->object);
-
-	if (status)
-		return status;
-	if (join(c) || rtp_init(&c->rtp, c->object->fd))
-		return 503;
-	while (c->session == 0) {
-		if (getrandom(&c->session, sizeof(c->session), 0) < 0)
-			return 503;
-	}
-	return 0;
-}
-
-static void set_up(struct rtsp_conn *c, const struct rtsp_request *r)
-{
-	char ports[64];
-	int status;
-
-	if (!r->transport_given || c->session) {
-		refuse(c, r, c->session ? 455 : 461);
-		return;
-	}
-	status = begin_session(c, r);
-	if (status) {
-		leave_session(c);
-		refuse(c, r, status);
-		return;
-	}
-	c->transport = r->transport;
-	if (c->transport.tcp)
-		snprintf(ports, sizeof(ports), "interleaved=%u-%u", c->transport.channel,
-			 c->transport.channel + 1U);
-	else
-		snprintf(ports, sizeof(ports), "client_port=%u-%u;server_port=%u-%u",
-			 c->transport.port, c->transport.port + 1U, c->server->port,
-			 c->server->port + 1U);
-	answer(c, r, 200,
-	       "Transport: RTP/AVP%s;unicast;%s;ssrc=%08X\r\nSession: %u;timeout=60\r\n\r\n",
-	       c->transport.tcp ? "/TCP" : "", ports, c->rtp.ssrc, c->session);
-}
-
-/* Where a range begins. 0, or the status to refuse it with. */
-static int go_to(struct rtsp_conn *c, const struct rtsp_request *r, int64_t *from_ns)
-{
-	const int64_t now = c->server->worker->loop.now_ns, size = c->object->st.st_size;
-	struct ts_pcr first, last;
-	int64_t at = c->rtp.at;
-	bool known = ts_span(c->object->fd, 0, size, &first, &last);
-
-	*from_ns = 0;
-	if (r->now && c->object->live) {
-		at = size / TS_PACKET * TS_PACKET;
-	} else if (r->from_ms > 0) {
-		*from_ns = r->from_ms * NS_PER_MS;
-		if (!known || *from_ns > ts_since_ns(&first, &last))
-			return 457;
-		at = ts_seek(c->object->fd, &first, size, *from_ns);
-	} else if (r->from_ms == 0) {
-		at = 0;
-	}
-	rtp_start(&c->rtp, at, now);
-	return 0;
-}
-
-static void play(struct rtsp_conn *c, const struct rtsp_request *r)
-{
-	const int64_t now = c->server->worker->loop.now_ns;
-	char range[64] = "";
-	int64_t from_ns;
-	int status;
-
-	if (c->playing && !r->range_given) {
-		answer(c, r, 200, "Session: %u;timeout=60\r\n\r\n", c->session);
-		return;
-	}
-	if (c->object->live)
-		object_look(c->object, now);
-	status = go_to(c, r, &from_ns);
-	if (status) {
-		refuse(c, r, status);
-		return;
-	}
-	c->stop_ns =
-		r->to_ms < 0 ? -1 : rtp_media_ns(&c->rtp, now) + r->to_ms * NS_PER_MS - from_ns;
-	if (r->range_given && !r->now)
-		snprintf(range, sizeof(range), "Range: npt=%.3f-\r\n", (double)from_ns / NS_PER_S);
-	answer(c, r, 200,
-	       "%sSession: %u;timeout=60\r\nRTP-Info: url=%.*s/" RTSP_TRACK
-	       ";seq=%u;rtptime=%u\r\n\r\n",
-	       range, c->session, (int)r->url.size, r->url.at, c->rtp.sequence,
-	       rtp_stamp(&c->rtp, now));
-	c->playing = true;
-	c->over = false;
-	c->report_ns = now;
-	set_timer(c, now);
-}
-
-static void act(struct rtsp_conn *c, const struct rtsp_request *r)
-{
-	const bool mine = c->session && (!r->session_given || r->session == c->session);
-	const bool needed =
-		r->method == RTSP_PLAY || r->method == RTSP_PAUSE || r->method == RTSP_TEARDOWN;
-
-	if ((needed || r->session_given) && !mine) {
-		refuse(c, r, 454);
-		return;
-	}
-	switch (r->method) {
-	case RTSP_OPTIONS:
-		answer(c, r, 200,
-		       "Public: OPTIONS, DESCRIBE, SETUP, PLAY, PAUSE, GET_PARAMETER, "
-		       "TEARDOWN\r\n\r\n");
-		break;
-	case RTSP_DESCRIBE: describe(c, r); break;
-	case RTSP_SETUP: set_up(c, r); break;
-	case RTSP_PLAY: play(c, r); break;
-	case RTSP_PAUSE:
-		rest(c);
-		answer(c, r, 200, "Session: %u;timeout=60\r\n\r\n", c->session);
-		break;
-	case RTSP_TEARDOWN:
-		leave_session(c);
-		rest(c);
-		refuse(c, r, 200);
-		break;
-	case RTSP_GET_PARAMETER: refuse(c, r, 200); break;
-	case RTSP_OTHER: refuse(c, r, 501); break;
-	}
 }
 
 /* ---- input ---- */
@@ -536,16 +121,15 @@ static bool take_input(struct rtsp_conn *c)
 	}
 	status = rtsp_request_parse(c->in, head, &r);
 	if (status)
-		refuse(c, &r, status);
+		rtsp_refuse(c, &r, status);
 	else
-		act(c, &r);
+		rtsp_answer(c, &r);
 	if (status == 400) {
 		flush(c);
 		c->lost = true;
 		return false;
 	}
-	if (!c->playing)
-		rest(c);
+	rtsp_conn_rest(c);
 	drop_input(c, head + r.body);
 	return true;
 }
@@ -575,7 +159,7 @@ static void read_all(struct rtsp_conn *c)
 	}
 }
 
-static void settle(struct rtsp_conn *c)
+void rtsp_conn_settle(struct rtsp_conn *c)
 {
 	if (!c->lost)
 		flush(c);
@@ -589,20 +173,12 @@ static void conn_ready(struct watch *watch, uint32_t events)
 
 	if (events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR))
 		read_all(c);
-	settle(c);
+	rtsp_conn_settle(c);
 }
 
-static void conn_timer(struct timer *t)
+static void idle_for_too_long(struct timer *t)
 {
-	struct rtsp_conn *c = container_of(t, struct rtsp_conn, timer);
-
-	if (!c->playing)
-		c->lost = true; /* idle for too long */
-	else if (c->over)
-		say_bye(c);
-	else
-		play_on(c);
-	settle(c);
+	conn_end(container_of(t, struct rtsp_conn, idle));
 }
 
 /* ---- clients ---- */
@@ -635,13 +211,13 @@ static void accept_ready(struct watch *watch, uint32_t events)
 	}
 	set_options(fd);
 	c->watch = (struct watch){fd, conn_ready};
-	c->timer.fire = conn_timer;
+	c->idle.fire = idle_for_too_long;
 	c->server = s;
 	c->peer = peer;
 	list_init(&c->all);
 	list_append(&s->conns, &c->all);
 	s->count++;
-	rest(c);
+	rtsp_conn_rest(c);
 	if (c->lost || loop_add(loop, &c->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET))
 		conn_end(c);
 }
@@ -710,7 +286,8 @@ void rtsp_fini(struct rtsp *s)
 	while ((l = list_first(&s->conns)) != NULL) {
 		struct rtsp_conn *c = list_entry(l, struct rtsp_conn, all);
 
-		if (c->playing && report(c, true))
+		if (c->flow && player_plays(&c->flow->player) &&
+		    player_report(&c->flow->player, true))
 			flush(c);
 		conn_end(c);
 	}

@@ -1,374 +1,24 @@
 #include "host/server.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/notify.h"
 #include "base/sandbox.h"
+#include "host/listen.h"
 #include "host/mime.h"
-#include "host/sweep.h"
 #include "host/worker.h"
-
-#define BACKLOG 4096
-
-/* At most so many are accepted in a turn, lest a flood keep those who are connected waiting. */
-#define ACCEPT_TURN 64
-
-/* How long accepting rests when there are no descriptors left. */
-#define ACCEPT_REST_NS (100 * NS_PER_MS)
-
-/* ---- the listening socket ---- */
-
-union address {
-	struct sockaddr any;
-	struct sockaddr_in in4;
-	struct sockaddr_in6 in6;
-	struct sockaddr_storage room;
-};
-
-static socklen_t make_address(const struct endpoint *at, union address *a)
-{
-	*a = (union address){0};
-	if (inet_pton(AF_INET, at->addr, &a->in4.sin_addr) == 1) {
-		a->in4.sin_family = AF_INET;
-		a->in4.sin_port = htons(at->port);
-		return sizeof(a->in4);
-	}
-	if (inet_pton(AF_INET6, at->addr, &a->in6.sin6_addr) == 1) {
-		a->in6.sin6_family = AF_INET6;
-		a->in6.sin6_port = htons(at->port);
-		return sizeof(a->in6);
-	}
-	return 0;
-}
-
-static bool is_loopback(const union address *a)
-{
-	if (a->any.sa_family == AF_INET)
-		return ntohl(a->in4.sin_addr.s_addr) >> 24 == 127;
-	return IN6_IS_ADDR_LOOPBACK(&a->in6.sin6_addr);
-}
-
-/*
- * The kernel paces each connection. A second's worth in the socket's buffer, by reference, spares
- * wake-ups: 2,000 clients at 2 Mbit/s cost 0.19 s/GB with it and 0.22 without. Faster ones
- * are left to TCP's own sizing.
- */
-#define PACED_BUFFER_MAX (512 * 1024)
-
-static int set_pacing(int fd, uint64_t rate, struct mn_error *e)
-{
-	const int buffer = (int)rate;
-
-	if (setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &rate, sizeof(rate)) < 0)
-		return mn_fail_errno(e, errno, "pacing");
-	if (rate >= PACED_BUFFER_MAX / 8 && rate <= PACED_BUFFER_MAX)
-		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
-	return 0;
-}
-
-/* Left alone where the system does not have it, or does not let us. */
-#define CONGESTION_DEFAULT "cubic"
-
-static int set_congestion(int fd, const char *name)
-{
-	return setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name));
-}
-
-/* What the accepted sockets inherit. */
-static int set_inherited(int fd, const struct server_options *o, struct mn_error *e)
-{
-	const int on = 1;
-
-	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (!o->congestion)
-		set_congestion(fd, CONGESTION_DEFAULT);
-	else if (set_congestion(fd, o->congestion) < 0)
-		return mn_fail(e, MN_FAILED, errno,
-			       "%s: congestion control not available (see sysctl "
-			       "net.ipv4.tcp_available_congestion_control)",
-			       o->congestion);
-	return o->client_rate > 0 ? set_pacing(fd, o->client_rate, e) : 0;
-}
-
-static int listen_on(const struct server_options *o, const struct endpoint *at, struct mn_error *e)
-{
-	cleanup_fd int fd = -1;
-	const int on = 1;
-	union address a;
-	socklen_t size = make_address(at, &a);
-	int err;
-
-	if (!size)
-		return mn_fail(e, MN_USAGE, EINVAL,
-			       "%s: not an IP address (names are not looked up)", at->addr);
-	fd = socket(a.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return mn_fail_errno(e, errno, "socket");
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	err = set_inherited(fd, o, e);
-	if (err)
-		return err;
-	if (bind(fd, &a.any, size) < 0 || listen(fd, BACKLOG) < 0) {
-		err = errno;
-		mn_fail(e, err == EADDRINUSE ? MN_BUSY : MN_FAILED, err, "%s:%u: %s%s", at->addr,
-			at->port, strerror(err),
-			err == EADDRINUSE ? " (another server has it; port 0 takes any)" : "");
-		return -err;
-	}
-	if (!is_loopback(&a))
-		log_warn("listening on %s: clients are neither encrypted nor authenticated; that "
-			 "is for a front server (see memnet-stream(1))",
-			 at->addr);
-	return STEAL_FD(fd);
-}
-
-static void format_url(int fd, const char *scheme, char *url, size_t size)
-{
-	union address a = {0};
-	socklen_t len = sizeof(a);
-	char text[INET6_ADDRSTRLEN];
-
-	if (getsockname(fd, &a.any, &len) < 0)
-		log_debug("getsockname: %s", strerror(errno));
-	if (a.any.sa_family == AF_INET6)
-		snprintf(url, size, "%s://[%s]:%u", scheme,
-			 inet_ntop(AF_INET6, &a.in6.sin6_addr, text, sizeof(text)),
-			 ntohs(a.in6.sin6_port));
-	else
-		snprintf(url, size, "%s://%s:%u", scheme,
-			 inet_ntop(AF_INET, &a.in4.sin_addr, text, sizeof(text)),
-			 ntohs(a.in4.sin_port));
-}
-
-/* ---- a worker ---- */
-
-/* Accepting rests: there are no descriptors left. */
-static void accept_rest(struct worker *w)
-{
-	log_warn("accept: %s", strerror(errno));
-	loop_remove(&w->loop, &w->listener);
-	loop_timer_set(&w->loop, &w->accept_timer, w->loop.now_ns + ACCEPT_REST_NS);
-}
-
-static void accept_all(struct worker *w, struct watch *watch)
-{
-	for (int i = 0; i < ACCEPT_TURN; i++) {
-		union address peer;
-		socklen_t size = sizeof(peer);
-		int fd = accept4(watch->fd, &peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (fd >= 0) {
-			conn_accept(w, fd, &peer.room, watch == &w->metrics_listener);
-			continue;
-		}
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-			accept_rest(w);
-		return;
-	}
-}
-
-static void accept_ready(struct watch *watch, uint32_t events)
-{
-	(void)events;
-	accept_all(container_of(watch, struct worker, listener), watch);
-}
-
-static void accept_metrics_ready(struct watch *watch, uint32_t events)
-{
-	(void)events;
-	accept_all(container_of(watch, struct worker, metrics_listener), watch);
-}
-
-static int accept_start(struct worker *w)
-{
-	/* Exclusive: one worker wakes for a connection, not all of them. */
-	return loop_add(&w->loop, &w->listener,
-			w->server->options.workers > 1 ? EPOLLIN | EPOLLEXCLUSIVE : EPOLLIN);
-}
-
-static void accept_again(struct timer *t)
-{
-	struct worker *w = container_of(t, struct worker, accept_timer);
-
-	if (!w->draining)
-		accept_start(w);
-}
-
-static void expire(struct timer *t)
-{
-	struct worker *w = container_of(t, struct worker, expire_timer);
-	const int64_t now = w->loop.now_ns;
-	int64_t next = store_expire(&w->store, now);
-
-	for (size_t i = 0; i < w->sites.count; i++) {
-		struct site *site = &w->sites.site[i];
-
-		if (site->rootfd < 0)
-			continue;
-		if (site->used_ns + OBJECT_IDLE_NS <= now)
-			site_close(site);
-		else if (!next || site->used_ns + OBJECT_IDLE_NS < next)
-			next = site->used_ns + OBJECT_IDLE_NS;
-	}
-	if (next)
-		loop_timer_set(&w->loop, t, next);
-}
-
-/* Worker 0's: ttl and lru. */
-#define SWEEP_LRU_NS (250 * NS_PER_MS)
-
-static int64_t sweep_interval(const struct server_options *o)
-{
-	const int64_t part = o->ttl_ns / 8;
-
-	if (o->release == RELEASE_LRU)
-		return SWEEP_LRU_NS;
-	return part < 100 * NS_PER_MS ? 100 * NS_PER_MS
-	       : part > 10 * NS_PER_S ? 10 * NS_PER_S
-				      : part;
-}
-
-static void sweep(struct timer *t)
-{
-	struct worker *w = container_of(t, struct worker, sweep_timer);
-	const struct server_options *o = &w->server->options;
-
-	for (size_t i = 0; i < w->sites.count; i++) {
-		struct site *site = &w->sites.site[i];
-		int rootfd = site_root(site, w->loop.now_ns);
-		unsigned removed;
-
-		if (rootfd < 0)
-			continue;
-		removed = o->release == RELEASE_TTL
-				  ? sweep_old(&w->server->release, rootfd, o->ttl_ns)
-				  : sweep_full(&w->server->release, rootfd);
-		if (removed > 0)
-			log_debug("released %u objects of %s", removed, site->name);
-		/* The next look is far off: the space may be unmounted before that. */
-		if (w->conn_count == 0)
-			site_close(site);
-	}
-	loop_timer_set(&w->loop, t, w->loop.now_ns + sweep_interval(o));
-}
-
-static void drain_late(struct timer *t)
-{
-	struct worker *w = container_of(t, struct worker, drain_timer);
-
-	if (w->conn_count > 0)
-		log_warn("%u connections broken off: not done in time", w->conn_count);
-	conn_abort_all(w);
-	loop_stop(&w->loop);
-}
-
-static void drain(struct loop *loop)
-{
-	struct worker *w = container_of(loop, struct worker, loop);
-
-	if (w->draining)
-		return;
-	w->draining = true;
-	loop_remove(loop, &w->listener);
-	if (w->metrics_listener.fd >= 0)
-		loop_remove(loop, &w->metrics_listener);
-	rtsp_fini(&w->rtsp);
-	loop_timer_clear(loop, &w->accept_timer);
-	loop_timer_set(loop, &w->drain_timer, loop->now_ns + w->server->options.drain_ns);
-	conn_drain(w);
-	if (w->conn_count == 0)
-		loop_stop(loop);
-}
-
-static void follow_object(struct object *o)
-{
-	follow_begin(&container_of(o->store, struct worker, store)->follow, o);
-}
-
-static void unfollow_object(struct object *o)
-{
-	follow_end(&container_of(o->store, struct worker, store)->follow, o);
-}
-
-static void after_batch(struct loop *loop)
-{
-	struct worker *w = container_of(loop, struct worker, loop);
-
-	store_round(&w->store);
-	conn_run_all(w);
-	store_round(&w->store);
-	if (w->lines.size > 0)
-		access_log_flush(&w->lines, w->server->logfd);
-}
-
-static int worker_init(struct worker *w, struct server *server, const struct sites *sites)
-{
-	const bool releasing = server->options.release != RELEASE_NEVER;
-	int err;
-
-	w->server = server;
-	w->listener = (struct watch){server->listenfd, accept_ready};
-	w->accept_timer.fire = accept_again;
-	w->expire_timer.fire = expire;
-	w->metrics_listener = (struct watch){-1, accept_metrics_ready};
-	w->drain_timer.fire = drain_late;
-	w->sweep_timer.fire = sweep;
-	conn_init(w);
-	sender_init(&w->sender, server->nullfd);
-	err = loop_init(&w->loop);
-	if (!err)
-		err = sites_copy(&w->sites, sites);
-	if (!err)
-		err = store_init(&w->store, !releasing, releasing);
-	if (!err)
-		err = follow_init(&w->follow, &w->loop, &w->store, &w->sites);
-	if (err)
-		return err;
-	w->store.follow = follow_object;
-	w->store.unfollow = unfollow_object;
-	w->store.changed = conn_wake_waiting;
-	w->loop.on_wake = drain;
-	w->loop.after = after_batch;
-	return accept_start(w);
-}
-
-static void worker_fini(struct worker *w)
-{
-	if (!w->server)
-		return;
-	rtsp_fini(&w->rtsp);
-	conn_fini(w);
-	store_fini(&w->store);
-	sender_fini(&w->sender);
-	follow_fini(&w->follow);
-	sites_fini(&w->sites);
-	loop_fini(&w->loop);
-}
-
-static void worker_run(struct worker *w)
-{
-	int err = loop_run(&w->loop);
-
-	if (err)
-		log_error("event loop: %s", strerror(-err));
-}
 
 static void *thread_main(void *arg)
 {
@@ -378,8 +28,6 @@ static void *thread_main(void *arg)
 	worker_run(w);
 	return NULL;
 }
-
-/* ---- all of them ---- */
 
 static int open_log(const char *file)
 {
@@ -457,19 +105,18 @@ static int run(struct server *s, const struct sites *sites, void (*started)(cons
 		err = rtsp_init(&s->workers[0].rtsp, &s->workers[0], s->rtspfd, s->rtpfds);
 	if (err)
 		return mn_fail_errno(e, -err, "RTSP");
-	if (s->options.release == RELEASE_TTL || s->options.release == RELEASE_LRU)
-		sweep(&s->workers[0].sweep_timer);
+	worker_sweep(&s->workers[0]);
 	err = start_threads(s, e);
 	if (err)
 		return err;
-	format_url(s->listenfd, "http", url, sizeof(url));
+	listen_url(s->listenfd, "http", url, sizeof(url));
 	err = sandbox_calls(DIAL_NONE, e);
 	if (err)
 		return err;
 	if (s->rtspfd >= 0) {
 		char rtsp[80];
 
-		format_url(s->rtspfd, "rtsp", rtsp, sizeof(rtsp));
+		listen_url(s->rtspfd, "rtsp", rtsp, sizeof(rtsp));
 		started(rtsp);
 	}
 	started(url);
@@ -492,9 +139,9 @@ static void raise_limit(void)
 static int open_rtsp(struct server *s, struct mn_error *e)
 {
 	union address a;
-	const socklen_t size = make_address(&s->options.rtsp, &a);
+	const socklen_t size = listen_address(&s->options.rtsp, &a);
 
-	s->rtspfd = listen_on(&s->options, &s->options.rtsp, e);
+	s->rtspfd = listen_open(&s->options, &s->options.rtsp, e);
 	return s->rtspfd < 0 ? s->rtspfd : rtsp_bind(&a.any, size, s->rtpfds, e);
 }
 
@@ -510,7 +157,7 @@ static int open_all(struct server *s, struct mn_error *e)
 			return mn_fail_errno(e, errno, "%s", o->access_log);
 	}
 	if (o->metrics.addr) {
-		s->metricsfd = listen_on(o, &o->metrics, e);
+		s->metricsfd = listen_open(o, &o->metrics, e);
 		if (s->metricsfd < 0)
 			return s->metricsfd;
 	}
@@ -523,9 +170,9 @@ static int open_all(struct server *s, struct mn_error *e)
 	if (notify_listen_fds() > 0) {
 		s->listenfd = NOTIFY_LISTEN_FD;
 		fcntl(s->listenfd, F_SETFL, fcntl(s->listenfd, F_GETFL) | O_NONBLOCK);
-		return set_inherited(s->listenfd, o, e);
+		return listen_inherit(s->listenfd, o, e);
 	}
-	s->listenfd = listen_on(o, &o->listen, e);
+	s->listenfd = listen_open(o, &o->listen, e);
 	return s->listenfd < 0 ? s->listenfd : 0;
 }
 

@@ -3,10 +3,11 @@
  *
  * Theory of operation. Each worker is a thread with its own loop, its own connections and its own
  * open objects; they share the listening socket (which one of them takes a connection is the
- * kernel's choice) and the table of what is to be released. The path of a request: conn.c reads
- * and answers it, request and range parsers are pure functions, store_get() opens the object,
- * conn.c sends it, follow.c wakes those who wait for a live object to grow, release.c gives memory
- * back.
+ * kernel's choice) and the table of what is to be released. The path of a request: worker.c accepts
+ * the connection, conn_read.c reads (the parsers of requests and ranges are pure functions),
+ * answer.c finds the object (object.c) and begins the response, conn_send.c sends it when pacer.c
+ * lets it, by the path that sender.c chooses; follow.c wakes those who wait for a live object to
+ * grow, release.c gives memory back.
  */
 #pragma once
 

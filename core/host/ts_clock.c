@@ -1,5 +1,6 @@
 #include "host/ts_clock.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -61,6 +62,21 @@ static bool look(int fd, int64_t at, int pid, struct ts_pcr *pcr)
 	const ssize_t n = buf ? pread(fd, buf, TS_LOOK, at) : -1;
 
 	return n > 0 && ts_find_pcr(buf, (size_t)n, at, pid, pcr);
+}
+
+int ts_begins(int fd, int64_t size, bool growing)
+{
+	uint8_t head[TS_PACKET + 1];
+	const ssize_t n = pread(fd, head, sizeof(head), 0);
+	struct ts_pcr first;
+
+	if (growing && size < (int64_t)sizeof(head) && (n <= 0 || head[0] == SYNC))
+		return 0;
+	if (n < 0 || !ts_probe(head, (size_t)n))
+		return -EINVAL;
+	if (look(fd, 0, TS_ANY_PID, &first))
+		return 1;
+	return growing && size < TS_LOOK ? 0 : -ENODATA;
 }
 
 static bool look_last(int fd, int64_t from, int64_t size, int pid, struct ts_pcr *last)

@@ -21,6 +21,13 @@ struct ts_pcr {
 /* Whether this can be the beginning of a transport stream. */
 bool ts_probe(const uint8_t *data, size_t size);
 
+/*
+ * Whether the file begins as a transport stream that can be paced. 1; 0: not enough of it is there
+ * yet, which is only said of a growing one; -EINVAL: it is none; -ENODATA: it has no PCR within
+ * TS_LOOK.
+ */
+int ts_begins(int fd, int64_t size, bool growing);
+
 /* The first PCR of `pid` in whole packets that lie at offset `at` of the stream. */
 bool ts_find_pcr(const uint8_t *data, size_t size, int64_t at, int pid, struct ts_pcr *pcr);
 

@@ -52,16 +52,12 @@ struct worker {
 	char out[RESPONSE_HEAD_MAX + SMALL_OBJECT_MAX];
 };
 
-/* conn.c: takes over the socket; `metrics`: it came by the metrics' own address. */
-struct sockaddr_storage;
-void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *peer, bool metrics);
-/* Serves those that yielded. */
-void conn_run_all(struct worker *w);
-/* No new requests: idle ones are closed, the others after their response. */
-void conn_drain(struct worker *w);
-/* Breaks off all. */
-void conn_abort_all(struct worker *w);
-/* The object that these wait for has changed. */
-void conn_wake_waiting(struct object *o);
-void conn_init(struct worker *w);
-void conn_fini(struct worker *w);
+/* 0 or -errno; worker_fini() takes a half-made one, and one that was all zeroes. */
+int worker_init(struct worker *w, struct server *server, const struct sites *sites);
+void worker_fini(struct worker *w);
+
+/* Begins to remove what is old or too much, as the options say: one worker does. */
+void worker_sweep(struct worker *w);
+
+/* Serves until it has been woken (loop_wake()) and its connections are done. */
+void worker_run(struct worker *w);

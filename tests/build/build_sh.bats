@@ -56,7 +56,7 @@ fakes() {
 	fake id <<<'echo 1000'
 	fake dpkg-query <<<'echo installed make; echo config-files gcc'
 	# shellcheck disable=SC2016 # the script's own
-	fake sudo <<<'echo "sudo $*"; [ "$1" = -n ]'
+	fake sudo <<<'echo "sudo $*" >&2; [ "$1" = -n ]'
 	run ! fakes "$tree/build.sh" </dev/null
 	[[ $output == *"sudo env DEBIAN_FRONTEND=noninteractive apt-get "*" install gcc binutils "* ]]
 	[[ $output != *" make "* ]]

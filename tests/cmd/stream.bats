@@ -62,8 +62,8 @@ gone() {
 	echo one >"$D/1"
 	random 300000 >"$D/2"
 	serve
-	run get -v "$URL/1" "$URL/1" -o /dev/null "$URL/nope"
-	[[ $output == *"Re-using existing connection"* ]]
+	[ "$(get -w '%{num_connects}' -o "$BATS_TEST_TMPDIR/1" "$URL/1" -o "$BATS_TEST_TMPDIR/nope" "$URL/nope" \
+		-o "$BATS_TEST_TMPDIR/1" "$URL/1")" = 100 ]
 	raw "GET /vm1/out/1 HTTP/1.1\r\nHost: a\r\n\r\nGET /vm1/out/2 HTTP/1.1\r\nHost: a\r\n\r\nGET /vm1/out/1 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" >"$BATS_TEST_TMPDIR/got"
 	[ "$(grep -ao 'HTTP/1.1 200' "$BATS_TEST_TMPDIR/got" | wc -l)" = 3 ]
 	[ "$(grep -ac '^one' "$BATS_TEST_TMPDIR/got")" = 2 ]

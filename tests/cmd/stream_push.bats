@@ -2,55 +2,10 @@
 # memnet stream --push, into real peers: nginx with WebDAV, socat, and receivers that misbehave. A
 # space is a folder here.
 
-setup() {
-	D=$BATS_TEST_TMPDIR/run/vm1/out
-	G=$BATS_TEST_TMPDIR/got
-	mkdir -p "$D/.memnet/part" "$D/.memnet/live" "$D/.memnet/jobs" "$G"
-	PIDS=()
-}
-
-teardown() {
-	for pid in "${PIDS[@]}"; do
-		kill "$pid" 2>/dev/null || continue
-		wait "$pid" || true
-	done
-}
-
-push() {
-	memnet stream -v --runtime-dir "$BATS_TEST_TMPDIR/run" --push "$@"
-}
-
-# pushing ARG… — in the background, $PUSHER.
-pushing() {
-	memnet stream -v --runtime-dir "$BATS_TEST_TMPDIR/run" --push "$@" 2>"$BATS_TEST_TMPDIR/err" 3>&- &
-	PUSHER=$!
-	PIDS+=("$PUSHER")
-	until_true grep -q 'pushing' "$BATS_TEST_TMPDIR/err"
-}
-
-until_true() {
-	for _ in $(seq 500); do
-		"$@" 2>/dev/null && return
-		sleep 0.02
-	done
-	echo "still not: $*"
-	cat "$BATS_TEST_TMPDIR/err" || true
-	return 1
-}
+load push.bash
 
 random() {
 	head -c "$1" /dev/urandom
-}
-
-gone() {
-	[ ! -e "$1" ]
-}
-
-# publish NAME — what comes on stdin, as memnet compress does it
-publish() {
-	cat >"$D/.memnet/part/p"
-	mkdir -p "$(dirname "$D/$1")"
-	mv "$D/.memnet/part/p" "$D/$1"
 }
 
 # nginx, which takes uploads into $G; $URL

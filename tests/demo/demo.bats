@@ -67,8 +67,9 @@ nothing_left() {
 	start_demo
 	said 'qemu-system'
 	[ -n "$(left_processes)" ]	# the mark works
-	wait "$pid"
+	wait "$pid" || status=$?
 	cat "$BATS_TEST_TMPDIR/out" "$BATS_TEST_TMPDIR/err"
+	[ "${status:-0}" = 0 ]
 	grep -q "client's sha256 is the input's" "$BATS_TEST_TMPDIR/out"
 	[ "$(grep -c 'job completion' "$BATS_TEST_TMPDIR/out")" = 3 ]
 	grep -q 'exit 7' "$BATS_TEST_TMPDIR/out"

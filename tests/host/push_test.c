@@ -32,6 +32,11 @@ static void test_urls(void)
 	target("tcp://h:65536", -22);
 	target("http://h/\r\nX: y", -22);
 	target("http://user@h/", -22);
+	is_int(target("udp://239.1.1.1:5000", 0).scheme, PUSH_UDP, "datagrams");
+	is_int(target("rtp://[ff15::1]:65534", 0).port, 65534, "the last port of a pair");
+	target("rtp://h:65535", -22);
+	target("udp://h:1/x", -22);
+	target("udp://h", -22);
 }
 
 static void test_request(void)

@@ -1,4 +1,5 @@
 /* Requests of RTSP, well formed and not; the clock of a transport stream, and its packets. */
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -140,6 +141,76 @@ static void test_pace(int fd)
 	rtp_fini(&r);
 }
 
+/* The same stream as two objects, then another one. */
+static void test_join(int root, int fd)
+{
+	const int64_t begin = 1000 * NS_PER_S, size = (int64_t)PACKETS * TS_PACKET;
+	const int tail = openat(root, "tail.ts", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	const int64_t cut = 402LL * TS_PACKET; /* two packets behind a PCR */
+	static uint8_t rest[PACKETS * TS_PACKET];
+	int64_t due_ns = begin;
+	struct rtp r;
+	int n;
+
+	ok(pread(fd, rest, (size_t)(size - cut), cut) == size - cut &&
+		   write(tail, rest, (size_t)(size - cut)) == size - cut,
+	   "an object cut in two");
+	rtp_init(&r, fd);
+	rtp_start(&r, 0, begin);
+	while ((n = rtp_next(&r, cut, false, due_ns, &due_ns)) > 0)
+		rtp_advance(&r, n);
+	rtp_join(&r, tail);
+	n = rtp_next(&r, size - cut, false, due_ns, &due_ns);
+	is_int(n, RTP_PAYLOAD, "goes on");
+	is_int((due_ns - begin + 500000) / NS_PER_MS, 4020, "when it is due");
+	is_int(rtp_stamp(&r, due_ns) - r.stamp, 4020 * 90, "with its stamp");
+	rtp_advance(&r, n);
+	while ((n = rtp_next(&r, size - cut, false, due_ns, &due_ns)) > 0)
+		rtp_advance(&r, n);
+	is_int((due_ns - begin + 5000000) / (10 * NS_PER_MS), 997, "to its end");
+	rtp_join(&r, fd);
+	rtp_next(&r, size, false, due_ns, &due_ns);
+	is_int((due_ns - begin + 5000000) / (10 * NS_PER_MS), 1000,
+	       "one with another clock follows");
+	rtp_fini(&r);
+	close(tail);
+}
+
+static void begins(int root, const uint8_t *data, size_t size, bool growing, int want,
+		   const char *what)
+{
+	const int fd = openat(root, "b", O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	if (write(fd, data, size) != (ssize_t)size)
+		want = -EIO;
+	is_int(ts_begins(fd, (int64_t)size, growing), want, "%s", what);
+	close(fd);
+}
+
+static void test_begins(int root)
+{
+	static uint8_t data[TS_LOOK + 2 * TS_PACKET];
+
+	for (size_t at = 0; at < sizeof(data); at += TS_PACKET)
+		data[at] = 0x47;
+	begins(root, data, 0, true, 0, "nothing yet");
+	begins(root, data, 0, false, -EINVAL, "nothing");
+	begins(root, data, 100, true, 0, "a part of a packet, yet");
+	begins(root, data, 100, false, -EINVAL, "a part of a packet");
+	begins(root, (const uint8_t *)"GIF", 3, true, 0, "what may become one");
+	begins(root, (const uint8_t *)"PNG", 3, true, -EINVAL, "what never will");
+	begins(root, data, 5000, true, 0, "no clock yet");
+	begins(root, data, 5000, false, -ENODATA, "no clock");
+	begins(root, data, sizeof(data), true, -ENODATA, "no clock for too long");
+	data[TS_PACKET + 3] = 0x20;
+	data[TS_PACKET + 4] = 7;
+	data[TS_PACKET + 5] = 0x10;
+	begins(root, data, 5000, true, 1, "one that grows");
+	begins(root, data, TS_PACKET, false, -ENODATA, "one packet");
+	data[TS_PACKET] = 0;
+	begins(root, data, 5000, false, -EINVAL, "a G by chance");
+}
+
 int main(void)
 {
 	const int root = scratch_open();
@@ -150,6 +221,8 @@ int main(void)
 	write_stream(fd);
 	test_clock(fd);
 	test_pace(fd);
+	test_join(root, fd);
+	test_begins(root);
 	close(fd);
 	return done_testing();
 }

@@ -35,10 +35,13 @@ plug='{"driver":"virtio-9p-pci","id":"ID","fsdev":"memnet","mount_tag":"memnet",
 	[[ $(ask device_add "${plug//BUS/pcie.0}") == *"does not support hotplugging"* ]]
 }
 
-@test "an occupied root port answers success: look before" {
+@test "an occupied root port may answer success: look before" {
 	first=${plug//ID/first}
 	second=${plug//ID/second}
-	[ "$(ask device_add "${first//BUS/root7}" device_add "${second//BUS/root7}" | jq -c .return)" = $'{}\n{}' ]
+	run ask device_add "${first//BUS/root7}" device_add "${second//BUS/root7}"
+	jq -e '.return == {}' <<<"${lines[0]}"
+	# QEMU 7.2 takes the second without a word; QEMU 10 does not.
+	jq -e '.return == {} or (.error.desc | contains("already occupied"))' <<<"${lines[1]}"
 	ask qom-list '{"path":"/machine/peripheral/root7/root7"}' | jq -r '.return[].name' | grep -q '^child\['
 }
 

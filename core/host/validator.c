@@ -1,0 +1,98 @@
+#include "host/validator.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "host/http_range.h"
+
+/*
+ * The entity tag: which file it is, when it was written, how long it is. Giving back changes a
+ * file's times but not the bytes that can still be had: no tag then, and none for what still grows.
+ */
+#define ETAG_MAX 64
+static bool entity_tag(const struct object *o, struct text *t)
+{
+	const struct timespec *written = &o->st.st_mtim;
+
+	if (o->live || o->given > 0)
+		return false;
+	text_put(t, "\"");
+	text_number(t, o->st.st_ino, 16);
+	text_put(t, "-");
+	text_number(t, (uint64_t)(written->tv_sec * NS_PER_S + written->tv_nsec), 16);
+	text_put(t, "-");
+	text_number(t, (uint64_t)o->st.st_size, 16);
+	text_put(t, "\"");
+	return true;
+}
+
+/* A tag in the list; `weak`: one with W/ in front will do. */
+static bool list_has_tag(struct http_text list, const struct text *tag, bool weak)
+{
+	const char *end = list.at + list.size, *p = list.at;
+
+	if (list.size == 1 && *list.at == '*')
+		return true;
+	while ((p = memmem(p, (size_t)(end - p), tag->buf, tag->size)) != NULL) {
+		if (weak || p < list.at + 2 || p[-1] != '/')
+			return true;
+		p += tag->size;
+	}
+	return false;
+}
+
+int validator_check(const struct http_request *r, const struct object *o)
+{
+	char buf[ETAG_MAX];
+	struct text tag = {.buf = buf, .room = sizeof(buf)};
+	const bool tagged = entity_tag(o, &tag);
+	const int64_t written = o->st.st_mtim.tv_sec;
+
+	if (r->if_match.at) {
+		if (!tagged || !list_has_tag(r->if_match, &tag, false))
+			return 412;
+	} else if (r->if_unmodified_since.at) {
+		const int64_t then = http_date_parse(r->if_unmodified_since);
+
+		if (then >= 0 && written > then)
+			return 412;
+	}
+	if (r->if_none_match.at)
+		return tagged && list_has_tag(r->if_none_match, &tag, true) ? 304 : 0;
+	if (r->if_modified_since.at && tagged && written <= http_date_parse(r->if_modified_since))
+		return 304;
+	return 0;
+}
+
+bool validator_range_counts(const struct http_request *r, const struct object *o)
+{
+	char buf[ETAG_MAX];
+	struct text tag = {.buf = buf, .room = sizeof(buf)};
+
+	if (!r->range.at || !r->if_range.at)
+		return r->range.at != NULL;
+	if (!entity_tag(o, &tag))
+		return false;
+	if (r->if_range.size > 0 && r->if_range.at[0] == '"')
+		return r->if_range.size == tag.size &&
+		       memcmp(r->if_range.at, tag.buf, tag.size) == 0;
+	return http_date_parse(r->if_range) == o->st.st_mtim.tv_sec;
+}
+
+void validator_put(struct text *t, const struct object *o)
+{
+	const int64_t written = o->st.st_mtim.tv_sec;
+	char date[HTTP_DATE_MAX];
+
+	if (o->live)
+		return;
+	http_date_format(written < 0 ? 0 : written, date);
+	text_put(t, "Last-Modified: ");
+	text_put(t, date);
+	text_put(t, "\r\n");
+	if (o->given > 0)
+		return;
+	text_put(t, "ETag: ");
+	entity_tag(o, t);
+	text_put(t, "\r\n");
+}

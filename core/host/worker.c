@@ -1,0 +1,236 @@
+/* A worker: takes connections, and sees to what has to be looked at from time to time. */
+#include "host/worker.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "host/conn.h"
+#include "host/listen.h"
+#include "host/pacer.h"
+#include "host/sweep.h"
+
+/* At most so many are accepted in a turn, lest a flood keep those who are connected waiting. */
+#define ACCEPT_TURN 64
+
+/* How long accepting rests when there are no descriptors left. */
+#define ACCEPT_REST_NS (100 * NS_PER_MS)
+
+/* Accepting rests: there are no descriptors left. */
+static void accept_rest(struct worker *w)
+{
+	log_warn("accept: %s", strerror(errno));
+	loop_remove(&w->loop, &w->listener);
+	loop_timer_set(&w->loop, &w->accept_timer, w->loop.now_ns + ACCEPT_REST_NS);
+}
+
+static void accept_all(struct worker *w, struct watch *watch)
+{
+	for (int i = 0; i < ACCEPT_TURN; i++) {
+		union address peer;
+		socklen_t size = sizeof(peer);
+		int fd = accept4(watch->fd, &peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd >= 0) {
+			conn_accept(w, fd, &peer.room, watch == &w->metrics_listener);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+			accept_rest(w);
+		return;
+	}
+}
+
+static void accept_ready(struct watch *watch, uint32_t events)
+{
+	(void)events;
+	accept_all(container_of(watch, struct worker, listener), watch);
+}
+
+static void accept_metrics_ready(struct watch *watch, uint32_t events)
+{
+	(void)events;
+	accept_all(container_of(watch, struct worker, metrics_listener), watch);
+}
+
+static int accept_start(struct worker *w)
+{
+	/* Exclusive: one worker wakes for a connection, not all of them. */
+	return loop_add(&w->loop, &w->listener,
+			w->server->options.workers > 1 ? EPOLLIN | EPOLLEXCLUSIVE : EPOLLIN);
+}
+
+static void accept_again(struct timer *t)
+{
+	struct worker *w = container_of(t, struct worker, accept_timer);
+
+	if (!w->draining)
+		accept_start(w);
+}
+
+static void expire(struct timer *t)
+{
+	struct worker *w = container_of(t, struct worker, expire_timer);
+	const int64_t now = w->loop.now_ns;
+	int64_t next = store_expire(&w->store, now);
+
+	for (size_t i = 0; i < w->sites.count; i++) {
+		struct site *site = &w->sites.site[i];
+
+		if (site->rootfd < 0)
+			continue;
+		if (site->used_ns + OBJECT_IDLE_NS <= now)
+			site_close(site);
+		else if (!next || site->used_ns + OBJECT_IDLE_NS < next)
+			next = site->used_ns + OBJECT_IDLE_NS;
+	}
+	if (next)
+		loop_timer_set(&w->loop, t, next);
+}
+
+/* Worker 0's: ttl and lru. */
+#define SWEEP_LRU_NS (250 * NS_PER_MS)
+
+static int64_t sweep_interval(const struct server_options *o)
+{
+	const int64_t part = o->ttl_ns / 8;
+
+	if (o->release == RELEASE_LRU)
+		return SWEEP_LRU_NS;
+	return part < 100 * NS_PER_MS ? 100 * NS_PER_MS
+	       : part > 10 * NS_PER_S ? 10 * NS_PER_S
+				      : part;
+}
+
+static void sweep(struct timer *t)
+{
+	struct worker *w = container_of(t, struct worker, sweep_timer);
+	const struct server_options *o = &w->server->options;
+
+	for (size_t i = 0; i < w->sites.count; i++) {
+		struct site *site = &w->sites.site[i];
+		int rootfd = site_root(site, w->loop.now_ns);
+		unsigned removed;
+
+		if (rootfd < 0)
+			continue;
+		removed = o->release == RELEASE_TTL
+				  ? sweep_old(&w->server->release, rootfd, o->ttl_ns)
+				  : sweep_full(&w->server->release, rootfd);
+		if (removed > 0)
+			log_debug("released %u objects of %s", removed, site->name);
+		/* The next look is far off: the space may be unmounted before that. */
+		if (w->conn_count == 0)
+			site_close(site);
+	}
+	loop_timer_set(&w->loop, t, w->loop.now_ns + sweep_interval(o));
+}
+
+void worker_sweep(struct worker *w)
+{
+	if (w->server->options.release == RELEASE_TTL || w->server->options.release == RELEASE_LRU)
+		sweep(&w->sweep_timer);
+}
+
+static void drain_late(struct timer *t)
+{
+	struct worker *w = container_of(t, struct worker, drain_timer);
+
+	if (w->conn_count > 0)
+		log_warn("%u connections broken off: not done in time", w->conn_count);
+	conn_abort_all(w);
+	loop_stop(&w->loop);
+}
+
+static void drain(struct loop *loop)
+{
+	struct worker *w = container_of(loop, struct worker, loop);
+
+	if (w->draining)
+		return;
+	w->draining = true;
+	loop_remove(loop, &w->listener);
+	if (w->metrics_listener.fd >= 0)
+		loop_remove(loop, &w->metrics_listener);
+	rtsp_fini(&w->rtsp);
+	loop_timer_clear(loop, &w->accept_timer);
+	loop_timer_set(loop, &w->drain_timer, loop->now_ns + w->server->options.drain_ns);
+	conn_drain(w);
+	if (w->conn_count == 0)
+		loop_stop(loop);
+}
+
+static void follow_object(struct object *o)
+{
+	follow_begin(&container_of(o->store, struct worker, store)->follow, o);
+}
+
+static void unfollow_object(struct object *o)
+{
+	follow_end(&container_of(o->store, struct worker, store)->follow, o);
+}
+
+static void after_batch(struct loop *loop)
+{
+	struct worker *w = container_of(loop, struct worker, loop);
+
+	store_round(&w->store);
+	pacer_run(w);
+	store_round(&w->store);
+	if (w->lines.size > 0)
+		access_log_flush(&w->lines, w->server->logfd);
+}
+
+int worker_init(struct worker *w, struct server *server, const struct sites *sites)
+{
+	const bool releasing = server->options.release != RELEASE_NEVER;
+	int err;
+
+	w->server = server;
+	w->listener = (struct watch){server->listenfd, accept_ready};
+	w->accept_timer.fire = accept_again;
+	w->expire_timer.fire = expire;
+	w->metrics_listener = (struct watch){-1, accept_metrics_ready};
+	w->drain_timer.fire = drain_late;
+	w->sweep_timer.fire = sweep;
+	conn_init(w);
+	sender_init(&w->sender, server->nullfd);
+	err = loop_init(&w->loop);
+	if (!err)
+		err = sites_copy(&w->sites, sites);
+	if (!err)
+		err = store_init(&w->store, !releasing, releasing);
+	if (!err)
+		err = follow_init(&w->follow, &w->loop, &w->store, &w->sites);
+	if (err)
+		return err;
+	w->store.follow = follow_object;
+	w->store.unfollow = unfollow_object;
+	w->store.changed = conn_wake_waiting;
+	w->loop.on_wake = drain;
+	w->loop.after = after_batch;
+	return accept_start(w);
+}
+
+void worker_fini(struct worker *w)
+{
+	if (!w->server)
+		return;
+	rtsp_fini(&w->rtsp);
+	conn_fini(w);
+	store_fini(&w->store);
+	sender_fini(&w->sender);
+	follow_fini(&w->follow);
+	sites_fini(&w->sites);
+	loop_fini(&w->loop);
+}
+
+void worker_run(struct worker *w)
+{
+	int err = loop_run(&w->loop);
+
+	if (err)
+		log_error("event loop: %s", strerror(-err));
+}

@@ -1,0 +1,191 @@
+#!/usr/bin/env bats
+# memnet stream --push to udp:// and rtp://, into real ffprobe and a receiver that looks at each datagram.
+
+load push.bash
+
+setup_file() {
+	# The length of the last frame is said, so that a receiver can show it without a next one.
+	ffmpeg -v error -f lavfi -i testsrc=size=320x240:rate=25:duration=2 -c:v mpeg2video -g 12 \
+		-omit_video_pes_length 0 -f mpegts "$BATS_FILE_TMPDIR/clip.ts"
+	# as a segmenter cuts: the second one's clock goes on where the first one's ends
+	size=$(stat -c %s "$BATS_FILE_TMPDIR/clip.ts")
+	head -c $((size / 376 * 188)) "$BATS_FILE_TMPDIR/clip.ts" >"$BATS_FILE_TMPDIR/1.ts"
+	tail -c +$((size / 376 * 188 + 1)) "$BATS_FILE_TMPDIR/clip.ts" >"$BATS_FILE_TMPDIR/2.ts"
+}
+
+# receiver KIND [GROUP] — tests/host/datagrams.py; $PORT
+receiver() {
+	python3 "$MEMNET_SRC/tests/host/datagrams.py" "$1" "$G" "${@:2}" >"$BATS_TEST_TMPDIR/port" 3>&- &
+	PIDS+=($!)
+	until_true test -s "$BATS_TEST_TMPDIR/port"
+	PORT=$(cat "$BATS_TEST_TMPDIR/port")
+}
+
+got() {
+	cat "$@" | cmp -s - "$G/got"
+}
+
+free_port() {
+	python3 -c 'import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1] & ~1)'
+}
+
+# probe URL ARG… — in the background: the number of frames that ffprobe sees goes to $G/frames
+probe() {
+	timeout 30 ffprobe -v error -count_frames -select_streams v:0 -show_entries stream=nb_read_frames \
+		-of default=nw=1:nk=1 "$@" 2>"$G/err" 3>&- | head -1 >"$G/frames" &
+	PROBE=$!
+}
+
+bound() {
+	grep -qi "$(printf ':%04X ' "$1")" /proc/net/udp
+}
+
+@test "udp: ffprobe has every frame of all objects" {
+	cp "$BATS_FILE_TMPDIR/clip.ts" "$D/a.ts"
+	publish b.ts <"$BATS_FILE_TMPDIR/clip.ts"
+	port=$(free_port)
+	probe "udp://127.0.0.1:$port?timeout=1500000"
+	until_true bound "$port"
+	push "udp://127.0.0.1:$port" --once vm1/out
+	wait $PROBE
+	[ "$(cat "$G/frames")" = 100 ]
+}
+
+@test "rtp: ffprobe has every frame of all objects, and ends by itself" {
+	cp "$BATS_FILE_TMPDIR/1.ts" "$D/1.ts"
+	publish 2.ts <"$BATS_FILE_TMPDIR/2.ts"
+	port=$(free_port)
+	printf '%s\n' v=0 'o=- 1 1 IN IP4 127.0.0.1' s=- 'c=IN IP4 127.0.0.1' 't=0 0' "m=video $port RTP/AVP 33" \
+		>"$G/x.sdp"
+	probe -protocol_whitelist file,udp,rtp "$G/x.sdp"
+	until_true bound "$port"
+	push "rtp://127.0.0.1:$port" --once vm1/out
+	wait $PROBE
+	[ "$(cat "$G/frames")" = 50 ]
+}
+
+@test "udp: in the order of publication, paced by the clock across objects" {
+	receiver udp
+	pushing "udp://127.0.0.1:$PORT" --release delivered 'vm1/out/*.ts'
+	publish z.ts <"$BATS_FILE_TMPDIR/1.ts"
+	publish a.ts <"$BATS_FILE_TMPDIR/2.ts"
+	until_true gone "$D/a.ts"
+	got "$BATS_FILE_TMPDIR/clip.ts"
+	gone "$D/z.ts"
+	gone "$G/odd"
+	# Its 50 frames take two seconds; half of the bytes are there after about half of it.
+	awk '{ b += $2; t[NR] = $1; s[NR] = b }
+		END { if (t[NR] < 1.7 || t[NR] > 4) exit 1
+			for (i = 1; i <= NR; i++) if (s[i] > b / 2) exit !(t[i] > 0.2 * t[NR] && t[i] < 0.8 * t[NR]) }' "$G/times"
+}
+
+@test "rtp: one numbered stream, reports, BYE when it ends" {
+	receiver rtp
+	cp "$BATS_FILE_TMPDIR/1.ts" "$D/1.ts"
+	publish 2.ts <"$BATS_FILE_TMPDIR/2.ts"
+	publish 3.ts <"$BATS_FILE_TMPDIR/clip.ts"
+	push "rtp://127.0.0.1:$PORT" --once vm1/out
+	until_true got "$BATS_FILE_TMPDIR"/{1,2,clip}.ts
+	gone "$G/odd"
+	until_true grep -q "$(wc -l <"$G/times") $(stat -c %s "$G/got") BYE" "$G/reports"
+	[ "$(grep -c BYE "$G/reports")" = 1 ]
+}
+
+@test "a live object is sent as it grows, to its end" {
+	receiver rtp
+	echo -n 1 >"$D/.memnet/live/l.ts"
+	head -c 50 "$BATS_FILE_TMPDIR/clip.ts" >"$D/l.ts"
+	pushing "rtp://127.0.0.1:$PORT" --release delivered vm1/out
+	tail -c +51 "$BATS_FILE_TMPDIR/1.ts" >>"$D/l.ts"
+	size=$(stat -c %s "$BATS_FILE_TMPDIR/1.ts")
+	until_true test -s "$G/got"
+	until_true eval '[ $(stat -c %s "$G/got") = $((size / 1316 * 1316)) ]'
+	cat "$BATS_FILE_TMPDIR/2.ts" >>"$D/l.ts"
+	rm "$D/.memnet/live/l.ts"
+	until_true gone "$D/l.ts"
+	got "$BATS_FILE_TMPDIR/clip.ts"
+	gone "$G/odd"
+}
+
+@test "what cannot be delivered is kept: no stream, no clock, given up, cut off" {
+	receiver udp
+	echo text | publish x.txt
+	head -c 1880 "$BATS_FILE_TMPDIR/clip.ts" | publish torn.ts
+	python3 -c 'import sys; sys.stdout.buffer.write((b"G\0\x11\x10" + bytes(184)) * 1100)' | publish noclock.ts
+	: | publish empty.ts
+	run push "udp://127.0.0.1:$PORT" --once --release delivered vm1/out
+	[ "$status" = 3 ]
+	[[ $output == *"/vm1/out/x.txt: not an MPEG transport stream"* ]]
+	[[ $output == *"/vm1/out/empty.ts: not an MPEG transport stream"* ]]
+	[[ $output == *"/vm1/out/noclock.ts: a transport stream without a clock"* ]]
+	[ -e "$D/x.txt" ] && [ -e "$D/noclock.ts" ] && [ -e "$D/empty.ts" ]
+	gone "$D/torn.ts"
+	got <(head -c 1880 "$BATS_FILE_TMPDIR/clip.ts")
+
+	rm "$D"/*
+	echo -n 1 >"$D/.memnet/live/l.ts"
+	cat "$BATS_FILE_TMPDIR/1.ts" >"$D/l.ts"
+	pushing "udp://127.0.0.1:$PORT" --release delivered vm1/out
+	: >"$G/got"
+	until_true test -s "$G/got"
+	: >"$D/l.ts"
+	until_true grep -q 'l.ts to .*given up, or was killed' "$BATS_TEST_TMPDIR/err"
+	[ -e "$D/l.ts" ]
+}
+
+@test "where nobody listens nothing is delivered; who comes late has it all" {
+	port=$(free_port)
+	publish a.ts <"$BATS_FILE_TMPDIR/clip.ts"
+	run push "udp://127.0.0.1:$port" --once --release delivered vm1/out
+	[ "$status" = 1 ]
+	[[ $output == *"Connection refused"*"1 objects not delivered, 0 delivered"* ]]
+	[ -e "$D/a.ts" ]
+	pushing "udp://127.0.0.1:$port" --release delivered vm1/out
+	until_true grep -q 'failure 2' "$BATS_TEST_TMPDIR/err"
+	timeout 20 socat -u "UDP-RECV:$port,bind=127.0.0.1" - >"$G/got" 3>&- &
+	PIDS+=($!)
+	until_true gone "$D/a.ts"
+	until_true got "$BATS_FILE_TMPDIR/clip.ts"
+}
+
+# Multicast, in a network namespace of its own.
+in_namespace() {
+	local port
+	ip link set lo up multicast on
+	ip route add 239.0.0.0/8 dev lo
+	receiver rtp 239.9.9.9
+	publish a.ts <"$BATS_FILE_TMPDIR/1.ts"
+	push "rtp://239.9.9.9:$PORT" "$@" --once vm1/out
+	until_true got "$BATS_FILE_TMPDIR/1.ts"
+	until_true grep -q BYE "$G/reports"
+	kill "${PIDS[@]}"
+}
+
+@test "multicast, with a TTL and an interface" {
+	unshare -Urn true || skip "no network namespaces here"
+	export -f in_namespace receiver publish push until_true got
+	export D G BATS_FILE_TMPDIR BATS_TEST_TMPDIR
+	unshare -Urn bash -ec in_namespace
+	[ "$(cat "$G/ttl")" = 1 ]
+	rm "$G"/*
+	unshare -Urn bash -ec 'in_namespace --ttl 7 --interface lo'
+	[ "$(cat "$G/ttl")" = 7 ]
+	gone "$G/odd"
+}
+
+@test "no socket can be opened any more, and options are checked" {
+	pushing "udp://127.0.0.1:$(free_port)" vm1/out
+	grep -q '^Seccomp:.2' "/proc/$PUSHER/status"
+	run push udp://127.0.0.1:9 --rate 1MB vm1/out
+	[[ $status = 2 && $output == *"TCP's"* ]]
+	run push udp://127.0.0.1:9 --interface lo vm1/out
+	[[ $status = 2 && $output == *"is for multicast"* ]]
+	run push udp://239.1.1.1:9 --interface none vm1/out
+	[[ $status = 2 && $output == *"no such interface"* ]]
+	run push tcp://127.0.0.1:9 --ttl 2 vm1/out
+	[[ $status = 2 && $output == *"datagrams"* ]]
+	for url in udp://x udp://x:1/y rtp://127.0.0.1:65535; do
+		run push "$url" vm1/out
+		[[ $status = 2 && $output == *"bad URL"* ]]
+	done
+}
