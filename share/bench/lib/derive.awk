@@ -2,6 +2,7 @@
 #
 #   fed_by_guest, fed_by_9p       clients that the way fed during the job, for each that the other one fed
 #   job_by_alone                  how long the job took, for each second that it takes with no clients
+#   vcpu_by_alone                 the same of the CPU time of the vCPU, which other programs cannot add to by much
 #   job_by_guest                  the same against the way with its server in the guest
 #   energy_by_guest               power for each client, likewise; by machine, clients included
 #   own_energy_by_guest           the same without what the clients used, by their CPU time
@@ -10,7 +11,6 @@
 
 BEGIN { FS = OFS = "\t" }
 
-FNR == 1 && FILENAME != last { last = FILENAME }
 {
 	v[$1, $2, $3, $4, $5] = $6
 	if (!(($1, $2, $3, $4) in seen)) {
@@ -35,6 +35,7 @@ END {
 			put("fed_by_guest", of(way, kase, "hybrid_fed"), of("guest", kase, "hybrid_fed"))
 			put("fed_by_9p", of(way, kase, "hybrid_fed"), of("9p", kase, "hybrid_fed"))
 			put("job_by_alone", of(way, kase, "job_s"), of(way == "memnet" ? way : "guest", "alone", "job_s"))
+			put("vcpu_by_alone", of(way, kase, "vcpu_s"), of(way == "memnet" ? way : "guest", "alone", "vcpu_s"))
 			put("job_by_guest", of(way, kase, "job_s"), of("guest", kase, "job_s"))
 			put("energy_by_guest", of(way, kase, "hybrid_watts_per_client"), of("guest", kase, "hybrid_watts_per_client"))
 			put("own_energy_by_guest", of(way, kase, "hybrid_own_watts_per_client"), of("guest", kase, "hybrid_own_watts_per_client"))

@@ -117,6 +117,7 @@ paper_table() {
 		$(paper_row "clients fed while the guest computes, against nginx in the guest" "+70 %" memnet fed_by_guest least 1.7)
 		$(paper_row "the same, against nginx on the host (plain 9p)" "near bare metal" memnet fed_by_9p least 0.95)
 		$(paper_row "job completion with MemNet, against the job alone" "similar" memnet job_by_alone most 1.03)
+		$(paper_row "the same, by CPU time of the vCPU" "" memnet vcpu_by_alone most 1.03)
 		$(paper_row "job completion with MemNet, against nginx in the guest" "-27 %" memnet job_by_guest most 0.73)
 		$(paper_row "energy for each client, against nginx in the guest ($(energy_source))" "-32 %" memnet energy_by_guest most 0.68)
 		$(paper_row "self-interference: clients that nginx in the guest feeds during the job, against before" "-40 %" guest fed_by_stream)
