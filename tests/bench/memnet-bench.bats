@@ -186,7 +186,6 @@ said() {
 	[ "$(left_outside || true)" = "$before" ]
 	cat out/report.md
 	for way in guest 9p memnet; do
-		! grep -q "left out: .*$way, clients" out/report.md || continue	# a slow machine
 		awk -F '\t' -v w="$way" '$2 == w && $3 == "clients" && $5 == "hybrid_fed" && $6 > 0 { found = 1 } END { exit !found }' out/runs.tsv
 	done
 	# The wanted load is met, and every figure of energy says where it is from.

@@ -81,7 +81,7 @@ shifted_power() {
 }
 
 energy_source() {
-	awk -F '\t' '$5 ~ /_source$/ { print $6; exit }' "$out/runs.tsv"
+	awk -F '\t' '$5 ~ /_source$/ { found = $6; exit } END { print (found ? found : "none") }' "$out/runs.tsv"
 }
 
 # --- how throughput is distributed: 3 and 9 --------------------------------------------------------------------------
