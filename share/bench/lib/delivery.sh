@@ -208,7 +208,7 @@ scenario_capacity() {
 		in_time || continue
 		progress
 		start_endless_job "$(job compress)"
-		start_clients "$((clients * 5))" "$ramp_s"
+		start_clients "$((clients * 4))" "$ramp_s"
 		sleep "$((ramp_s + 2))"
 		stop_clients
 		stop_endless_job

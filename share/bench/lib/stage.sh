@@ -50,6 +50,7 @@ qemu-system-x86 busybox-static curl iproute2 zstd util-linux nginx-light ffmpeg 
 	[ -x "$MEMNET" ] || die "no $MEMNET (run make)"
 	[ -x "$helpers/client_bench" ] || die "no $helpers/client_bench (run make)"
 	[ "$(nproc)" -ge 2 ] || die "one CPU is too little: the VM has one, clients and servers need another"
+	[ "$(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo)" -ge 3600 ] || die "less than 4 GB of memory is free: the VM has 2, its results and tools take more"
 	[ -c /dev/net/tun ] || die "no /dev/net/tun (modprobe tun)"
 	[ -n "$virtiofsd" ] || say "no virtiofsd: runs without that peer"
 	command -v gnuplot >/dev/null || say "no gnuplot: there will be no plots (install gnuplot-nox)"
@@ -98,6 +99,7 @@ outside() {
 	: "${out:=memnet-bench.$(date +%Y%m%d-%H%M%S)}"
 	mkdir -p "$out/raw" || die "$out: cannot make it"
 	out=$(readlink -f "$out")
+	[[ $out/ != /run/* ]] || die "$out: not below /run, which is made private (name another -o)"
 	[ ! -s "$out/runs.tsv" ] || die "$out has results already (name another -o, or use --report)"
 	cgroup_make
 	export cgroup helpers vm_sh nginx virtiofsd
