@@ -74,9 +74,18 @@ cgroup_make() {
 	cgroup=''
 	[ -n "$root" ] || { say "no CPU controller in /sys/fs/cgroup: no caps (version 2: echo +cpu \
 >/sys/fs/cgroup/cgroup.subtree_control)"; return; }
-	rmdir "$root"/memnet-bench.* 2>/dev/null	# fails where one is in use
+	cgroup_sweep "$root"
 	cgroup=$root/memnet-bench.$$
 	mkdir "$cgroup" || die "$cgroup: cannot make it"
+}
+
+# Those whose outer script is gone.
+cgroup_sweep() {
+	local left
+
+	for left in "$1"/memnet-bench.*; do
+		[ ! -d "$left" ] || [ -d "/proc/${left##*.}" ] || rmdir "$left" 2>/dev/null
+	done
 }
 
 # The kernel counts a process out some time after it has ended.
