@@ -100,8 +100,8 @@ job() {
 	compress.*) echo "memnet compress -q -f -$level -o $to/result$copies" ;;
 	transcode.memnet) echo "memnet transcode-hook -q -f --to $to --name result -- $(ffmpeg_to -)" ;;
 	transcode.*) ffmpeg_to "$to/result" ;;
-	files.memnet) echo "for i in \$(seq $sets); do memnet compress -q -f -$level -r --to $to/\$i /in/set || exit; done" ;;
-	files.guest) echo "for i in \$(seq $sets); do mkdir $to/\$i && ln -s /in/set $to/\$i/set && memnet compress -q -f -$level -r /in/set && mv /in/set/*.zst $to/\$i || exit; done" ;;
+	files.memnet) echo "for i in \$(seq $sets); do mkdir -p $to/\$i && memnet compress -q -f -$level -r --to $to/\$i /in/set || exit; done" ;;
+	files.guest) echo "for i in \$(seq $sets); do mkdir -p $to/\$i && memnet compress -q -f -$level -r /in/set && mv /in/set/*.zst $to/\$i || exit; done" ;;
 	esac
 }
 
@@ -209,7 +209,7 @@ scenario_capacity() {
 		progress
 		start_endless_job "$(job compress)"
 		start_clients "$((clients * 4))" "$ramp_s"
-		sleep "$((ramp_s + 2))"
+		sleep "$((ramp_s + 3))"	# and the grace of capacity.awk
 		stop_clients
 		stop_endless_job
 		figure fed "$(awk -f "$lib/lib/capacity.awk" "$(raw).series.tsv")"
