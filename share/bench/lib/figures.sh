@@ -92,7 +92,7 @@ samples() {
 
 	for base in $(raws "$1.$2.$3.*"); do
 		awk -v from="$(moment "$base" "$4")" -v to="$(moment "$base" "$5")" -f "$lib/lib/samples.awk" "$base.series.tsv"
-	done | sort -g | awk '{ v[NR] = $1 } END { for (i = 1; i <= NR; i++) print v[i], i / NR }'
+	done | sort -g | awk '{ v[NR] = $1 } END { if (NR) print v[1], 0; for (i = 1; i <= NR; i++) print v[i], i / NR }'
 }
 
 distribution() {
@@ -149,7 +149,7 @@ energy() {
 
 	for phase in stream hybrid; do
 		for way in guest 9p virtiofs memnet; do
-			bar "${titles[$phase]},\\n$(sed s/memnet/MemNet/ <<<"$way")" "$kind" "$way" clients "${phase}_watts_per_client"
+			bar "${titles[$phase]},\\n${way/memnet/MemNet}" "$kind" "$way" clients "${phase}_watts_per_client"
 		done
 	done | awk -F '\t' -v OFS='\t' '{ print $1, $2 * 1000, $3 * 1000, $4 * 1000 }' >"$out/figures/energy-$kind.tsv"
 	plot "energy-$kind" bars "label='mW for each client of 2 Mbit/s ($(energy_source))'"

@@ -175,6 +175,7 @@ cautions() {
 	[ "$(known rounds)" -ge 5 ] || echo "- $(known rounds) round(s) tell no spread: run the full mode before you believe a few percent."
 	contended
 	awk -F '\t' '$4 == "late_s" && $8 > most { most = $8 } END { if (most > 0.5) printf "- The program that is the clients got no CPU for up to %.1f s: stalls, and peaks behind them, are not all the servers'"'"' doing.\n", most }' "$out/summary.tsv"
+	awk -F '\t' '$5 == "stuck" { n++ } END { if (n) printf "- After %d run(s) the network of the guest stood still until it was taken down and up again.\n", n }' "$out/runs.tsv"
 	[ -z "$(known left_out)" ] || echo "- Time was up before all was measured; left out: $(known left_out)."
 }
 

@@ -182,7 +182,7 @@ stage_cpus() {
 	taskset -cp "$other_cpus" $$ >/dev/null || die "cannot pin itself to CPU $other_cpus"
 }
 
-# guest 10.77.0.2 -- tap0 10.77.0.1, host, 10.78.0.1 veth0 -- veth1 10.78.0.2 the clients' namespace. All routes use
+# As thousands of clients send to the TAP, its queue is long. guest 10.77.0.2 -- tap0 10.77.0.1, host, 10.78.0.1 veth0 -- veth1 10.78.0.2 the clients' namespace. All routes use
 # the same congestion control, so that it is servers that are compared.
 stage_network() {
 	congestion=cubic
@@ -193,7 +193,7 @@ stage_network() {
 	{
 		ip tuntap add dev tap0 mode tap vnet_hdr &&
 			ip address add 10.77.0.1/24 dev tap0 &&
-			ip link set tap0 up &&
+			ip link set tap0 up txqueuelen 10000 &&
 			ip netns add clients &&
 			ip link add veth0 type veth peer name veth1 netns clients &&
 			ip address add 10.78.0.1/24 dev veth0 &&
