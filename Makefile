@@ -129,6 +129,10 @@ $(patsubst %.c,$O/%,$(units) $(fuzz) $(benches)): $O/%: $O/obj/%.o $(libs)
 # Conversions matter where a peer's bytes are read.
 $O/obj/tests/%.o: strict := -Werror
 
+# Reads what we made with zstd's own reader of seekable files.
+$O/obj/tests/guest/seektable_test.o: ours += -DXXH_NAMESPACE=ZSTD_ \
+	-isystem $(src)/libzstd/lib/common -isystem $(src)/libzstd/contrib/seekable_format
+
 $O/obj/%.o: %.c $O/flags | $(src) $(prepared)
 	@mkdir -p $(@D)
 	$(call say,CC) $(CC) $(cflags) -MMD -MP -c -o $@ $<

@@ -29,10 +29,10 @@ packages_of() {
 		;;
 	test)
 		echo perl python3-minimal bats git clang libclang-rt-dev libc6-dev clang-format clang-tidy cppcheck \
-			shellcheck mandoc bash zsh fish tmux iputils-ping
+			shellcheck mandoc bash zsh fish tmux iputils-ping openssl
 		;;
 	bench)
-		echo ffmpeg gnuplot-nox util-linux
+		echo ffmpeg gnuplot-nox
 		;;
 	esac
 }
@@ -77,9 +77,10 @@ system_apt() {
 
 # apt-get or apt-cache on the system's mirrors of Debian's main archive, sources included, but with
 # lists and cache of our own, so that anyone may use it. Debian's key must have signed them: other
-# archives, and those that cannot be reached, draw a warning and no more.
+# archives, and those that cannot be reached, draw a warning and no more. With $suite it is that
+# one, from the same mirrors.
 private_apt() {
-	apt=$top/build/apt
+	apt=$top/build/apt/${suite:-system}
 	key=/usr/share/keyrings/debian-archive-keyring.gpg
 	if [ ! -d "$apt" ]; then
 		mkdir -p "$apt/lists/partial" "$apt/archives/partial"
@@ -97,7 +98,7 @@ private_apt() {
 		# apt tells what it would fetch, which spares us the formats of sources.list(5).
 		apt-get --print-uris update |
 			sed -n "s|^'\(.*\)/dists/\(.*\)/main/binary-$arch/Packages.*|\1 \2 main|p" |
-			grep -ve ^cdrom: -e -backports |
+			grep -ve ^cdrom: -e -backports | of_suite |
 			sed "s|.*|deb [arch=$arch target=Packages signed-by=$key] &\\n\
 deb-src [target=Sources signed-by=$key] &|" >"$apt/sources.list"
 		[ -s "$apt/sources.list" ] || die "apt knows no mirror of Debian: see sources.list(5)"
@@ -109,6 +110,15 @@ deb-src [target=Sources signed-by=$key] &|" >"$apt/sources.list"
 	command=$1
 	shift
 	"$command" -qq -c "$apt/conf" "$@"
+}
+
+# Of lines "MIRROR SUITE main" those of $suite: of the mirrors that have a release, not its updates.
+of_suite() {
+	if [ "${suite-}" ]; then
+		sed -n "s|^\([^ ]*\) [^ -]* main$|\1 $suite main|p" | sort -u
+	else
+		cat
+	fi
 }
 
 # The third-party sources, with Debian's security fixes. None of Debian's patches to libnl3 is
@@ -135,9 +145,21 @@ sources() {
 
 # The guest's kernel: Debian's own, which has 9p; the cloud kernel has not.
 guest() {
-	unpack build/guest/linux "linux-image-$arch" depends
+	kernel build/guest
+}
+
+# That of Debian 13, for one test; where it cannot be had, that is skipped. Not in a condition, where
+# set -e would mean nothing.
+guest13() {
+	mkdir -p build/guest13
+	(suite=trixie && kernel build/guest13) &
+	wait $! || say "no kernel of Debian 13: one test will be skipped"
+}
+
+kernel() {
+	unpack "$1/linux" "linux-image-$arch" depends
 	# Where /lib is /usr/lib.
-	[ -e build/guest/linux/lib ] || ln -s usr/lib build/guest/linux/lib
+	[ -e "$1/linux/lib" ] || ln -s usr/lib "$1/linux/lib"
 }
 
 # nginx, to compare with; unpacked, for its package would start it.
@@ -207,6 +229,7 @@ test)
 	packages build demo test bench
 	sources
 	guest
+	guest13
 	web_server
 	compile tests
 	become tests/run
@@ -228,7 +251,7 @@ bench)
 	;;
 clean)
 	[ ! -d build ] || find build -mindepth 1 -maxdepth 1 \
-		! -name deps ! -name guest ! -name tools -exec rm -rf {} +
+		! -name deps ! -name 'guest*' ! -name tools -exec rm -rf {} +
 	;;
 distclean)
 	rm -rf build

@@ -276,6 +276,8 @@ int output_finish(int status)
 	errno = 0;
 	if (fflush(stdout) == 0 && !lost)
 		return status;
+	if (errno == EPIPE) /* who reads has seen enough: head(1), less(1) */
+		return status == MN_OK ? MN_FAILED : status;
 	log_error("standard output: %s",
 		  errno ? strerror(errno) : "some of it could not be written");
 	return status == MN_OK ? MN_FAILED : status;

@@ -13,8 +13,10 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "cmd/compress_list.h"
 #include "cmd/options.h"
 #include "guest/compress.h"
+#include "guest/seektable.h"
 #include "guest/stop.h"
 
 enum {
@@ -29,6 +31,12 @@ enum {
 	OPT_NO_CHECK,
 	OPT_EXCLUDE,
 	OPT_NO_PROGRESS,
+	OPT_ADAPT,
+	OPT_SEEKABLE,
+	OPT_PASS_THROUGH,
+	OPT_NO_PASS_THROUGH,
+	OPT_SPARSE,
+	OPT_NO_SPARSE,
 };
 
 static const struct opt opts[] = {
@@ -36,11 +44,23 @@ static const struct opt opts[] = {
 	{OPT_FAST, "fast", "N", "faster than level 1, N times over", true},
 	{OPT_ULTRA, "ultra", NULL, "allow levels 20 to 22", false},
 	{OPT_LONG, "long", "LOG", "find matches far apart, in a window of 2^LOG bytes (27)", true},
+	{OPT_ADAPT, "adapt", "min=N,max=N",
+	 "let the level follow what the host drains, from min (1) to max (19)", true},
+	{OPT_SEEKABLE, "seekable", "SIZE", "frames of SIZE (4M) and a seek table behind them",
+	 true},
 	{'T', "threads", "N", "compress with N threads; 0: one for each CPU", false},
-	{OPT_NO_CHECK, "no-check", NULL, "leave the checksum out", false},
+	{'C', "check", NULL, "write or verify the checksum (the default)", false},
+	{OPT_NO_CHECK, "no-check", NULL, "leave the checksum out, or unread", false},
 	{'z', "compress", NULL, "compress (the default)", false},
 	{'d', "decompress", NULL, "decompress", false},
+	{OPT_PASS_THROUGH, "pass-through", NULL,
+	 "with -d: copy what is not zstd as it is (the default with -f to standard output)", false},
+	{OPT_NO_PASS_THROUGH, "no-pass-through", NULL, "with -d: refuse it", false},
+	{OPT_SPARSE, "sparse", NULL, "with -d: make runs of zeros holes of files (the default)",
+	 false},
+	{OPT_NO_SPARSE, "no-sparse", NULL, "with -d: make none", false},
 	{'t', "test", NULL, "test compressed files", false},
+	{'l', "list", NULL, "tell frames, sizes, ratio and checksum of compressed files", false},
 	{OPT_TO, "to", "DIR", "into the space that DIR lies in, as objects below it", false},
 	{OPT_LIVE, "live", NULL, "with --to: objects can be read while they grow", false},
 	{OPT_MAX_WAIT, "max-wait", "DURATION", "with --to: wait for room no longer than this",
@@ -64,7 +84,8 @@ struct arguments {
 	struct inputs inputs;
 	const char *filelist[16];
 	size_t filelists;
-	bool ultra, to_stdout, recursive, null, exclude, no_progress;
+	bool ultra, to_stdout, recursive, null, exclude, no_progress, list, adapt;
+	int pass_through; /* 1: asked for, -1: refused */
 };
 
 static int level_option(const char *text, int max, int sign, int *level, struct mn_error *e)
@@ -83,6 +104,42 @@ static int window_option(const char *text, struct encode_options *o, struct mn_e
 	int err = text ? parse_number(text, "window", 10, 31, &number, e) : 0;
 
 	o->long_window = o->window_max = (int)number;
+	return err;
+}
+
+/* "min=N,max=N" in any order, either, or nothing. */
+static int adapt_option(const char *text, struct arguments *a, struct mn_error *e)
+{
+	a->adapt = true;
+	while (text && *text) {
+		size_t len = strcspn(text, ",");
+		int *bound = strncmp(text, "min=", 4) == 0   ? &a->run.adapt_min
+			     : strncmp(text, "max=", 4) == 0 ? &a->run.adapt_max
+							     : NULL;
+		char number[8];
+		int err;
+
+		if (!bound || len - 4 >= sizeof(number))
+			return mn_fail(e, MN_USAGE, EINVAL,
+				       "bad --adapt \"%s\": want min=N,max=N, levels from 1 to 22",
+				       text);
+		snprintf(number, sizeof(number), "%.*s", (int)(len - 4), text + 4);
+		err = level_option(number, ADAPT_LEVEL_MAX, 1, bound, e);
+		if (err)
+			return err;
+		text += len + (text[len] == ',');
+	}
+	return 0;
+}
+
+static int seekable_option(const char *text, struct encode_options *o, struct mn_error *e)
+{
+	int err;
+
+	o->frame_size = (uint64_t)4 << 20;
+	err = text ? parse_size(text, &o->frame_size, e) : 0;
+	if (!err && (o->frame_size < 1024 || o->frame_size > SEEK_FRAME_MAX))
+		return mn_fail(e, MN_USAGE, EINVAL, "bad frame size \"%s\": want 1K to 1G", text);
 	return err;
 }
 
@@ -120,7 +177,15 @@ static int take(struct invocation *inv, struct arguments *a, int key)
 	case OPT_ULTRA: a->ultra = true; return 0;
 	case OPT_LONG: return window_option(value, &run->encode, e);
 	case 'T': return threads_option(value, &run->encode, e);
+	case OPT_ADAPT: return adapt_option(value, a, e);
+	case OPT_SEEKABLE: return seekable_option(value, &run->encode, e);
+	case 'l': a->list = true; return 0;
+	case 'C': run->encode.no_checksum = false; return 0;
 	case OPT_NO_CHECK: run->encode.no_checksum = true; return 0;
+	case OPT_PASS_THROUGH: a->pass_through = 1; return 0;
+	case OPT_NO_PASS_THROUGH: a->pass_through = -1; return 0;
+	case OPT_SPARSE: run->no_sparse = false; return 0;
+	case OPT_NO_SPARSE: run->no_sparse = true; return 0;
 	case 'z': run->action = ACTION_COMPRESS; return 0;
 	case 'd': run->action = ACTION_DECOMPRESS; return 0;
 	case 't': run->action = ACTION_TEST; return 0;
@@ -160,6 +225,17 @@ static int usage(struct invocation *inv, const char *text)
 	return mn_fail(&inv->error, MN_USAGE, EINVAL, "%s", text);
 }
 
+static int settle_adapt(struct invocation *inv, struct arguments *a)
+{
+	struct compress_options *run = &a->run;
+
+	run->adapt_min = run->adapt_min ? run->adapt_min : 1;
+	run->adapt_max = run->adapt_max ? run->adapt_max : a->ultra ? ADAPT_LEVEL_MAX : 19;
+	if (run->adapt_max > 19 && !a->ultra)
+		return usage(inv, "--adapt beyond level 19 wants --ultra");
+	return run->adapt_min > run->adapt_max ? usage(inv, "--adapt: min is above max") : 0;
+}
+
 /* What does not go together, and what follows from what. */
 static int settle(struct invocation *inv, struct arguments *a)
 {
@@ -181,7 +257,7 @@ static int settle(struct invocation *inv, struct arguments *a)
 		run->output = "-";
 	if (run->to && run->action == ACTION_TEST)
 		return usage(inv, "-t makes nothing for --to");
-	return 0;
+	return a->adapt ? settle_adapt(inv, a) : 0;
 }
 
 static int parse(struct invocation *inv, struct arguments *a)
@@ -212,7 +288,7 @@ static bool is_compressed(const char *path)
 		"7z",	"aac",	"apk",	"avi",	"br",	"bz2",	"deb",	"docx", "flac", "gif",
 		"gz",	"jar",	"jpg",	"jpeg", "lz",	"lz4",	"lzma", "m4a",	"mkv",	"mov",
 		"mp3",	"mp4",	"ogg",	"opus", "png",	"pptx", "rar",	"rpm",	"tgz",	"txz",
-		"tzst", "webm", "webp", "whl",	"xlsx", "xz",	"zip",	"zst",
+		"tzst", "webm", "webp", "whl",	"xlsx", "xz",	"zip",	"zst",	"zstd",
 	};
 	const char *slash = strrchr(path, '/'), *dot = strrchr(slash ? slash : path, '.');
 
@@ -246,6 +322,32 @@ static int collect(struct invocation *inv, struct arguments *a)
 	if (err && !inv->error.text[0])
 		mn_fail_errno(&inv->error, -err, "list of inputs");
 	return err;
+}
+
+/* As zstd(1): what went to standard output may be lost yet, and in an output of several inputs
+ * their names are; a test makes nothing. */
+static void settle_removal(struct arguments *a)
+{
+	struct compress_options *run = &a->run;
+	bool to_stdout = !run->to && run->output && strcmp(run->output, "-") == 0;
+
+	if (!run->remove ||
+	    (run->action != ACTION_TEST && !to_stdout && !(run->output && a->inputs.count > 1)))
+		return;
+	log_warn("inputs are kept: --rm is for outputs of one input each");
+	run->remove = false;
+}
+
+/* As zstd(1): cat for files of both kinds. */
+static bool passes_through(const struct arguments *a)
+{
+	const struct compress_options *run = &a->run;
+	bool from_stdin = a->inputs.count == 1 && strcmp(a->inputs.list[0].path, "-") == 0;
+	bool to_stdout = run->output ? strcmp(run->output, "-") == 0 : from_stdin;
+
+	return a->pass_through
+		       ? a->pass_through > 0
+		       : run->replace && !run->to && to_stdout && run->action == ACTION_DECOMPRESS;
 }
 
 /* zstd(1) does the same: nobody wants frames on a terminal. */
@@ -285,6 +387,8 @@ static void print_json(const struct compress *c)
 	cJSON_AddNumberToObject(json, "seconds", seconds(c->end_ns - c->start_ns));
 	cJSON_AddNumberToObject(json, "cpu_seconds", seconds(c->cpu_ns));
 	cJSON_AddNumberToObject(json, "blocked_seconds", seconds(c->blocked_ns));
+	if (c->options.adapt_max)
+		cJSON_AddNumberToObject(json, "level", c->levels.adapt.level);
 	if (c->has_job)
 		cJSON_AddStringToObject(json, "record", c->job.record.id);
 	json_print_line(json);
@@ -317,7 +421,7 @@ static void show(void *cookie)
 {
 	struct display *d = cookie;
 	const struct compress *c = d->compress;
-	char in[16], out[16], rate[16], left[32] = "";
+	char in[16], out[16], rate[16], left[32] = "", level[16] = "";
 	int64_t now = clock_ns();
 	double elapsed = seconds(now - c->input_start_ns);
 	double done = (double)c->counts.in;
@@ -328,10 +432,12 @@ static void show(void *cookie)
 	if (c->input_size != SOURCE_SIZE_UNKNOWN && done > 0)
 		snprintf(left, sizeof(left), ", %.0f s left",
 			 ((double)c->input_size - done) * elapsed / done);
-	fprintf(stderr, "\r%.40s: %s to %s (%.1f %%), %s/s%s\033[K", c->input_path,
+	if (c->options.adapt_max)
+		snprintf(level, sizeof(level), ", level %d", c->levels.adapt.level);
+	fprintf(stderr, "\r%.40s: %s to %s (%.1f %%), %s/s%s%s\033[K", c->input_path,
 		format_size(c->counts.in, in), format_size(c->counts.out, out),
 		done > 0 ? 100 * (double)c->counts.out / done : 0.0,
-		format_size((uint64_t)(done / elapsed), rate), left);
+		format_size((uint64_t)(done / elapsed), rate), level, left);
 }
 
 static void erase(const struct display *d)
@@ -377,13 +483,17 @@ static int run(struct invocation *inv)
 	struct arguments a = {0};
 	int status = MN_USAGE;
 
-	if (parse(inv, &a) || collect(inv, &a) || check_terminals(inv, &a)) {
+	if (parse(inv, &a) || collect(inv, &a) || (!a.list && check_terminals(inv, &a))) {
 		status = command_fail(inv);
+	} else if (a.list) {
+		status = compress_list(inv, &a.inputs);
 	} else {
 		log_setup(inv->name, inv->common.quiet	   ? LOG_QUIET
 				     : inv->common.verbose ? LOG_VERBOSE
 							   : LOG_NORMAL);
 		stop_install();
+		a.run.pass_through = passes_through(&a);
+		settle_removal(&a);
 		status = run_all(inv, &a);
 	}
 	inputs_free(&a.inputs);

@@ -18,6 +18,7 @@ static const struct opt create_opts[] = {
 	{SHARE_MOUNT, "mount", "DIR", "have the guest agent mount the pool there", false},
 	SHARE_OPT_QGA,
 	{SHARE_NO_ATTACH, "no-attach", NULL, "do not talk to QEMU: for spaces at boot", false},
+	{SHARE_FORCE, "force", NULL, "also with more than the host's memory", false},
 	SHARE_OPT_QMP,
 	SHARE_OPT_WAIT,
 	OPT_END,
@@ -26,6 +27,7 @@ static const struct opt create_opts[] = {
 static const struct opt resize_opts[] = {
 	{SHARE_INODES, "inodes", "N", "how many files and folders it can hold", false},
 	{SHARE_MPOL, "mpol", "POLICY", "NUMA policy, as tmpfs(5) has it", false},
+	{SHARE_FORCE, "force", NULL, "also to more than the host's memory", false},
 	SHARE_OPT_WAIT,
 	OPT_END,
 };

@@ -48,7 +48,8 @@ struct share {
 	/* The options. */
 	const char *qmp, *qga, *owner, *mount_dir, *machine, *cache;
 	struct tmpfs_options tmpfs;
-	int64_t wait_ns; /* less than 0: as long as the verb thinks right */
+	int64_t wait_ns;	 /* less than 0: as long as the verb thinks right */
+	int64_t monitor_wait_ns; /* for a QEMU that does not listen yet; set by share_begin() */
 	bool no_attach, force, libvirt;
 
 	/* Set by share_begin(). */
@@ -77,14 +78,33 @@ const char *share_object(const struct share *s, char buf[2 * NAME_PART_MAX + 2])
 /* Where QEMU's monitor is: the option, the configuration, the default path. */
 const char *share_monitor(const struct share *s, char buf[PATH_MAX]);
 
-/* Connects to it. 0 or -errno with what to do next. The caller closes. */
+/*
+ * Connects to it, waiting for a QEMU that has just been started. 0 or -errno with what to do next.
+ * The caller closes.
+ */
 int share_connect(struct share *s, struct qmp **q);
 
 /* Who owns the pool and its spaces: the option, the configuration, QEMU's user, whoever has it. */
 int share_find_owner(struct share *s, const struct qmp *q, uid_t *uid, gid_t *gid);
 
+/* Whom QEMU runs as. 0, or -errno where its process is not known. */
+int share_qemu_owner(const struct qmp *q, uid_t *uid, gid_t *gid);
+
+/* Whether QEMU's user comes as far as the pool, as far as can be told. 0, or -EACCES. */
+int share_check_reach(const struct share *s, const struct qmp *q, struct mn_error *e);
+
 /* Makes the pool and plugs its device. The pool's root, which the caller closes, or -errno. */
 int share_attach(struct share *s, struct qmp *q);
+
+/*
+ * Looks at what the wanted size, s->tmpfs.size_bytes, of a space (`info`, NULL for a new one) means
+ * to this host: refused (unless forced) where it is more than all memory, warned of where it may
+ * take more than is free, or where all sizes together are more than all memory. 0 or -errno.
+ */
+int share_check_ram(struct share *s, const struct space_info *info);
+
+/* Warns where the wanted size is more than QEMU's cgroup lets it use (ram_limit_of()). */
+void share_warn_limit(const struct share *s, pid_t qemu);
 
 /* Where the guest agent is: the option, the configuration, or NULL. */
 const char *share_agent_address(const struct share *s);

@@ -3,9 +3,33 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/cleanup.h"
 #include "qmp/device.h"
+
+struct ownership {
+	const char *vm;
+	uid_t uid;
+	gid_t gid;
+	struct mn_error *e;
+};
+
+static int own(const struct space_info *info, void *context)
+{
+	struct ownership *o = context;
+
+	return strcmp(info->name.vm, o->vm) == 0 ? space_own(info, o->uid, o->gid, o->e) : 0;
+}
+
+/* A VM that came back may run as another user than the one its spaces were made for. */
+static int own_spaces(struct share *s, struct qmp *q)
+{
+	struct ownership o = {.vm = s->name.vm, .e = &s->inv->error};
+	int err = share_find_owner(s, q, &o.uid, &o.gid);
+
+	return err ? err : pool_each(s->inv->common.runtime_dir, own, &o);
+}
 
 static int attach(struct share *s, struct qmp *q)
 {
@@ -14,7 +38,9 @@ static int attach(struct share *s, struct qmp *q)
 
 	if (poolfd < 0)
 		return poolfd;
-	err = device_wait_ready(q, &s->inv->error);
+	err = own_spaces(s, q);
+	if (!err)
+		err = device_wait_ready(q, &s->inv->error);
 	if (err)
 		mn_error_prefix(&s->inv->error, "%s", s->name.vm);
 	return err;
@@ -29,7 +55,17 @@ static int detach(struct share *s, struct qmp *q)
 		return err;
 	}
 	pool_remove(s->inv->common.runtime_dir, s->name.vm); /* if it holds no space */
+	pool_sweep(s->inv->common.runtime_dir);
 	return 0;
+}
+
+/* Where QEMU has died, its device is gone; that nobody holds the pool is what shows it. */
+static bool detached_by_death(struct share *s)
+{
+	const char *runtime_dir = s->inv->common.runtime_dir;
+
+	return s->inv->error.status == MN_ABSENT && pool_mounted(runtime_dir, s->name.vm) &&
+	       pool_remove(runtime_dir, s->name.vm) == 0;
 }
 
 static int run(struct invocation *inv, const char *what, int (*act)(struct share *, struct qmp *))
@@ -51,6 +87,8 @@ static int run(struct invocation *inv, const char *what, int (*act)(struct share
 		err = share_connect(&s, &q);
 	if (!err)
 		err = act(&s, q);
+	else if (act == detach && detached_by_death(&s))
+		err = 0;
 	qmp_close(q);
 	return share_end(&s, err);
 }

@@ -9,9 +9,11 @@
 #include <sys/utsname.h>
 
 #include "base/io.h"
+#include "cmd/options.h"
 #include "cmd/output.h"
 #include "qmp/device.h"
 #include "space/probe.h"
+#include "space/ram.h"
 
 enum verdict {
 	CHECK_OK,
@@ -24,6 +26,7 @@ struct checks {
 	struct qmp *q;
 	cJSON *rows;
 	enum mn_status status; /* of the first that is bad */
+	uint64_t sizes_bytes;  /* of the VM's spaces */
 };
 
 static const struct column columns[] = {
@@ -226,6 +229,67 @@ static void check_pool(struct checks *c, const struct device_state *state)
 		    (int)pid, path, c->s->name.vm);
 }
 
+/* Where QEMU's process is not known: what the configuration says, or a guess. */
+static void add_told_owner(struct checks *c, uid_t uid)
+{
+	if (*c->s->config.owner)
+		add(c, CHECK_OK, "owner", "user %u, as the configuration says", uid);
+	else
+		add(c, CHECK_NOTE, "owner",
+		    "user %u: whom QEMU runs as is not known here (say it: owner = in the "
+		    "configuration)",
+		    uid);
+}
+
+/* A space belongs to QEMU's user, or the guest can do nothing in it. */
+static void check_owner(struct checks *c)
+{
+	struct mn_error e = MN_ERROR_INIT;
+	const char *runtime_dir = c->s->inv->common.runtime_dir, *vm = c->s->name.vm;
+	uid_t uid, pool_uid;
+	gid_t gid, pool_gid;
+	bool pool = pool_owner(runtime_dir, vm, &pool_uid, &pool_gid) == 0;
+
+	if (share_qemu_owner(c->q, &uid, &gid)) {
+		if (share_find_owner(c->s, c->q, &uid, &gid))
+			add_error(c, "owner", &c->s->inv->error);
+		else
+			add_told_owner(c, uid);
+	} else if (share_check_reach(c->s, c->q, &e)) {
+		add_error(c, "owner", &e);
+	} else if (pool && pool_uid != uid) {
+		add(c, CHECK_BAD, "owner",
+		    "QEMU runs as user %u, and the pool is user %u's (memnet share attach %s)", uid,
+		    pool_uid, vm);
+	} else {
+		add(c, CHECK_OK, "owner", "user %u, whom QEMU runs as", uid);
+	}
+}
+
+static int add_size(const struct space_info *info, void *context)
+{
+	struct checks *c = context;
+
+	if (strcmp(info->name.vm, c->s->name.vm) == 0)
+		c->sizes_bytes += info->size_bytes;
+	return 0;
+}
+
+/* What the guest writes counts as QEMU's memory: libvirt's <hard_limit>, systemd's MemoryMax=. */
+static void check_limit(struct checks *c)
+{
+	uint64_t limit;
+	char a[16], b[16];
+
+	if (ram_limit_of(share_qemu(c->q), &limit) != 1)
+		return;
+	pool_each(c->s->inv->common.runtime_dir, add_size, c);
+	add(c, c->sizes_bytes >= limit ? CHECK_BAD : CHECK_NOTE, "memory limit",
+	    "QEMU's cgroup may use %s, its spaces of %s included, or is killed%s",
+	    format_size(limit, a), format_size(c->sizes_bytes, b),
+	    c->sizes_bytes >= limit ? " (raise the limit, or resize them)" : "");
+}
+
 static void check_driver(struct checks *c, const struct device_state *state)
 {
 	if (!state->running)
@@ -305,6 +369,8 @@ static void check_vm(struct checks *c)
 	}
 	check_port(c, &state);
 	check_pool(c, &state);
+	check_owner(c);
+	check_limit(c);
 	check_driver(c, &state);
 	check_mount(c);
 	check_migration(c, &state);

@@ -14,15 +14,11 @@
 #define LIST_WAIT_NS NS_PER_S
 
 static const struct column columns[] = {
-	{"space", "SPACE", COLUMN_TEXT},
-	{"size_bytes", "SIZE", COLUMN_SIZE},
-	{"used_bytes", "USED", COLUMN_SIZE},
-	{"available_bytes", "AVAIL", COLUMN_SIZE},
-	{"objects", "OBJECTS", COLUMN_NUMBER},
-	{"inodes_used", "INODES", COLUMN_NUMBER},
-	{"guest", "GUEST", COLUMN_TEXT},
-	{"migration", "MIGRATION", COLUMN_TEXT},
-	{NULL, NULL, COLUMN_TEXT},
+	{"space", "SPACE", COLUMN_TEXT},	  {"size_bytes", "SIZE", COLUMN_SIZE},
+	{"used_bytes", "USED", COLUMN_SIZE},	  {"available_bytes", "AVAIL", COLUMN_SIZE},
+	{"objects", "OBJECTS", COLUMN_NUMBER},	  {"parts", "WRITING", COLUMN_NUMBER},
+	{"inodes_used", "INODES", COLUMN_NUMBER}, {"guest", "GUEST", COLUMN_TEXT},
+	{"migration", "MIGRATION", COLUMN_TEXT},  {NULL, NULL, COLUMN_TEXT},
 };
 
 static const struct column show_columns[] = {
@@ -34,6 +30,8 @@ static const struct column show_columns[] = {
 	{"peak_bytes", "peak", COLUMN_SIZE},
 	{"objects", "objects", COLUMN_NUMBER},
 	{"object_bytes", "in objects", COLUMN_SIZE},
+	{"parts", "being written", COLUMN_NUMBER},
+	{"part_bytes", "in these", COLUMN_SIZE},
 	{"inodes", "inodes", COLUMN_NUMBER},
 	{"inodes_used", "inodes used", COLUMN_NUMBER},
 	{"huge", "huge pages", COLUMN_TEXT},
@@ -51,8 +49,8 @@ static const struct column show_columns[] = {
 /* What QEMU says of a VM; asked once for all its spaces. */
 struct vm_view {
 	char vm[NAME_PART_MAX + 1];
-	bool answered;
-	const char *trouble; /* in the place of an answer */
+	bool answered, absent; /* absent: nobody listens at its monitor */
+	const char *trouble;   /* in the place of an answer */
 	struct device_state state;
 };
 
@@ -76,7 +74,8 @@ static void look_at_vm(struct share *s, const char *vm, struct vm_view *v)
 	    qmp_open(share_monitor(&one, path),
 		     clock_ns() + (s->wait_ns < 0 ? LIST_WAIT_NS : s->wait_ns), &q, &e) == 0)
 		v->answered = device_look(q, &v->state, &e) == 0;
-	if (e.status == MN_ABSENT)
+	v->absent = e.status == MN_ABSENT;
+	if (v->absent)
 		v->trouble = "not running";
 	qmp_close(q);
 }
@@ -119,6 +118,8 @@ static void add_figures(cJSON *row, const struct space_info *info)
 	if (counted) {
 		cJSON_AddNumberToObject(row, "objects", (double)census.objects);
 		cJSON_AddNumberToObject(row, "object_bytes", (double)census.bytes);
+		cJSON_AddNumberToObject(row, "parts", (double)census.parts);
+		cJSON_AddNumberToObject(row, "part_bytes", (double)census.part_bytes);
 	}
 	cJSON_AddNumberToObject(row, "inodes", (double)info->inodes);
 	cJSON_AddNumberToObject(row, "inodes_used", (double)info->inodes_used);
@@ -161,24 +162,55 @@ static int list_one(const struct space_info *info, void *context)
 	return 0;
 }
 
+/* A name that no space has: a VM without spaces, or one that is not there. 0 or -errno. */
+static int check_known(struct share *s)
+{
+	const char *vm = s->name.vm;
+	struct vm_view view;
+	char path[PATH_MAX];
+
+	if (!*vm || pool_mounted(s->inv->common.runtime_dir, vm))
+		return 0;
+	look_at_vm(s, vm, &view);
+	if (!view.absent)
+		return 0;
+	return mn_fail(&s->inv->error, MN_ABSENT, ENOENT,
+		       "%s: no such VM: it has no space, and nobody listens at %s (see memnet "
+		       "share list)",
+		       vm, share_monitor(s, path));
+}
+
+/* The operand, if there is one, and what the configuration says of it. */
+static int begin_list(struct share *s)
+{
+	struct invocation *inv = s->inv;
+	int err = inv->operand_count ? name_check_vm(inv->operands[0], &inv->error) : 0;
+
+	if (err)
+		return err;
+	if (s->qmp && !inv->operand_count)
+		return mn_fail(&inv->error, MN_USAGE, EINVAL,
+			       "--qmp is the monitor of one VM: name it");
+	snprintf(s->name.vm, sizeof(s->name.vm), "%s", inv->operand_count ? inv->operands[0] : "");
+	return config_vm(&inv->common, s->name.vm, &s->config, &inv->error);
+}
+
 int share_list(struct invocation *inv)
 {
 	struct share s;
 	struct listing l = {.s = &s};
-	int err = 0;
+	int err;
 
-	if (share_options(&s, inv) || opts_operands(inv, 0, 1))
+	if (share_options(&s, inv) || opts_operands(inv, 0, 1) || begin_list(&s))
 		return command_fail(inv);
-	if (inv->operand_count)
-		err = name_check_vm(inv->operands[0], &inv->error);
-	if (err)
-		return command_fail(inv);
-	snprintf(s.name.vm, sizeof(s.name.vm), "%s", inv->operand_count ? inv->operands[0] : "");
 	l.rows = cJSON_CreateArray();
 	err = pool_each(inv->common.runtime_dir, list_one, &l);
+	if (err)
+		mn_fail_errno(&inv->error, -err, "%s", inv->common.runtime_dir);
+	else if (cJSON_GetArraySize(l.rows) == 0)
+		err = check_known(&s);
 	if (err) {
 		cJSON_Delete(l.rows);
-		mn_fail_errno(&inv->error, -err, "%s", inv->common.runtime_dir);
 		return command_fail(inv);
 	}
 	output_rows(&inv->common, columns, "spaces", l.rows);
@@ -197,6 +229,8 @@ int share_show(struct invocation *inv)
 	if (share_options(&s, inv) || opts_operands(inv, 1, 1))
 		return command_fail(inv);
 	err = name_parse(inv->operands[0], &s.name, &inv->error);
+	if (!err)
+		err = config_vm(&inv->common, s.name.vm, &s.config, &inv->error);
 	if (!err)
 		err = pool_find(inv->common.runtime_dir, &s.name, &info, &inv->error);
 	if (err)

@@ -90,6 +90,10 @@ static int make(struct share *s, int poolfd, pid_t qemu)
 	struct space_info info;
 	int err;
 
+	err = share_check_ram(s, NULL);
+	if (err)
+		return err;
+	share_warn_limit(s, qemu);
 	if (!s->tmpfs.inodes)
 		s->tmpfs.inodes = space_inodes_default(s->tmpfs.size_bytes);
 	if (!s->tmpfs.huge && probe_huge())
@@ -132,7 +136,7 @@ static int create_locked(struct share *s)
 		return err;
 	poolfd = q ? share_attach(s, q) : open_pool_alone(s);
 	if (poolfd < 0)
-		return poolfd;
+		return q ? poolfd : fail_space(s, poolfd);
 	s->tmpfs.mode = 0700;
 	err = share_find_owner(s, q, &s->tmpfs.uid, &s->tmpfs.gid);
 	if (err)
@@ -228,6 +232,10 @@ static int resize_locked(struct share *s, const char *size)
 		return err;
 	if (s->tmpfs.size_bytes && s->tmpfs.size_bytes < info.used_bytes)
 		return fail_small(s, &info, s->tmpfs.size_bytes);
+	if (s->tmpfs.size_bytes > info.size_bytes)
+		err = share_check_ram(s, &info);
+	if (err)
+		return err;
 	if (s->inv->common.dry_run)
 		return say_dry(s, "resize");
 	err = space_resize(&info, &s->tmpfs, e);
@@ -291,6 +299,7 @@ static int destroy_locked(struct share *s)
 	if (err)
 		return fail_space(s, err);
 	pool_remove(s->inv->common.runtime_dir, s->name.vm); /* if it was the last and no VM runs */
+	pool_sweep(s->inv->common.runtime_dir);
 	return 0;
 }
 

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,8 @@
 #include "qmp/device.h"
 
 #define WAIT_DEFAULT_NS (10 * NS_PER_S)
+/* A QEMU just started listens soon; a name mistyped never does, and should be told of soon. */
+#define MONITOR_WAIT_NS NS_PER_S
 
 static int take_size(const char *text, uint64_t *size, struct mn_error *e)
 {
@@ -87,6 +90,7 @@ int share_options(struct share *s, struct invocation *inv)
 
 static int begin(struct share *s)
 {
+	s->monitor_wait_ns = s->wait_ns < 0 ? MONITOR_WAIT_NS : s->wait_ns;
 	if (s->wait_ns < 0)
 		s->wait_ns = WAIT_DEFAULT_NS;
 	s->deadline_ns = clock_ns() + s->wait_ns;
@@ -145,11 +149,27 @@ const char *share_monitor(const struct share *s, char buf[PATH_MAX])
 	return pool_monitor_path(s->inv->common.runtime_dir, s->name.vm, buf) ? "" : buf;
 }
 
+/* Nothing tells when a socket appears but looking; MN_ABSENT when none did. */
+static int open_monitor(struct share *s, struct qmp **q)
+{
+	struct mn_error *e = &s->inv->error;
+	int64_t until = clock_ns() + s->monitor_wait_ns;
+	char path[PATH_MAX];
+
+	for (;;) {
+		int err = qmp_open(share_monitor(s, path), s->deadline_ns, q, e);
+
+		if (!err || e->status != MN_ABSENT || clock_left_ms(until) == 0)
+			return err;
+		poll(NULL, 0, 20);
+	}
+}
+
 int share_connect(struct share *s, struct qmp **q)
 {
 	struct mn_error *e = &s->inv->error;
-	char path[PATH_MAX], text[sizeof(e->text)];
-	int err = qmp_open(share_monitor(s, path), s->deadline_ns, q, e);
+	char text[sizeof(e->text)];
+	int err = open_monitor(s, q);
 
 	if (!err)
 		return 0;
@@ -171,11 +191,12 @@ pid_t share_qemu(const struct qmp *q)
 	return q ? qmp_peer(q) : 0;
 }
 
-/* The user a process runs as now: QEMU may have dropped root after it began to listen. */
-static int process_owner(pid_t pid, uid_t *uid, gid_t *gid)
+/* As it is now: QEMU may have dropped root after it began to listen. */
+int share_qemu_owner(const struct qmp *q, uid_t *uid, gid_t *gid)
 {
 	char path[40];
 	struct stat st;
+	pid_t pid = share_qemu(q);
 
 	snprintf(path, sizeof(path), "/proc/%d", (int)pid);
 	if (pid <= 0 || stat(path, &st) < 0)
@@ -216,7 +237,7 @@ int share_find_owner(struct share *s, const struct qmp *q, uid_t *uid, gid_t *gi
 
 	if (*said)
 		return parse_owner(said, uid, gid, &s->inv->error);
-	if (process_owner(share_qemu(q), uid, gid) == 0 ||
+	if (share_qemu_owner(q, uid, gid) == 0 ||
 	    pool_owner(s->inv->common.runtime_dir, s->name.vm, uid, gid) == 0)
 		return 0;
 	*uid = geteuid();
@@ -248,6 +269,22 @@ static int verify_pool(struct share *s, const struct qmp *q)
 		s->name.vm, (int)pid, path, s->name.vm);
 }
 
+int share_check_reach(const struct share *s, const struct qmp *q, struct mn_error *e)
+{
+	char path[PATH_MAX], barred[PATH_MAX];
+	uid_t uid;
+	gid_t gid;
+
+	if (share_qemu_owner(q, &uid, &gid) || uid == geteuid() ||
+	    pool_path(s->inv->common.runtime_dir, s->name.vm, path) ||
+	    pool_barred_to(uid, gid, path, barred) != 1)
+		return 0;
+	return mn_fail(e, MN_FAILED, EACCES,
+		       "QEMU runs as user %u, who cannot pass through %.160s (chmod o+x %.160s, or "
+		       "another --runtime-dir)",
+		       uid, barred, barred);
+}
+
 int share_attach(struct share *s, struct qmp *q)
 {
 	struct mn_error *e = &s->inv->error;
@@ -259,7 +296,9 @@ int share_attach(struct share *s, struct qmp *q)
 	if (err)
 		return err;
 	poolfd = pool_make(s->inv->common.runtime_dir, s->name.vm, uid, gid, e);
-	err = poolfd < 0 ? poolfd : device_plug(q, e);
+	err = poolfd < 0 ? poolfd : share_check_reach(s, q, e);
+	if (!err)
+		err = device_plug(q, e);
 	if (err < 0) {
 		mn_error_prefix(e, "%s", s->name.vm);
 		return err;

@@ -26,6 +26,9 @@ enum {
 	OPT_RTSP,
 	OPT_PUSH,
 	OPT_ONCE,
+	OPT_FORCE,
+	OPT_MULTICAST,
+	OPT_ABANDON,
 	OPT_TTL,
 	OPT_INTERFACE,
 };
@@ -34,6 +37,8 @@ static const struct opt stream_opts[] = {
 	{OPT_LISTEN, "listen", "URL", "where to serve HTTP (http://127.0.0.1:8080)", false},
 	{OPT_RELEASE, "release", "never|delivered|ttl:DURATION|lru",
 	 "when objects are removed (never)", false},
+	{OPT_ABANDON, "abandon", "DURATION",
+	 "delivered: drop what was given back in part and left so long (5m; 0: never)", false},
 	{OPT_RATE, "rate", "RATE", "most that all connections get together", false},
 	{OPT_CLIENT_RATE, "client-rate", "RATE", "most that one connection gets", false},
 	{OPT_WORKERS, "workers", "N", "threads that serve (1)", false},
@@ -46,9 +51,12 @@ static const struct opt stream_opts[] = {
 	{OPT_USER, "user", "NAME", "become that user once all is open", false},
 	{OPT_DRAIN, "drain", "DURATION", "how long SIGTERM waits for clients (30s)", false},
 	{OPT_RTSP, "rtsp", "ADDRESS:PORT", "where to serve transport streams by RTSP", false},
+	{OPT_MULTICAST, "multicast", "ADDRESS/PREFIX", "groups for RTSP clients that ask for one",
+	 false},
 	{OPT_PUSH, "push", "URL", "send to tcp:, unix:, http:, udp: or rtp: instead of serving",
 	 false},
 	{OPT_ONCE, "once", NULL, "with --push: what is there now, and end", false},
+	{OPT_FORCE, "force", NULL, "with --release: also from a folder that is no space", false},
 	{OPT_TTL, "ttl", "N", "routers that datagrams may pass, and one (multicast: 1)", false},
 	{OPT_INTERFACE, "interface", "NAME", "where multicast leaves from (as routed)", false},
 	OPT_END,
@@ -57,6 +65,8 @@ static const struct opt stream_opts[] = {
 struct stream_options {
 	struct server_options server;
 	struct push_options push;
+	bool force;
+	bool abandon_given;
 	struct multicast_way multicast;
 	const char *serving; /* an option given that is for serving only */
 	struct listen_address listen, metrics, rtsp;
@@ -148,11 +158,14 @@ static int take_option(int key, const char *value, struct stream_options *o, str
 
 	if (key != OPT_RELEASE && key != OPT_RATE && key != OPT_CONGESTION && key != OPT_USER &&
 	    key != OPT_DRAIN && key != OPT_PUSH && key != OPT_ONCE && key != OPT_TTL &&
-	    key != OPT_INTERFACE)
+	    key != OPT_INTERFACE && key != OPT_FORCE)
 		o->serving = option_name(key);
 	switch (key) {
 	case OPT_LISTEN: return parse_listen(value, o, e);
 	case OPT_RELEASE: return parse_release(value, &o->server, e);
+	case OPT_ABANDON:
+		o->abandon_given = true;
+		return parse_duration(value, &o->server.abandon_ns, e);
 	case OPT_CLIENT_RATE: return parse_rate(value, &o->server.client_rate, e);
 	case OPT_RATE: return parse_rate(value, &o->server.rate, e);
 	case OPT_LISTING: o->server.listing = true; return 0;
@@ -176,6 +189,8 @@ static int take_option(int key, const char *value, struct stream_options *o, str
 		return err;
 	case OPT_PUSH: return parse_push(value, &o->push, e);
 	case OPT_ONCE: o->push.once = true; return 0;
+	case OPT_FORCE: o->force = true; return 0;
+	case OPT_MULTICAST: return multicast_range_parse(value, &o->server.groups, e);
 	case OPT_TTL:
 		err = parse_number(value, "TTL", 1, 255, &number, e);
 		o->multicast.ttl = (int)number;
@@ -193,11 +208,19 @@ static bool sends_datagrams(const struct stream_options *o)
 /* Refuses what would have no effect. */
 static int check_options(const struct stream_options *o, struct mn_error *e)
 {
+	if (o->abandon_given && o->server.release != RELEASE_DELIVERED)
+		return mn_fail(e, MN_USAGE, EINVAL, "--abandon is for --release delivered");
 	if (!o->push.url && o->push.once)
 		return mn_fail(e, MN_USAGE, EINVAL, "--once is for --push");
-	if (!sends_datagrams(o) && (o->multicast.ttl || o->multicast.interface))
+	if (o->force && o->server.release == RELEASE_NEVER)
+		return mn_fail(e, MN_USAGE, EINVAL, "--force is for --release");
+	if (o->server.groups.count > 0 && !o->server.rtsp.addr)
+		return mn_fail(e, MN_USAGE, EINVAL, "--multicast is for --rtsp");
+	if (!sends_datagrams(o) && o->server.groups.count == 0 &&
+	    (o->multicast.ttl || o->multicast.interface))
 		return mn_fail(e, MN_USAGE, EINVAL,
-			       "--ttl and --interface are for datagrams: --push udp:// or rtp://");
+			       "--ttl and --interface are for --push udp:// or rtp://, and for "
+			       "--multicast");
 	if (!o->push.url)
 		return 0;
 	if (o->serving)
@@ -212,6 +235,19 @@ static int check_options(const struct stream_options *o, struct mn_error *e)
 		return mn_fail(e, MN_USAGE, EINVAL,
 			       "--rate and --congestion are TCP's: for tcp:// and http://");
 	return 0;
+}
+
+/* A folder's files are somebody's: only what guests put into spaces is released unasked. */
+static int check_release(const struct stream_options *o, const struct invocation *inv,
+			 struct mn_error *e)
+{
+	int err = 0;
+
+	if (o->server.release == RELEASE_NEVER || o->force)
+		return 0;
+	for (int i = 0; i < inv->operand_count && !err; i++)
+		err = site_check_release(inv->operands[i], o->server.runtime_dir, e);
+	return err;
 }
 
 static int push(struct stream_options *o, const char *source, struct mn_error *e)
@@ -239,6 +275,7 @@ static int serve(struct stream_options *o, const struct invocation *inv, struct 
 	struct sites sites = {0};
 	int err = 0;
 
+	o->server.multicast = o->multicast;
 	o->server.listen = (struct endpoint){o->listen.addr, o->listen.port};
 	for (int i = 0; i < inv->operand_count && !err; i++)
 		err = sites_add(&sites, inv->operands[i], o->server.runtime_dir, e);
@@ -252,7 +289,7 @@ static int run(struct invocation *inv)
 {
 	struct stream_options o = {
 		.listen = {.addr = "127.0.0.1", .port = 8080},
-		.server = {.workers = 1, .drain_ns = 30 * NS_PER_S},
+		.server = {.workers = 1, .drain_ns = 30 * NS_PER_S, .abandon_ns = 300 * NS_PER_S},
 	};
 	int key, err;
 
@@ -266,6 +303,8 @@ static int run(struct invocation *inv)
 			     : inv->common.verbose ? LOG_VERBOSE
 						   : LOG_NORMAL);
 	o.server.runtime_dir = inv->common.runtime_dir;
+	if (check_release(&o, inv, &inv->error))
+		return command_fail(inv);
 	err = o.push.url ? push(&o, inv->operands[0], &inv->error) : serve(&o, inv, &inv->error);
 	return err ? command_fail(inv) : MN_OK;
 }

@@ -60,7 +60,7 @@ static void report(int fd, int value)
 
 static void reset_signals(void)
 {
-	static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+	static const int signals[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGIO};
 	sigset_t none;
 
 	for (unsigned i = 0; i < sizeof(signals) / sizeof(*signals); i++)
@@ -109,20 +109,25 @@ static _Noreturn void command_main(struct pipes *p, char *const *argv, pid_t kee
 	_exit(EXEC_FAILED);
 }
 
-/* What was handed to us as the subreaper; /proc lists a task's children in one read. */
+/*
+ * What was handed to us as the subreaper, or the first few hundred of it: /proc lists a task's
+ * children, each with a space behind it.
+ */
 static void kill_children(void)
 {
-	char path[64], text[4096], *p = text;
+	char path[64], text[4096], *p = text, *space;
+	cleanup_fd int fd = -1;
 	ssize_t n;
 
 	snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)getpid());
-	n = io_read_file(AT_FDCWD, path, text, sizeof(text));
-	while (n > 0 && *p) {
-		long pid = strtol(p, &p, 10);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? 0 : io_read_full(fd, text, sizeof(text) - 1);
+	text[n > 0 ? n : 0] = '\0';
+	for (; (space = strchr(p, ' ')); p = space + 1) {
+		long pid = strtol(p, NULL, 10);
 
 		if (pid > 0)
 			kill((pid_t)pid, SIGKILL);
-		p += *p == ' ';
 	}
 }
 
@@ -137,7 +142,8 @@ static int reap_all(pid_t command)
 	int result = 128 + SIGKILL, status;
 	pid_t pid;
 
-	kill(-command, SIGKILL);
+	if (command > 0)
+		kill(-command, SIGKILL);
 	while ((pid = waitpid(-1, &status, WNOHANG)) >= 0 || errno == EINTR) {
 		if (pid == command)
 			result = status_of(status);
@@ -158,6 +164,7 @@ static _Noreturn void keeper_main(struct pipes *p, char *const *argv, const char
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
 	signal(SIGHUP, SIG_IGN);
+	prctl(PR_SET_NAME, "hook-keeper"); /* pkill memnet is not meant for it */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	setpgid(0, 0); /* ^C on the terminal is for memnet to pass on */
 	cleanup_close(&p->life[1]);
@@ -216,6 +223,8 @@ int child_start(struct child *c, char *const *argv, bool piped, const char *scra
 
 	*c = (struct child){.keeperfd = -1, .lifefd = -1, .outputfd = -1, .progressfd = -1};
 	if (!err) {
+		/* Should the keeper be killed, what it held comes to us. */
+		prctl(PR_SET_CHILD_SUBREAPER, 1);
 		c->keeper = fork();
 		err = c->keeper < 0 ? -errno : 0;
 	}
@@ -265,6 +274,8 @@ int child_wait(struct child *c, int timeout_ms)
 		if (errno != EINTR)
 			return -errno;
 	}
+	if (WIFSIGNALED(status))
+		reap_all(c->group);
 	c->keeper = 0;
 	cleanup_close(&c->keeperfd);
 	c->keeperfd = -1;

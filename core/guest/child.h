@@ -6,7 +6,7 @@
  * ended as a whole. The keeper is its subreaper, so that even what left the group comes back to it
  * as its child; and it reads a pipe whose other end only memnet has. When the command has ended, or
  * memnet has, in whatever way (the pipe ends), the keeper kills what is left. Should the keeper be
- * killed, the command goes with it (PR_SET_PDEATHSIG).
+ * killed, the command goes with it (PR_SET_PDEATHSIG), and memnet, a subreaper too, kills the rest.
  */
 #pragma once
 
@@ -29,7 +29,8 @@ struct child {
 /*
  * Starts `argv`, with its stdout a pipe to us if `piped`, else ours. The folder `scratch` (or NULL)
  * is removed by the keeper when we are gone before the command. 0, or -errno and the error.
- * Before any thread is started: the keeper is a mere fork.
+ * Before any thread is started: the keeper is a mere fork. The process has no other children: all
+ * there are may be killed when the keeper was.
  */
 int child_start(struct child *c, char *const *argv, bool piped, const char *scratch,
 		struct mn_error *e);

@@ -12,18 +12,32 @@
 #include "base/clock.h"
 #include "guest/stop.h"
 
+static void levels_begin(struct compress *c)
+{
+	const struct compress_options *o = &c->options;
+	struct adapt adapt;
+
+	adapt_init(&adapt, o->encode.level, o->adapt_min, o->adapt_max);
+	levels_init(&c->levels, &adapt, o->encode.workers, c->has_job ? &c->job.room : NULL,
+		    o->to && !o->live);
+}
+
 int compress_open(struct compress *c, const struct compress_options *options, struct mn_error *e)
 {
 	int err;
 
 	*c = (struct compress){.options = *options, .start_ns = clock_ns()};
-	err = encoder_open(&c->encoder, &options->encode, e);
+	if (options->adapt_max)
+		c->options.encode.pacer = &c->levels.hook;
+	err = encoder_open(&c->encoder, &c->options.encode, e);
 	if (!err && options->to) {
 		err = job_begin(&c->job, options->to, RECORD_COMPRESS, options->max_wait_ns, e);
 		c->has_job = !err;
 	}
 	if (err)
 		encoder_close(c->encoder);
+	else
+		levels_begin(c);
 	return err;
 }
 
@@ -32,7 +46,17 @@ static bool is_stdin(const struct input *input)
 	return strcmp(input->path, "-") == 0;
 }
 
-/* As zstd(1): a link, device or FIFO is read only by force. */
+/* A FIFO is opened as it is meant, waiting for its writer. Anything else must not keep us. */
+static int open_flags(const char *path, bool force)
+{
+	struct stat st;
+
+	if (force || (lstat(path, &st) == 0 && S_ISFIFO(st.st_mode)))
+		return O_RDONLY | O_CLOEXEC | O_NOCTTY | (force ? 0 : O_NOFOLLOW);
+	return O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK;
+}
+
+/* As zstd(1): a link or device is read only by force. */
 static int input_open(const struct compress *c, const struct input *input, struct stat *st,
 		      struct mn_error *e)
 {
@@ -45,8 +69,7 @@ static int input_open(const struct compress *c, const struct input *input, struc
 			return mn_fail_errno(e, errno, "standard input");
 		return STEAL_FD(fd);
 	}
-	fd = open(input->path,
-		  O_RDONLY | O_CLOEXEC | O_NOCTTY | (force ? 0 : O_NOFOLLOW | O_NONBLOCK));
+	fd = open(input->path, open_flags(input->path, force));
 	if (fd < 0 && errno == ELOOP)
 		return mn_fail(e, MN_FAILED, ELOOP, "%s: is a symbolic link, ignored (-f reads it)",
 			       input->path);
@@ -55,7 +78,7 @@ static int input_open(const struct compress *c, const struct input *input, struc
 	if (S_ISDIR(st->st_mode))
 		return mn_fail(e, MN_FAILED, EISDIR, "%s: is a folder, ignored (-r goes into it)",
 			       input->path);
-	if (!S_ISREG(st->st_mode) && !force)
+	if (!S_ISREG(st->st_mode) && !S_ISFIFO(st->st_mode) && !force)
 		return mn_fail(e, MN_FAILED, EINVAL,
 			       "%s: is no regular file, ignored (-f reads it)", input->path);
 	return STEAL_FD(fd);
@@ -79,6 +102,8 @@ static char *output_name(const struct compress *c, const char *name, struct mn_e
 			return NULL;
 	} else if (ends_in(name, ".zst")) {
 		result = strndup(name, len - 4);
+	} else if (ends_in(name, ".zstd")) {
+		result = strndup(name, len - 5);
 	} else if (ends_in(name, ".tzst")) {
 		result = strndup(name, len - 1);
 		if (result)
@@ -142,14 +167,27 @@ static int code_fail(const struct input *input, int err, struct mn_error *e)
 struct watched {
 	struct sink sink;
 	int err;
-	const struct compress *c;
+	struct compress *c;
+	const struct object *object;
 };
+
+static void followed(struct watched *w, int64_t began_ns, size_t size)
+{
+	struct levels *p = &w->c->levels;
+
+	p->written += size;
+	p->held = p->whole ? w->object->publish.size : 0;
+	p->waited_ns =
+		w->c->has_job ? w->c->job.room.blocked_ns : p->waited_ns + clock_ns() - began_ns;
+}
 
 static int watched_write(void *cookie, const void *data, size_t size)
 {
 	struct watched *w = cookie;
+	int64_t began = clock_ns();
 
 	w->err = sink_write(&w->sink, data, size);
+	followed(w, began, size);
 	if (w->c->options.tick)
 		w->c->options.tick(w->c->options.tick_cookie);
 	return w->err;
@@ -165,10 +203,24 @@ static int watched_idle(void *cookie)
 	return w->err;
 }
 
+static int code_all(struct compress *c, struct source *from, const struct sink *to, bool own)
+{
+	int err;
+
+	if (c->options.action != ACTION_COMPRESS)
+		return decode(c->encoder, from, to, c->options.pass_through, &c->counts);
+	if (own)
+		encode_discard(c->encoder); /* what an input that failed left */
+	err = encode(c->encoder, from, to, c->options.live, &c->counts);
+	if (c->options.encode.pacer)
+		levels_input_done(&c->levels, &c->counts);
+	return !err && own ? encode_end(c->encoder, to, &c->counts) : err;
+}
+
 static int code(struct compress *c, const struct input *input, int fd, struct target *o,
 		struct mn_error *e)
 {
-	struct watched watched = {.sink = o->sink, .c = c};
+	struct watched watched = {.sink = o->sink, .c = c, .object = &o->object};
 	struct sink sink = {.write = watched_write, .idle = watched_idle, .cookie = &watched};
 	struct source source;
 	int err = source_init(&source, fd);
@@ -177,10 +229,8 @@ static int code(struct compress *c, const struct input *input, int fd, struct ta
 	c->input_path = input->path;
 	c->input_start_ns = clock_ns();
 	c->input_size = source.size;
-	if (!err && c->options.action == ACTION_COMPRESS)
-		err = encode(c->encoder, &source, &sink, c->options.live, &c->counts);
-	else if (!err)
-		err = decode(c->encoder, &source, &sink, &c->counts);
+	if (!err)
+		err = code_all(c, &source, &sink, o != &c->shared);
 	if (!err)
 		return 0;
 	if (c->counts.out > 0 && o == &c->shared)
@@ -196,6 +246,34 @@ static void count(struct compress *c)
 	c->counts = (struct encode_counts){0};
 }
 
+/* The output file would be emptied before its bytes are read, or behind its own end for ever. */
+static int refuse_itself(const struct compress *c, const struct input *input, const struct stat *in,
+			 struct mn_error *e)
+{
+	const char *output = c->options.output;
+	struct stat out;
+
+	if (!output || c->options.to || c->options.action == ACTION_TEST || !S_ISREG(in->st_mode) ||
+	    (strcmp(output, "-") == 0 ? fstat(STDOUT_FILENO, &out) : stat(output, &out)) < 0 ||
+	    in->st_dev != out.st_dev || in->st_ino != out.st_ino)
+		return 0;
+	return mn_fail(e, MN_FAILED, EINVAL, "%s: is the output itself (-o names another)",
+		       is_stdin(input) ? "standard input" : input->path);
+}
+
+/* Removes an input; one that shares its output, when that is durable. */
+static int remove_input(struct compress *c, const struct input *input, bool shared,
+			struct mn_error *e)
+{
+	if (!c->options.remove || is_stdin(input))
+		return 0;
+	if (shared && inputs_add(&c->removable, input->path) < 0)
+		return mn_fail_errno(e, ENOMEM, "%s: is kept", input->path);
+	if (!shared && unlink(input->path) < 0)
+		return mn_fail_errno(e, errno, "%s: cannot be removed", input->path);
+	return 0;
+}
+
 static int one_input(struct compress *c, const struct input *input, struct mn_error *e)
 {
 	struct target own = {.kind = TARGET_NONE}, *o;
@@ -206,7 +284,9 @@ static int one_input(struct compress *c, const struct input *input, struct mn_er
 	fd = input_open(c, input, &st, e);
 	if (fd < 0)
 		return fd;
-	err = target_choose(c, input, &own, &o, e);
+	err = refuse_itself(c, input, &st, e);
+	if (!err)
+		err = target_choose(c, input, &own, &o, e);
 	if (err)
 		return err;
 	err = code(c, input, fd, o, e);
@@ -217,9 +297,7 @@ static int one_input(struct compress *c, const struct input *input, struct mn_er
 	if (err)
 		return err;
 	count(c);
-	if (c->options.remove && !is_stdin(input) && unlink(input->path) < 0)
-		return mn_fail_errno(e, errno, "%s: cannot be removed", input->path);
-	return 0;
+	return remove_input(c, input, o == &c->shared, e);
 }
 
 int compress_input(struct compress *c, const struct input *input, struct mn_error *e)
@@ -236,13 +314,27 @@ int compress_input(struct compress *c, const struct input *input, struct mn_erro
 
 static int close_shared(struct compress *c, struct mn_error *e)
 {
+	int err;
+
 	if (c->shared.kind == TARGET_NONE)
 		return 0;
 	if (c->spoilt || c->done == 0) {
 		target_abandon(&c->shared);
 		return 0;
 	}
-	return target_finish(&c->shared, NULL, e);
+	err = encode_end(c->encoder, &c->shared.sink, &c->total);
+	if (err) {
+		target_fail(&c->shared, err, e);
+		target_abandon(&c->shared);
+		return err;
+	}
+	err = target_finish(&c->shared, NULL, e);
+	for (size_t i = 0; i < c->removable.count && !err; i++) {
+		if (unlink(c->removable.list[i].path) < 0)
+			err = mn_fail_errno(e, errno, "%s: cannot be removed",
+					    c->removable.list[i].path);
+	}
+	return err;
 }
 
 static void close_job(struct compress *c)
@@ -266,6 +358,7 @@ int compress_close(struct compress *c, struct mn_error *e)
 		c->failed++;
 	if (c->has_job)
 		close_job(c);
+	inputs_free(&c->removable);
 	encoder_close(c->encoder);
 	c->end_ns = clock_ns();
 	c->cpu_ns = clock_cpu_ns();

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "guest/encode.h"
+#include "guest/levels.h"
 #include "guest/inputs.h"
 #include "guest/job.h"
 #include "guest/target.h"
@@ -21,24 +22,28 @@ enum compress_action { ACTION_COMPRESS, ACTION_DECOMPRESS, ACTION_TEST };
 struct compress_options {
 	enum compress_action action;
 	struct encode_options encode;
-	const char *to;	      /* a folder in a space; NULL: ordinary files */
-	const char *output;   /* one output for all inputs, "-" is stdout; NULL: one for each */
-	bool live;	      /* objects are in sight while they grow */
-	bool replace;	      /* names that are taken; also reads links and devices */
-	bool remove;	      /* inputs, once their output is durable */
-	bool no_sparse;	      /* decoded files get no holes */
-	int64_t max_wait_ns;  /* for room; 0: no bound */
-	void (*tick)(void *); /* called between pieces; for progress. NULL: nobody */
+	int adapt_min, adapt_max; /* levels that follow the drain; 0: encode.level throughout */
+	const char *to;		  /* a folder in a space; NULL: ordinary files */
+	const char *output;	  /* one output for all inputs, "-" is stdout; NULL: one for each */
+	bool live;		  /* objects are in sight while they grow */
+	bool replace;		  /* names that are taken; also reads links and devices */
+	bool remove;		  /* inputs, once their output is durable */
+	bool no_sparse;		  /* decoded files get no holes */
+	bool pass_through;	  /* decoding: what is no zstd is copied as it is */
+	int64_t max_wait_ns;	  /* for room; 0: no bound */
+	void (*tick)(void *);	  /* called between pieces; for progress. NULL: nobody */
 	void *tick_cookie;
 };
 
 struct compress {
 	struct compress_options options;
 	struct encoder *encoder;
+	struct levels levels; /* with adapt_max */
 	struct job job;
 	bool has_job;
 	struct target shared;	     /* of all inputs, with `output` */
 	bool spoilt;		     /* half an input is in `shared` */
+	struct inputs removable;     /* those in `shared`: to be removed once that is durable */
 	struct encode_counts counts; /* of the present input */
 	const char *input_path;	     /* of the present input, as are these */
 	int64_t input_start_ns;

@@ -70,7 +70,8 @@ static void clean_marker(int rootfd, const char *name)
 	unlinkat(rootfd, marker, 0);
 }
 
-static void clean_folder(int rootfd, const char *folder, void (*clean)(int, const char *))
+/* 0, or -ENOENT where there is none. */
+static int clean_folder(int rootfd, const char *folder, void (*clean)(int, const char *))
 {
 	int fd = confine_open(rootfd, folder, O_RDONLY | O_DIRECTORY, 0);
 	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -80,6 +81,7 @@ static void clean_folder(int rootfd, const char *folder, void (*clean)(int, cons
 		if (entry->d_name[0] != '.')
 			clean(rootfd, entry->d_name);
 	}
+	return fd == -ENOENT ? fd : 0;
 }
 
 /* A new id and its page, RECORD_MAX bytes of it, locked. 0 or -errno, with nothing left behind. */
@@ -118,26 +120,41 @@ int job_wait(struct job *j, int err, uint64_t want)
 	return err == -EAGAIN ? 0 : err;
 }
 
+static int open_lock(struct job *j)
+{
+	if (j->lockfd < 0)
+		j->lockfd = confine_open(j->rootfd, SPACE_LOCK, O_RDWR | O_CREAT, 0600);
+	if (j->lockfd < 0)
+		return j->lockfd;
+	turn_init(&j->turn, j->lockfd);
+	return lock_byte_wait(j->lockfd, LOCK_HOUSE);
+}
+
 static int job_open(struct job *j)
 {
-	int err = space_prepare(j->rootfd);
+	int err = open_lock(j);
 
 	if (err)
 		return err;
-	if (j->lockfd < 0) {
-		j->lockfd = confine_open(j->rootfd, SPACE_LOCK, O_RDWR | O_CREAT, 0600);
-		turn_init(&j->turn, j->lockfd);
-	}
-	if (j->lockfd < 0)
-		return j->lockfd;
-	err = lock_byte_wait(j->lockfd, LOCK_HOUSE);
-	if (err)
-		return err;
-	clean_folder(j->rootfd, SPACE_PART, clean_part);
-	clean_folder(j->rootfd, SPACE_LIVE, clean_marker);
-	err = page_make(j);
+	err = clean_folder(j->rootfd, SPACE_PART, clean_part);
+	if (!err)
+		err = clean_folder(j->rootfd, SPACE_LIVE, clean_marker);
+	if (!err)
+		err = page_make(j);
 	unlock_byte(j->lockfd, LOCK_HOUSE);
 	return err;
+}
+
+/* The folders are there but where the host emptied the space: to look each time would cost a guest
+ * a third of what a job costs. */
+static int job_open_anyway(struct job *j)
+{
+	int err = job_open(j);
+
+	if (err != -ENOENT)
+		return err;
+	err = space_prepare(j->rootfd);
+	return err ? err : job_open(j);
 }
 
 static int begin_failed(const char *dir, int err, struct mn_error *e)
@@ -168,7 +185,7 @@ int job_begin(struct job *j, const char *dir, enum record_kind kind, int64_t max
 		return begin_failed(dir, err, e);
 	room_init(&j->room, j->rootfd, max_wait_ns);
 	do
-		err = job_open(j);
+		err = job_open_anyway(j);
 	while (err && (err = job_wait(j, err, RECORD_MAX)) == 0);
 	room_taken(&j->room);
 	turn_end(&j->turn);
@@ -206,16 +223,25 @@ static int job_record_anew(struct job *j)
 	return job_record(j);
 }
 
+/* The host drops a record whose times are out of order, and a migration can set a clock back. */
+static void record_close(struct job *j, enum record_status status)
+{
+	struct record *r = &j->record;
+	int64_t now = clock_ns(), took = now > r->start_ns ? now - r->start_ns : 0;
+
+	r->status = status;
+	r->end_ns = r->start_ns + took;
+	r->cpu_ns += clock_cpu_ns();
+	r->blocked_ns = j->room.blocked_ns < took ? j->room.blocked_ns : took;
+}
+
 int job_end(struct job *j, enum record_status status)
 {
 	int err = 0;
 
 	if (j->pagefd >= 0) {
 		room_taken(&j->room);
-		j->record.status = status;
-		j->record.end_ns = clock_ns();
-		j->record.cpu_ns += clock_cpu_ns();
-		j->record.blocked_ns = j->room.blocked_ns;
+		record_close(j, status);
 		err = job_record(j);
 		if (err == -ENOENT)
 			err = job_record_anew(j);

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "guest/stop.h"
 #include "space/layout.h"
+#include "space/live.h"
 
 /* Records and markers, which are in a space besides parts. */
 #define ALONE_SLACK ((uint64_t)64 * 1024)
@@ -104,14 +105,25 @@ static int give_back(struct object *o)
 	return 0;
 }
 
-static int begin_part(struct object *o)
+static int begin_once(struct object *o)
 {
 	struct job *job = o->job;
+	unsigned serial = job->parts++;
+	int err = publish_begin(&o->publish, job->rootfd, job->record.id, serial);
+
+	/* The host emptied the space: its folders are made anew. */
+	if (err == -ENOENT && (err = space_prepare(job->rootfd)) == 0)
+		err = publish_begin(&o->publish, job->rootfd, job->record.id, serial);
+	return err;
+}
+
+static int begin_part(struct object *o)
+{
 	int err;
 
 	do
-		err = publish_begin(&o->publish, job->rootfd, job->record.id, job->parts++);
-	while (err && (err = job_wait(job, err, 0)) == 0);
+		err = begin_once(o);
+	while (err && (err = job_wait(o->job, err, 0)) == 0);
 	return err;
 }
 
@@ -147,8 +159,6 @@ static int renew(struct object *o)
 {
 	int err = set_aside(o);
 
-	if (!err)
-		err = space_prepare(o->job->rootfd);
 	if (err)
 		return err;
 	publish_abort(&o->publish);
@@ -176,7 +186,18 @@ static void warn_alone(struct object *o)
 		 o->path);
 }
 
-/* Waits for a reason to try again. 0; -ECANCELED: give the room back; or -errno. */
+/* The host has removed a live object under its writer: nobody can have it whole any more. */
+static bool dropped(const struct object *o)
+{
+	uint64_t beat;
+
+	return o->publish.markerfd >= 0 && live_look(o->job->rootfd, o->path, &beat) == 0;
+}
+
+/*
+ * Waits for a reason to try again. 0; -ECANCELED: give the room back; -ECONNABORTED: dropped; or
+ * -errno. The host frees the room of what it drops, so that the wait may end by that.
+ */
 static int blocked(struct object *o, int err, uint64_t want)
 {
 	if (err != -ENOSPC && err != -EDQUOT)
@@ -185,8 +206,10 @@ static int blocked(struct object *o, int err, uint64_t want)
 	while ((err = room_step(&o->job->room, want)) == -EAGAIN) {
 		if (turn_step(&o->job->turn) && can_give(o))
 			return -ECANCELED;
+		if (dropped(o))
+			break;
 	}
-	return err;
+	return dropped(o) ? -ECONNABORTED : err;
 }
 
 /* Appends as much as it may: *data and *size tell how far it got. As blocked(). */
@@ -293,7 +316,9 @@ static int commit(struct object *o)
 {
 	int err = object_write(o, NULL, 0);
 
-	return err ? err : publish_commit(&o->publish, o->path, o->replace);
+	if (!err)
+		err = publish_commit(&o->publish, o->path, o->replace);
+	return err == -ENOENT && dropped(o) ? -ECONNABORTED : err;
 }
 
 int object_commit(struct object *o)
@@ -312,6 +337,13 @@ int object_commit(struct object *o)
 	if (!err)
 		turn_end(&o->job->turn);
 	return err;
+}
+
+int object_dropped(const char *path, struct mn_error *e)
+{
+	return mn_fail(e, MN_FAILED, ECONNABORTED,
+		       "%s: dropped on the host: its reader did not come back (run it again)",
+		       path);
 }
 
 void object_abort(struct object *o)

@@ -34,7 +34,7 @@ struct object {
  */
 int object_begin(struct object *o, struct job *job, const char *path, bool replace, bool live);
 
-/* Appends all of it. 0, -ETIMEDOUT, -EINTR, or -errno. */
+/* Appends all of it. 0, -ETIMEDOUT, -EINTR, -ECONNABORTED: the host has dropped it; or -errno. */
 int object_write(struct object *o, const void *data, size_t size);
 
 /* To be called now and then while there is nothing to write: another job may need the room. */
@@ -44,6 +44,9 @@ struct sink object_sink(struct object *o);
 
 /* Publishes it, or ends a live one. On failure it is still there to be aborted. */
 int object_commit(struct object *o);
+
+/* Says what -ECONNABORTED means, and returns it. */
+int object_dropped(const char *path, struct mn_error *e);
 
 /* Removes it. Accepts one that never began or is committed. */
 void object_abort(struct object *o);

@@ -13,7 +13,7 @@ static void take_count(int64_t *out, const char *value)
 	value += strspn(value, " ");
 	errno = 0;
 	n = strtoll(value, &end, 10);
-	if (errno == 0 && end != value && *end == '\0' && n >= 0)
+	if (errno == 0 && end != value && *end == '\0' && n >= 0 && n <= PROGRESS_COUNT_MAX)
 		*out = n;
 }
 

@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define PROGRESS_COUNT_MAX (1LL << 53) /* what a record's number holds (space/record.h) */
+
 struct progress {
 	int64_t frames;
 	int64_t out_time_us; /* of the stream made so far */

@@ -69,9 +69,11 @@ int room_step(struct room *r, uint64_t want)
 
 void room_taken(struct room *r)
 {
+	int64_t now = clock_ns();
+
 	if (!r->since_ns)
 		return;
-	r->blocked_ns += clock_ns() - r->since_ns;
+	r->blocked_ns += now > r->since_ns ? now - r->since_ns : 0;
 	r->since_ns = 0;
 	room_hold(r, false);
 }

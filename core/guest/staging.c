@@ -4,16 +4,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "guest/claim.h"
 
-#define EVENTS_SIZE 65536
+#define EVENTS_SIZE    65536
+#define STAGING_PREFIX "memnet-hook-"
 
 static int join(const char *folder, const char *name, char path[OBJECT_PATH_MAX + 1])
 {
@@ -58,27 +62,208 @@ static int watch(struct staging *s, const char *folder)
 	return wd < 0 ? -errno : remember(s, wd, folder);
 }
 
-int staging_open(struct staging *s, struct mn_error *e)
+static const char *temporary(void)
 {
 	const char *tmp = getenv("TMPDIR");
+
+	return tmp && *tmp ? tmp : "/tmp";
+}
+
+/* A descriptor of the folder `path`, locked; or -errno, -EWOULDBLOCK where another has the lock. */
+static int lock_folder(const char *path)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return -errno;
+	if (st.st_uid != geteuid())
+		return -EPERM;
+	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
+		return -errno;
+	return STEAL_FD(fd);
+}
+
+/* Folders whose lock can be had have no owner any more. */
+static void remove_dead(const char *tmp)
+{
+	cleanup_dir DIR *dir = opendir(tmp);
+	struct dirent *entry;
+
+	while (dir && (entry = readdir(dir))) {
+		cleanup_free char *path = NULL;
+		cleanup_fd int fd = -1;
+
+		if (strncmp(entry->d_name, STAGING_PREFIX, strlen(STAGING_PREFIX)) != 0 ||
+		    strlen(entry->d_name) != strlen(STAGING_PREFIX "XXXXXX") ||
+		    asprintf(&path, "%s/%s", tmp, entry->d_name) < 0)
+			continue;
+		fd = lock_folder(path);
+		if (fd >= 0)
+			staging_remove(path);
+	}
+}
+
+/* Makes a folder and locks it. In between another may have taken it for a dead one's: -EAGAIN. */
+static int make_folder(struct staging *s, const char *tmp)
+{
+	struct stat st;
+
+	free(STEAL_PTR(s->path));
+	if (asprintf(&s->path, "%s/" STAGING_PREFIX "XXXXXX", tmp) < 0) {
+		s->path = NULL;
+		return -ENOMEM;
+	}
+	if (!mkdtemp(s->path))
+		return -errno;
+	s->lockfd = lock_folder(s->path);
+	if (s->lockfd < 0 && s->lockfd != -ENOENT && s->lockfd != -EAGAIN)
+		rmdir(s->path);
+	if (s->lockfd < 0)
+		return s->lockfd == -ENOENT ? -EAGAIN : s->lockfd;
+	if (stat(s->path, &st) == 0)
+		return 0;
+	cleanup_close(&s->lockfd);
+	s->lockfd = -1;
+	return -EAGAIN;
+}
+
+static int begin_watch(struct staging *s)
+{
+	s->events = malloc(EVENTS_SIZE);
+	if (!s->events)
+		return -ENOMEM;
+	s->inotifyfd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+	return s->inotifyfd < 0 ? -errno : watch(s, "");
+}
+
+int staging_open(struct staging *s, struct mn_error *e)
+{
+	const char *tmp = temporary();
 	int err;
 
-	*s = (struct staging){.inotifyfd = -1};
-	if (asprintf(&s->path, "%s/memnet-XXXXXX", tmp && *tmp ? tmp : "/tmp") < 0)
-		s->path = NULL;
-	s->events = malloc(EVENTS_SIZE);
-	if (!s->path || !s->events || !mkdtemp(s->path)) {
-		err = mn_fail_errno(e, errno, "%s", s->path ? s->path : "staging folder");
-		free(STEAL_PTR(s->path));
-		staging_close(s);
-		return err;
-	}
-	s->inotifyfd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	err = s->inotifyfd < 0 ? -errno : watch(s, "");
+	*s = (struct staging)STAGING_INIT;
+	signal(SIGIO, SIG_IGN);
+	remove_dead(tmp);
+	do
+		err = make_folder(s, tmp);
+	while (err == -EAGAIN);
 	if (err) {
-		mn_fail_errno(e, -err, "%s: watching it", s->path);
-		staging_close(s);
+		mn_fail_errno(e, -err, "%s: making a folder for files", tmp);
+		free(STEAL_PTR(s->path));
+	} else {
+		err = begin_watch(s);
+		if (err)
+			mn_fail_errno(e, -err, "%s: watching it", s->path);
 	}
+	if (err)
+		staging_close(s);
+	return err;
+}
+
+static bool is_playlist(const char *name)
+{
+	size_t len = strlen(name);
+
+	return (len > 5 && strcmp(name + len - 5, ".m3u8") == 0) ||
+	       (len > 4 && strcmp(name + len - 4, ".mpd") == 0);
+}
+
+/* nftw(3) takes no cookie. */
+static struct {
+	size_t root_length;
+	char *name;
+	bool playlists, whole; /* which files are meant */
+	uint64_t bytes;
+	struct staging *staging;
+} walk;
+
+static int walk_bytes(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	(void)path;
+	(void)at;
+	if (type == FTW_F)
+		walk.bytes += (uint64_t)st->st_blocks * 512;
+	return 0;
+}
+
+uint64_t staging_bytes(const struct staging *s)
+{
+	walk.bytes = 0;
+	nftw(s->path, walk_bytes, 16, FTW_PHYS);
+	return walk.bytes;
+}
+
+static bool file_whole(const char *path)
+{
+	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 && claim_whole(fd, &st);
+}
+
+static int walk_file(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	const char *name = path + walk.root_length + 1;
+
+	(void)at;
+	if (type != FTW_F || !S_ISREG(st->st_mode) || is_playlist(name) != walk.playlists ||
+	    strlen(name) > OBJECT_PATH_MAX || (walk.whole && !file_whole(path)))
+		return 0;
+	strcpy(walk.name, name);
+	return 1;
+}
+
+/* Any file, or any that is whole; playlists last. 0 or -ENOENT. */
+static int find_file(const struct staging *s, bool whole, char name[OBJECT_PATH_MAX + 1])
+{
+	walk.root_length = strlen(s->path);
+	walk.name = name;
+	walk.whole = whole;
+	for (int playlists = 0; playlists < 2; playlists++) {
+		walk.playlists = playlists;
+		if (nftw(s->path, walk_file, 16, FTW_PHYS) == 1)
+			return 0;
+	}
+	return -ENOENT;
+}
+
+static int walk_folder(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	size_t length = strlen(walk.staging->path);
+	int err;
+
+	(void)st;
+	(void)at;
+	if (type != FTW_D)
+		return 0;
+	err = watch(walk.staging, path[length] ? path + length + 1 : "");
+	return err == -ENOENT ? 0 : err;
+}
+
+/*
+ * Watches the folder and those below, for what was made there before the first watch. Files that
+ * were complete by then draw no event: they are looked for.
+ */
+static int watch_below(struct staging *s, const char *folder)
+{
+	cleanup_free char *path = NULL;
+	int err = full_path(s, folder, &path);
+
+	if (err)
+		return err;
+	walk.staging = s;
+	s->rescan = true;
+	err = nftw(path, walk_folder, 16, FTW_PHYS);
+	return err < -1 ? err : 0; /* -1: it is gone again */
+}
+
+/* The next of those, or -ENOENT. */
+static int next_scanned(struct staging *s, char name[OBJECT_PATH_MAX + 1])
+{
+	int err = find_file(s, true, name);
+
+	s->rescan = err == 0;
 	return err;
 }
 
@@ -89,6 +274,10 @@ static int take_event(struct staging *s, const struct inotify_event *event,
 	const char *folder = NULL;
 	int err;
 
+	if (event->mask & IN_Q_OVERFLOW) {
+		err = watch_below(s, "");
+		return err < 0 ? err : 0;
+	}
 	if (event->wd >= 0 && (size_t)event->wd < s->folder_count)
 		folder = s->folders[event->wd];
 	if (!folder || event->len == 0)
@@ -96,11 +285,8 @@ static int take_event(struct staging *s, const struct inotify_event *event,
 	err = join(folder, event->name, name);
 	if (err)
 		return err;
-	if (event->mask & IN_ISDIR) {
-		/* What was put there before the watch was is found by staging_left(). */
-		err = watch(s, name);
-		return err == -ENOENT ? 0 : err;
-	}
+	if (event->mask & IN_ISDIR)
+		return watch_below(s, name);
 	return (event->mask & (IN_CLOSE_WRITE | IN_MOVED_TO)) != 0;
 }
 
@@ -119,7 +305,11 @@ int staging_next(struct staging *s, char name[OBJECT_PATH_MAX + 1])
 {
 	for (;;) {
 		struct inotify_event event;
-		int err = s->at < s->end ? 0 : refill(s);
+		int err = s->rescan ? next_scanned(s, name) : -ENOENT;
+
+		if (err == 0)
+			return 0;
+		err = s->at < s->end ? 0 : refill(s);
 		const char *at = s->events + s->at;
 
 		if (err)
@@ -133,43 +323,9 @@ int staging_next(struct staging *s, char name[OBJECT_PATH_MAX + 1])
 	}
 }
 
-static bool is_playlist(const char *name)
-{
-	size_t len = strlen(name);
-
-	return (len > 5 && strcmp(name + len - 5, ".m3u8") == 0) ||
-	       (len > 4 && strcmp(name + len - 4, ".mpd") == 0);
-}
-
-/* nftw(3) takes no cookie. */
-static struct {
-	size_t root_length;
-	char *name;
-	bool playlists;
-} walk;
-
-static int walk_file(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	const char *name = path + walk.root_length + 1;
-
-	(void)at;
-	if (type != FTW_F || !S_ISREG(st->st_mode) || is_playlist(name) != walk.playlists ||
-	    strlen(name) > OBJECT_PATH_MAX)
-		return 0;
-	strcpy(walk.name, name);
-	return 1;
-}
-
 int staging_left(struct staging *s, char name[OBJECT_PATH_MAX + 1])
 {
-	walk.root_length = strlen(s->path);
-	walk.name = name;
-	for (int playlists = 0; playlists < 2; playlists++) {
-		walk.playlists = playlists;
-		if (nftw(s->path, walk_file, 16, FTW_PHYS) == 1)
-			return 0;
-	}
-	return -ENOENT;
+	return find_file(s, false, name);
 }
 
 int staging_file_open(const struct staging *s, const char *name)
@@ -217,5 +373,6 @@ void staging_close(struct staging *s)
 	free(s->events);
 	free(s->path);
 	cleanup_close(&s->inotifyfd);
-	*s = (struct staging){.inotifyfd = -1};
+	cleanup_close(&s->lockfd);
+	*s = (struct staging)STAGING_INIT;
 }

@@ -4,25 +4,43 @@
  * writer closed it or renamed it into place, in the order that this happened: so a playlist comes
  * behind the segments it names. It is not in the space, because there the command itself would run
  * into a full space, and would write in its own small pieces, which 9p makes dear.
+ *
+ * The folder is locked (flock(2)) while its owner lives, and the keeper of the command. Where both
+ * were killed, the next one to make such a folder removes it.
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/error.h"
 #include "space/name.h"
 
 struct staging {
 	char *path;
+	int lockfd; /* the folder */
 	int inotifyfd;
 	char **folders; /* by watch descriptor, relative to `path`; "" is itself */
 	size_t folder_count;
+	bool rescan;  /* there may be complete files that no event tells of */
 	char *events; /* read, not looked at yet */
 	size_t at, end;
 };
 
-/* Makes it, in TMPDIR or /tmp. 0, or -errno and the error. */
+#define STAGING_INIT                                                                               \
+	{                                                                                          \
+		.lockfd = -1, .inotifyfd = -1                                                      \
+	}
+
+/*
+ * Makes it, in TMPDIR or /tmp, and removes those of the dead there; ignores SIGIO (guest/claim.h).
+ * 0, or -errno and the error.
+ */
 int staging_open(struct staging *s, struct mn_error *e);
+
+/* The memory or disk that the files in it take, in bytes. */
+uint64_t staging_bytes(const struct staging *s);
 
 /*
  * The next file that became complete, relative to the folder. 0, or -EAGAIN: none now (inotifyfd is

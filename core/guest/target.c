@@ -85,6 +85,7 @@ int target_fail(const struct target *o, int err, struct mn_error *e)
 			       "%s: no room in the space (memnet share resize on the host, or a "
 			       "longer --max-wait)",
 			       path);
+	case -ECONNABORTED: return object_dropped(path, e);
 	case -EEXIST:
 		return mn_fail(e, MN_FAILED, EEXIST, "%s: already in the space (-f replaces it)",
 			       path);

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "guest/stop.h"
 #include "guest/stream.h"
+#include "guest/words.h"
 #include "space/layout.h"
 
 #define LOOK_MS	     200 /* the longest anything waits here; a live object's reader waits no longer */
@@ -19,9 +20,47 @@
 #define BACK_OFF_NS  NS_PER_S
 #define BACK_OFF_MAX 6 /* doublings */
 
-static void hold(void *cookie, bool held)
+/* Stops the command or lets it go on, where that is another thing than before. */
+static void apply_hold(struct transcode *t, bool held_before)
 {
-	child_hold(cookie, held);
+	if (hold_held(&t->hold) != held_before)
+		child_hold(&t->child, !held_before);
+}
+
+/* A write of ours waits for room, or no longer (guest/room.h). */
+static void room_blocks(void *cookie, bool blocked)
+{
+	struct transcode *t = cookie;
+	bool held = hold_held(&t->hold);
+
+	hold_block(&t->hold, blocked, clock_ns());
+	apply_hold(t, held);
+}
+
+static void look_at_room(struct transcode *t)
+{
+	bool held = hold_held(&t->hold);
+	int64_t now = clock_ns();
+	struct room_view view;
+
+	if (now - t->hold.look_ns < HOLD_LOOK_NS || room_look(&t->job.room, &view))
+		return;
+	hold_look(&t->hold, view.size, view.free, now);
+	apply_hold(t, held);
+}
+
+static void hold_for_staging(struct transcode *t, bool staged)
+{
+	bool held = hold_held(&t->hold);
+
+	t->hold.staged = staged;
+	apply_hold(t, held);
+}
+
+static bool too_long(const struct transcode *t)
+{
+	return t->options.timeout_ns &&
+	       clock_ns() - t->attempt_ns - t->job.room.blocked_ns >= t->options.timeout_ns;
 }
 
 static int look(struct transcode *t)
@@ -33,9 +72,23 @@ static int look(struct transcode *t)
 		progress_feed(&t->progress, text, (size_t)n);
 	if (t->options.tick)
 		t->options.tick(t->options.tick_cookie);
+	look_at_room(t);
 	if (stop_check())
 		return -EINTR;
-	return t->deadline_ns && clock_ns() >= t->deadline_ns ? -ETIME : 0;
+	return too_long(t) ? -ETIME : 0;
+}
+
+/* poll(2), no longer than until the next look. Time in which the command is held is time blocked.
+ */
+static int wait_and_count(struct transcode *t, struct pollfd *p, nfds_t count)
+{
+	bool held = hold_held(&t->hold);
+	int64_t since = clock_ns();
+	int n = poll(p, count, held ? (int)(HOLD_LOOK_NS / NS_PER_MS) : LOOK_MS);
+
+	if (held)
+		t->job.room.blocked_ns += clock_ns() - since;
+	return n;
 }
 
 /* Waits for `fd`, or for the command's end. 1: there is something; 0: not within LOOK_MS. */
@@ -43,7 +96,7 @@ static int wait_for(struct transcode *t, int fd)
 {
 	struct pollfd p[] = {{.fd = fd, .events = POLLIN},
 			     {.fd = t->child.progressfd, .events = POLLIN}};
-	int n = poll(p, 2, LOOK_MS);
+	int n = wait_and_count(t, p, 2);
 	int err = look(t);
 
 	if (p[1].revents & POLLHUP && !(p[1].revents & POLLIN)) {
@@ -57,8 +110,12 @@ static int wait_for(struct transcode *t, int fd)
 static int wait_end(struct transcode *t)
 {
 	for (;;) {
+		struct pollfd end = {.fd = t->child.keeperfd, .events = POLLIN};
 		int err = look(t);
-		int status = err ? err : child_wait(&t->child, LOOK_MS);
+		int status = err ? err : wait_and_count(t, &end, 1) < 1 ? -EAGAIN : 0;
+
+		if (status == 0)
+			status = child_wait(&t->child, 0);
 
 		if (status != -EAGAIN)
 			return status;
@@ -130,13 +187,38 @@ static int object_fail(int err, const char *path, struct mn_error *e)
 			       "%s: no room in the space (memnet share resize on the host, or a "
 			       "longer --max-wait)",
 			       path);
+	case -ECONNABORTED: return object_dropped(path, e);
 	case -ETIME:
 		return mn_fail(e, MN_TIMEOUT, ETIME, "%s: the command took longer than --timeout",
 			       path);
 	case -EINTR: return mn_fail(e, MN_FAILED, EINTR, "%s: interrupted", path);
+	case -EFBIG:
+		return mn_fail(e, MN_FAILED, EFBIG,
+			       "%s: files that are not complete take more than --staging-size",
+			       path);
 	case -EINVAL: return mn_fail(e, MN_FAILED, EINVAL, "%s: no name for an object", path);
 	default: return mn_fail_errno(e, -err, "%s", path);
 	}
+}
+
+/* What lies aside (guest/object.h) comes back first, so that the part is the object. */
+static int commit_stdout(struct transcode *t, struct object *o)
+{
+	int64_t bytes;
+	struct stat st;
+	int err = object_write(o, NULL, 0);
+
+	if (!err && t->options.publishing)
+		err = fstat(o->publish.fd, &st) < 0
+			      ? -errno
+			      : t->options.publishing(t->options.publishing_cookie, &st);
+	if (err)
+		return err;
+	bytes = (int64_t)o->publish.size;
+	err = object_commit(o);
+	if (!err)
+		count(t, bytes);
+	return err;
 }
 
 /* One attempt whose stdout is the object. The command's status, or -errno and the error. */
@@ -151,14 +233,8 @@ static int run_stdout(struct transcode *t, struct mn_error *e)
 	if (!err)
 		err = pump(t, &o);
 	status = err ? err : wait_end(t);
-	if (status == 0) {
-		int64_t bytes = (int64_t)(o.asidefd >= 0 ? o.aside : o.publish.size);
-
-		err = object_commit(&o);
-		if (!err)
-			count(t, bytes);
-		status = err;
-	}
+	if (status == 0)
+		status = commit_stdout(t, &o);
 	object_abort(&o);
 	return status < 0 ? object_fail(status, path, e) : status;
 }
@@ -192,6 +268,11 @@ static int publish_file(struct transcode *t, const char *name, struct mn_error *
 	return err ? object_fail(err, name, e) : staging_file_remove(&t->staging, name);
 }
 
+static bool staging_full(const struct transcode *t)
+{
+	return t->options.staging_size && staging_bytes(&t->staging) > t->options.staging_size;
+}
+
 /*
  * A command that dies closes its files too, just before its end can be seen. So a file is believed
  * complete when its writer is there still a moment later.
@@ -205,11 +286,34 @@ static int publish_ready(struct transcode *t, struct mn_error *e)
 	while ((err = staging_next(&t->staging, name)) == 0) {
 		if (poll(&end, 1, SETTLE_MS) > 0)
 			return 0;
+		if (staging_full(t))
+			hold_for_staging(t, true);
 		err = publish_file(t, name, e);
 		if (err)
 			return err;
 	}
 	return err == -EAGAIN ? 0 : object_fail(err, t->staging.path, e);
+}
+
+/*
+ * What takes room in the folder behind publish_ready() is not complete, unless the command has
+ * written on meanwhile: so it is stopped before that is believed.
+ */
+static int keep_bound(struct transcode *t, struct mn_error *e)
+{
+	struct pollfd end = {.fd = t->child.keeperfd, .events = POLLIN};
+	int err = 0;
+
+	if (staging_full(t)) {
+		hold_for_staging(t, true);
+		if (poll(&end, 1, SETTLE_MS) > 0)
+			return 0;
+		err = publish_ready(t, e);
+		if (!err && staging_full(t))
+			err = object_fail(-EFBIG, t->options.argv[0], e);
+	}
+	hold_for_staging(t, false);
+	return err;
 }
 
 static int publish_left(struct transcode *t, struct mn_error *e)
@@ -233,50 +337,14 @@ static int run_files(struct transcode *t, struct mn_error *e)
 		if (ready < 0)
 			return object_fail(ready, t->options.argv[0], e);
 		err = publish_ready(t, e);
+		if (!err)
+			err = keep_bound(t, e);
 		if (err)
 			return err;
 	}
 	if (status == 0)
 		err = publish_left(t, e);
 	return err ? err : status;
-}
-
-/* The words of the command with "{output}" in its place; the caller frees. */
-static char *expand(const char *word, const char *output)
-{
-	const char *at = output ? strstr(word, "{output}") : NULL;
-	char *result;
-
-	if (!at)
-		return strdup(word);
-	if (asprintf(&result, "%.*s%s%s", (int)(at - word), word, output, at + 8) < 0)
-		return NULL;
-	return result;
-}
-
-static void words_free(char **words)
-{
-	for (char **w = words; w && *w; w++)
-		free(*w);
-	free(words);
-}
-
-static char **expand_all(char *const *argv, const char *output)
-{
-	size_t count = 0;
-	char **words;
-
-	while (argv[count])
-		count++;
-	words = calloc(count + 1, sizeof(*words));
-	for (size_t i = 0; words && i < count; i++) {
-		words[i] = expand(argv[i], output);
-		if (!words[i]) {
-			words_free(words);
-			return NULL;
-		}
-	}
-	return words;
 }
 
 static void set_environment(const struct transcode *t)
@@ -289,11 +357,18 @@ static void set_environment(const struct transcode *t)
 	setenv("MEMNET_OUTPUT", t->staging.path ? t->staging.path : "", 1);
 	setenv("MEMNET_PROGRESS", "pipe:3", 1);
 	setenv("MEMNET_ATTEMPT", attempt, 1);
+	if (t->options.input)
+		setenv("MEMNET_INPUT", t->options.input, 1);
 }
 
 static int start_child(struct transcode *t, struct mn_error *e)
 {
-	char **words = expand_all(t->options.argv, t->staging.path);
+	const struct word_value values[] = {
+		{"{output}", t->staging.path},
+		{"{}", t->options.input},
+		{NULL, NULL},
+	};
+	char **words = words_expand(t->options.argv, values);
 	int err;
 
 	if (!words)
@@ -310,7 +385,8 @@ static int attempt(struct transcode *t, struct mn_error *e)
 
 	t->attempts++;
 	t->progress = (struct progress){0};
-	t->deadline_ns = t->options.timeout_ns ? clock_ns() + t->options.timeout_ns : 0;
+	t->hold = (struct hold){.look_ns = 0};
+	t->attempt_ns = clock_ns() - t->job.room.blocked_ns;
 	if (t->options.files)
 		err = staging_open(&t->staging, e);
 	if (!err)
@@ -335,11 +411,19 @@ static bool try_again(const struct transcode *t, int status)
 	int64_t until = clock_ns() + (BACK_OFF_NS << doublings);
 
 	/* What the command did can go better; what we failed at cannot, but for its deadline. */
-	if (t->attempts > t->options.retries || status == 0 || (status < 0 && status != -ETIME))
+	if (t->attempts - t->options.attempts > t->options.retries || status == 0 ||
+	    (status < 0 && status != -ETIME))
 		return false;
 	while (!stop_check() && clock_ns() < until)
 		poll(NULL, 0, LOOK_MS);
 	return !stop_check();
+}
+
+static void record_progress(struct record *r, const struct progress *p)
+{
+	r->frames = p->frames;
+	r->media_us = p->out_time_us;
+	r->speed_milli = (int64_t)(p->speed * 1000);
 }
 
 static void close_job(struct transcode *t, int status)
@@ -352,6 +436,7 @@ static void close_job(struct transcode *t, int status)
 		    (children.ru_utime.tv_usec + children.ru_stime.tv_usec) * 1000;
 	r->bytes_out = t->bytes;
 	r->objects = t->objects;
+	record_progress(r, &t->progress);
 	job_end(&t->job, stop_signal() ? RECORD_INTERRUPTED : status ? RECORD_FAILED : RECORD_DONE);
 	t->cpu_ns = r->cpu_ns;
 	t->blocked_ns = r->blocked_ns;
@@ -362,15 +447,20 @@ int transcode_run(struct transcode *t, const struct transcode_options *options, 
 {
 	int status;
 
-	*t = (struct transcode){.options = *options, .start_ns = clock_ns()};
-	t->staging.inotifyfd = -1;
+	*t = (struct transcode){.options = *options,
+				.attempts = options->attempts,
+				.staging = STAGING_INIT,
+				.start_ns = clock_ns()};
 	t->buffer = aligned_alloc(4096, SPACE_PIECE);
 	if (!t->buffer)
 		return mn_fail_errno(e, ENOMEM, "%s", options->argv[0]);
 	status = job_begin(&t->job, options->to, RECORD_TRANSCODE, options->max_wait_ns, e);
 	if (status == 0) {
-		t->job.room.hold = hold;
-		t->job.room.hold_cookie = &t->child;
+		t->job.room.hold = room_blocks;
+		t->job.room.hold_cookie = t;
+		t->job.record.bytes_in = options->bytes_in;
+		if (options->arrival_ns)
+			t->job.record.arrival_ns = options->arrival_ns;
 		do
 			status = attempt(t, e);
 		while (try_again(t, status));

@@ -5,7 +5,7 @@
 #include "host/text.h"
 #include "host/worker.h"
 
-enum conn_state { CONN_HEAD, CONN_SEND, CONN_ACK, CONN_LINGER };
+enum conn_state { CONN_HEAD, CONN_RELOAD, CONN_SEND, CONN_ACK, CONN_LINGER };
 
 /* What a step left the connection in; DONE: the response is out. */
 enum step { STEP_GO_ON, STEP_WAIT, STEP_DONE, STEP_CLOSE, STEP_RESET };
@@ -46,7 +46,14 @@ struct conn {
 	bool started;	       /* a chunk has been sent before */
 	bool open_ended;       /* goes on to the end, wherever that will be */
 	struct multipart *parts;
+	struct unpack *unpack; /* its content is sent, decompressed, and at and end are of that */
+	int64_t unpack_memory;
 	struct reader reader;
+
+	bool grows;	     /* it is a playlist that segments will still be added to */
+	const char *promise; /* sent in the place of its first `skipped` bytes, or NULL */
+	size_t skipped;
+	int64_t held_until_ns; /* for a request that waits for a segment; 0: it does not */
 
 	int status; /* of the response under way; 0: none */
 	size_t head_size;
@@ -103,6 +110,35 @@ int conn_put(struct conn *c, const char *data, size_t size, bool more);
  */
 struct iovec;
 ssize_t conn_put_pieces(struct conn *c, const struct iovec pieces[2]);
+
+/* ---- conn_unpack.c ---- */
+
+/* Makes the object's content what is sent. 0; -ENOENT: that cannot be had; -ENOMEM. */
+int conn_unpack(struct conn *c);
+
+/* Begins to, with at and end. 0; -EBUSY: too many do just now; -ENOMEM, -EBADMSG. */
+int conn_unpack_start(struct conn *c);
+
+/* SEND, for that. */
+enum step conn_unpack_send(struct conn *c, int64_t share);
+void conn_unpack_end(struct conn *c);
+
+/* Lets those who decompress go on for a fraction of a millisecond. */
+void conn_unpack_turn(struct worker *w);
+
+/* ---- conn_reload.c ---- */
+
+/*
+ * For an object that may be a playlist. DONE: it is to be served now, with the promise if there is
+ * one; else it was answered, or the request waits in RELOAD and is to be kept.
+ */
+enum step conn_reload_check(struct conn *c, const struct http_request *r);
+
+/* RELOAD: GO_ON once the request is to be answered anew. */
+enum step conn_reload(struct conn *c);
+
+/* For host/reload.h: their file has changed. */
+void conn_reload_wake(struct list *waiting);
 
 /* ---- conn_hold.c ---- */
 

@@ -75,6 +75,7 @@ void conn_leave_object(struct conn *c)
 	list_remove(&c->acking);
 	free(c->parts);
 	c->parts = NULL;
+	conn_unpack_end(c);
 	if (c->reader.holding)
 		leave_readers(c);
 	c->object = NULL;

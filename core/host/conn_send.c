@@ -179,6 +179,8 @@ enum step conn_send(struct conn *c, int64_t *share)
 		return send_saved(c);
 	if (!c->object)
 		return STEP_DONE;
+	if (c->unpack)
+		return conn_unpack_send(c, *share);
 	if (c->chunked ? c->chunk > 0 : c->at < c->end) {
 		int64_t allowed = pacer_may_send(c, *share);
 

@@ -154,6 +154,8 @@ static void put_all(FILE *f, struct server *s)
 	put_released(f, s);
 	put_limits(f, s);
 	counter(f, "memnet_stream_released_objects", "Objects released.", s->release.objects);
+	counter(f, "memnet_stream_abandoned_objects", "Objects given back in part, then dropped.",
+		s->release.abandoned);
 	counter(f, "memnet_stream_released_bytes", "Memory given back.", s->release.bytes);
 	head(f, "memnet_stream_cpu_seconds", "counter", "CPU time used.");
 	fprintf(f, "memnet_stream_cpu_seconds_total %.6f\n", cpu_seconds());

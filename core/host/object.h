@@ -8,7 +8,9 @@
  * changes the link count, a rename of the file itself its ctime, a write its mtime. ctime can be as
  * coarse as a timer tick, so only what has not changed for OBJECT_SETTLED_NS when it was opened is
  * cached, as git does it for its index. A rename of a folder changes nothing in the files beneath:
- * only objects at the root of their space are cached. The kernel is asked once in a round
+ * for objects that are not at the root of their space the name is asked after instead, by
+ * fstatat(2). Should that go by a link that was planted since, it finds another file, or the very
+ * one that was opened without. The kernel is asked once in a round
  * (store_round()): whoever asked for the object meanwhile had asked when the round began.
  *
  * Cached objects are let go after OBJECT_IDLE_NS without a request: an open file keeps its memory

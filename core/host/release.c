@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/confine.h"
+#include "space/live.h"
 
 #define PAGE 4096
 
@@ -22,6 +23,7 @@ struct holding {
 	int64_t given;	  /* a multiple of PAGE */
 	int64_t front;	  /* >= given */
 	struct peer peer; /* whose reader moved `front` last */
+	int64_t left_ns;  /* since when it is known that nobody reads it; 0: not */
 };
 
 int release_init(struct release *r, bool delivered)
@@ -177,6 +179,7 @@ static int join(struct release *r, struct reader *reader, int fd, bool live, int
 			h->front = from;
 		h->peer = *peer;
 	}
+	h->left_ns = 0;
 	reader->holding = h;
 	reader->flows = h->flows;
 	reader->acked = from;
@@ -368,4 +371,53 @@ bool release_remove(struct release *r, int rootfd, const char *path, const struc
 	removed = remove_unread(r, rootfd, path, st);
 	pthread_mutex_unlock(&r->lock);
 	return removed;
+}
+
+/* A hole in front that we know to be ours: it is a guest's object that is at stake. */
+static bool is_given(struct release *r, int fd, const struct stat *st)
+{
+	return release_given(fd, st, true) > 0 &&
+	       (find(r, st) || fgetxattr(fd, RELEASE_MARK, NULL, 0) >= 0);
+}
+
+/* As its writer gives up: the object first, then the marker. */
+static bool abandon(struct release *r, int rootfd, const char *path, int fd, const struct stat *st)
+{
+	if (!unlink_object(rootfd, path, st))
+		return false;
+	live_end(rootfd, path);
+	fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, st->st_size);
+	r->abandoned++;
+	count_bytes(r, st->st_dev, (uint64_t)st->st_blocks * 512);
+	return true;
+}
+
+static bool abandon_late(struct release *r, int rootfd, const char *path, int fd, int64_t now_ns,
+			 int64_t grace_ns)
+{
+	struct holding *h;
+	struct stat st;
+
+	if (fstat(fd, &st) < 0 || !is_given(r, fd, &st))
+		return false;
+	h = meet(r, fd, &st);
+	if (!h || !list_empty(&h->readers))
+		return false;
+	if (h->left_ns == 0)
+		h->left_ns = now_ns;
+	if (now_ns - h->left_ns < grace_ns || !abandon(r, rootfd, path, fd, &st))
+		return false;
+	drop(r, h);
+	return true;
+}
+
+bool release_abandon(struct release *r, int rootfd, const char *path, int fd, int64_t now_ns,
+		     int64_t grace_ns)
+{
+	bool abandoned;
+
+	pthread_mutex_lock(&r->lock);
+	abandoned = abandon_late(r, rootfd, path, fd, now_ns, grace_ns);
+	pthread_mutex_unlock(&r->lock);
+	return abandoned;
 }

@@ -15,6 +15,11 @@
  * says how many. (Where the file system has no such attributes (tmpfs before Linux 6.6), any hole
  * in front is taken for ours while objects are being released, and none otherwise.)
  *
+ * What has been given back in part can only be gone on with where it left off. If nobody does so
+ * for a time, nobody ever will, and its writer would wait for room for ever: release_abandon()
+ * removes such an object and its marker, which tells the writer (space/live.h). It counts as
+ * abandoned, not as released.
+ *
  * Punching drops whole pages, and lets whoever still reads one keep it. But the part of a huge page
  * that is punched the kernel overwrites with zeroes, in place; and what a client's TCP has
  * acknowledged and its program has not read yet is, over loopback or a veth, that very page
@@ -49,6 +54,7 @@ struct release {
 	unsigned count;
 	bool delivered; /* what is delivered goes: give_back() and unlink are for that mode */
 	uint64_t objects, bytes; /* given back so far */
+	uint64_t abandoned;	 /* objects */
 	struct {
 		dev_t dev;
 		uint64_t bytes;
@@ -102,6 +108,14 @@ struct release_name {
 
 /* The reader leaves. True if the object has been unlinked. */
 bool release_leave(struct release *r, struct reader *reader, const struct release_name *name);
+
+/*
+ * To be called now and then for an object that may have been given back in part: removes it, and
+ * frees its memory whoever has it open, once nobody has read it for grace_ns since the first call
+ * that saw it so. True if it did.
+ */
+bool release_abandon(struct release *r, int rootfd, const char *path, int fd, int64_t now_ns,
+		     int64_t grace_ns);
 
 /* Unlinks an object that nobody reads, if `path` still means the file *st is of. */
 bool release_remove(struct release *r, int rootfd, const char *path, const struct stat *st);

@@ -20,8 +20,7 @@
 void rtsp_conn_leave(struct rtsp_conn *c)
 {
 	if (c->flow)
-		rtsp_flow_close(c->flow);
-	c->flow = NULL;
+		rtsp_flow_leave(c);
 	c->session = 0;
 }
 
@@ -43,7 +42,7 @@ void rtsp_conn_rest(struct rtsp_conn *c)
 {
 	struct loop *loop = &c->server->worker->loop;
 
-	if (c->flow && player_plays(&c->flow->player))
+	if (c->plays)
 		loop_timer_clear(loop, &c->idle);
 	else if (loop_timer_set(loop, &c->idle, loop->now_ns + IDLE_NS))
 		c->lost = true;
@@ -119,7 +118,7 @@ static bool take_input(struct rtsp_conn *c)
 		c->lost |= c->in_size == sizeof(c->in);
 		return false;
 	}
-	status = rtsp_request_parse(c->in, head, &r);
+	status = rtsp_request_parse(c->in, head, c->server->groups != NULL, &r);
 	if (status)
 		rtsp_refuse(c, &r, status);
 	else
@@ -215,6 +214,7 @@ static void accept_ready(struct watch *watch, uint32_t events)
 	c->server = s;
 	c->peer = peer;
 	list_init(&c->all);
+	list_init(&c->member);
 	list_append(&s->conns, &c->all);
 	s->count++;
 	rtsp_conn_rest(c);
@@ -250,25 +250,45 @@ static int bind_pair(const struct sockaddr *address, socklen_t size, int fds[2])
 	return ntohs(*port) - 1;
 }
 
-int rtsp_bind(const struct sockaddr *address, socklen_t size, int fds[2], struct mn_error *e)
+static int set_up_groups(const struct multicast_range *groups, const struct multicast_way *way,
+			 int family, const int fds[2], struct mn_error *e)
+{
+	const struct sockaddr *to = &groups->first.any;
+	int err;
+
+	if (to->sa_family == AF_UNSPEC)
+		return 0;
+	if (to->sa_family != family)
+		return mn_fail(e, MN_USAGE, EAFNOSUPPORT,
+			       "--multicast and --rtsp: want addresses of one kind, IPv4 or IPv6");
+	err = multicast_set(fds[0], to, way, e);
+	return err ? err : multicast_set(fds[1], to, way, e);
+}
+
+int rtsp_bind(const struct sockaddr *address, socklen_t size, const struct multicast_range *groups,
+	      const struct multicast_way *way, int fds[2], struct mn_error *e)
 {
 	int port = -EAGAIN;
 
 	for (int i = 0; i < PORT_TRIES && port == -EAGAIN; i++)
 		port = bind_pair(address, size, fds);
-	return port < 0 ? mn_fail_errno(e, -port, "RTP ports") : 0;
+	return port < 0 ? mn_fail_errno(e, -port, "RTP ports")
+			: set_up_groups(groups, way, address->sa_family, fds, e);
 }
 
-int rtsp_init(struct rtsp *s, struct worker *worker, int listenfd, const int fds[2])
+int rtsp_init(struct rtsp *s, struct worker *worker, int listenfd, const int fds[2],
+	      const struct multicast_range *groups)
 {
 	struct sockaddr_in6 a;
 	socklen_t size = sizeof(a);
 
 	*s = (struct rtsp){.worker = worker,
 			   .listener = {listenfd, accept_ready},
+			   .groups = groups,
 			   .rtpfd = fds[0],
 			   .rtcpfd = fds[1]};
 	list_init(&s->conns);
+	list_init(&s->flows);
 	/* Of IPv4 and of IPv6 alike, the port is behind the family. */
 	if (getsockname(fds[0], (struct sockaddr *)&a, &size) < 0)
 		return -errno;
@@ -286,8 +306,7 @@ void rtsp_fini(struct rtsp *s)
 	while ((l = list_first(&s->conns)) != NULL) {
 		struct rtsp_conn *c = list_entry(l, struct rtsp_conn, all);
 
-		if (c->flow && player_plays(&c->flow->player) &&
-		    player_report(&c->flow->player, true))
+		if (c->plays && !c->transport.multicast && player_report(&c->flow->player, true))
 			flush(c);
 		conn_end(c);
 	}

@@ -1,3 +1,4 @@
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -113,17 +114,45 @@ static int begin_session(struct rtsp_conn *c, const struct rtsp_request *r)
 	if (status)
 		return status;
 	c->transport = r->transport;
-	c->flow = rtsp_flow_open(c, o);
-	while (c->flow && c->session == 0) {
+	if (rtsp_flow_enter(c, o))
+		return 503;
+	while (c->session == 0) {
 		if (getrandom(&c->session, sizeof(c->session), 0) < 0)
 			return 503;
 	}
-	return c->flow ? 0 : 503;
+	return 0;
+}
+
+static void format_group(const struct rtsp_conn *c, char *text, size_t size)
+{
+	const union multicast_address *a = &c->flow->group;
+	const int ttl = c->server->worker->server->options.multicast.ttl;
+	char address[INET6_ADDRSTRLEN] = "";
+
+	inet_ntop(a->any.sa_family,
+		  a->any.sa_family == AF_INET6 ? (const void *)&a->in6.sin6_addr
+					       : (const void *)&a->in4.sin_addr,
+		  address, sizeof(address));
+	snprintf(text, size, "multicast;destination=%s;port=%u-%u;ttl=%d", address,
+		 ntohs(a->in4.sin_port), ntohs(a->in4.sin_port) + 1U, ttl > 0 ? ttl : 1);
+}
+
+static void format_transport(const struct rtsp_conn *c, char *text, size_t size)
+{
+	const struct rtsp_transport *t = &c->transport;
+
+	if (t->multicast)
+		format_group(c, text, size);
+	else if (t->tcp)
+		snprintf(text, size, "unicast;interleaved=%u-%u", t->channel, t->channel + 1U);
+	else
+		snprintf(text, size, "unicast;client_port=%u-%u;server_port=%u-%u", t->port,
+			 t->port + 1U, c->server->port, c->server->port + 1U);
 }
 
 static void set_up(struct rtsp_conn *c, const struct rtsp_request *r)
 {
-	char ports[64];
+	char transport[128];
 	int status;
 
 	if (!r->transport_given || c->session) {
@@ -136,16 +165,9 @@ static void set_up(struct rtsp_conn *c, const struct rtsp_request *r)
 		rtsp_refuse(c, r, status);
 		return;
 	}
-	if (c->transport.tcp)
-		snprintf(ports, sizeof(ports), "interleaved=%u-%u", c->transport.channel,
-			 c->transport.channel + 1U);
-	else
-		snprintf(ports, sizeof(ports), "client_port=%u-%u;server_port=%u-%u",
-			 c->transport.port, c->transport.port + 1U, c->server->port,
-			 c->server->port + 1U);
-	answer(c, r, 200,
-	       "Transport: RTP/AVP%s;unicast;%s;ssrc=%08X\r\nSession: %u;timeout=60\r\n\r\n",
-	       c->transport.tcp ? "/TCP" : "", ports, c->flow->player.rtp.ssrc, c->session);
+	format_transport(c, transport, sizeof(transport));
+	answer(c, r, 200, "Transport: RTP/AVP%s;%s;ssrc=%08X\r\nSession: %u;timeout=60\r\n\r\n",
+	       c->transport.tcp ? "/TCP" : "", transport, c->flow->player.rtp.ssrc, c->session);
 }
 
 /* Where a range begins. 0, or the status to refuse it with. */
@@ -169,6 +191,11 @@ static int go_to(struct player *p, const struct rtsp_request *r, int64_t *from_n
 		at = 0;
 	}
 	rtp_start(&p->rtp, at, p->loop->now_ns);
+	/* The end that DESCRIBE told is the last clock's, and some packets follow that. */
+	if (known && !o->live && (r->to_ms + 1) * NS_PER_MS > ts_since_ns(&first, &last)) {
+		p->stop_ns = -1;
+		return 0;
+	}
 	p->stop_ns = r->to_ms < 0 ? -1
 				  : rtp_media_ns(&p->rtp, p->loop->now_ns) + r->to_ms * NS_PER_MS -
 					    *from_ns;
@@ -183,7 +210,8 @@ static void play(struct rtsp_conn *c, const struct rtsp_request *r)
 	int64_t from_ns;
 	int status;
 
-	if (player_plays(p) && !r->range_given) {
+	if (player_plays(p) && (!r->range_given || c->transport.multicast)) {
+		c->plays = true;
 		answer(c, r, 200, "Session: %u;timeout=60\r\n\r\n", c->session);
 		return;
 	}
@@ -202,12 +230,13 @@ static void play(struct rtsp_conn *c, const struct rtsp_request *r)
 	       range, c->session, (int)r->url.size, r->url.at, p->rtp.sequence,
 	       rtp_stamp(&p->rtp, now));
 	player_play(p);
+	c->plays = true;
 	c->lost |= p->state == PLAYER_BROKEN;
 }
 
 static void pause_play(struct rtsp_conn *c, const struct rtsp_request *r)
 {
-	player_rest(&c->flow->player);
+	rtsp_flow_pause(c);
 	answer(c, r, 200, "Session: %u;timeout=60\r\n\r\n", c->session);
 }
 

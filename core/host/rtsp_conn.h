@@ -21,7 +21,9 @@ struct rtsp_conn {
 	uint32_t session; /* 0: none */
 	struct rtsp_transport transport;
 	struct rtsp_flow *flow; /* of the session */
-	bool lost;		/* to be closed */
+	struct list member;	/* among the flow's */
+	bool plays;
+	bool lost; /* to be closed */
 };
 
 /* Behind what is to be sent: all of it or nothing; false: there is no room now. */

@@ -1,6 +1,7 @@
 #include "host/rtsp_flow.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -10,6 +11,8 @@
 #include "host/rtsp_conn.h"
 
 #define BYE_NS (500 * NS_PER_MS) /* over UDP it could overtake the last packets */
+
+#define NO_GROUP UINT_MAX
 
 /* ---- packets ---- */
 
@@ -35,42 +38,56 @@ static bool put_framed(struct rtsp_conn *c, const uint8_t *packet, size_t size, 
 static bool send_datagram(const struct rtsp_flow *f, const uint8_t *packet, size_t size,
 			  bool companion)
 {
-	struct sockaddr_storage to = f->conn->peer;
-	const in_port_t port = htons((uint16_t)(f->conn->transport.port + companion));
+	union multicast_address to = f->group;
+	const socklen_t to_size = to.any.sa_family == AF_INET6 ? sizeof(to.in6) : sizeof(to.in4);
 
-	if (to.ss_family == AF_INET6)
-		((struct sockaddr_in6 *)&to)->sin6_port = port;
-	else
-		((struct sockaddr_in *)&to)->sin_port = port;
+	/* The port is at the same place in both. */
+	to.in4.sin_port = htons((uint16_t)(ntohs(to.in4.sin_port) + companion));
 	return sendto(companion ? f->server->rtcpfd : f->server->rtpfd, packet, size, MSG_NOSIGNAL,
-		      (struct sockaddr *)&to,
-		      to.ss_family == AF_INET6 ? sizeof(struct sockaddr_in6)
-					       : sizeof(struct sockaddr_in)) >= 0 ||
+		      &to.any, to_size) >= 0 ||
 	       (errno != EAGAIN && errno != ENOBUFS);
+}
+
+static struct rtsp_conn *first_member(const struct rtsp_flow *f)
+{
+	return list_entry(list_first(&f->members), struct rtsp_conn, member);
 }
 
 static int send_packet(struct player *p, const uint8_t *packet, size_t size, bool companion)
 {
 	struct rtsp_flow *f = container_of(p, struct rtsp_flow, player);
-	const bool sent = f->conn->transport.tcp ? put_framed(f->conn, packet, size, companion)
-						 : send_datagram(f, packet, size, companion);
+	const bool sent = f->group.any.sa_family == AF_UNSPEC
+				  ? put_framed(first_member(f), packet, size, companion)
+				  : send_datagram(f, packet, size, companion);
 
 	if (sent)
 		count(f, size);
 	return sent;
 }
 
-/* ---- life ---- */
-
+/* The flow goes with its last member. */
 static void turned(struct player *p)
 {
-	struct rtsp_conn *c = container_of(p, struct rtsp_flow, player)->conn;
+	struct rtsp_flow *f = container_of(p, struct rtsp_flow, player);
+	const enum player_state state = p->state;
+	struct list *next;
 
-	if (p->state == PLAYER_RESTS)
-		rtsp_conn_rest(c);
-	c->lost |= p->state == PLAYER_BROKEN;
-	rtsp_conn_settle(c);
+	if (player_plays(p) && f->number != NO_GROUP)
+		return;
+	for (struct list *l = f->members.next; l != &f->members; l = next) {
+		struct rtsp_conn *c = list_entry(l, struct rtsp_conn, member);
+
+		next = l->next;
+		if (state == PLAYER_RESTS) {
+			c->plays = false;
+			rtsp_conn_rest(c);
+		}
+		c->lost |= state == PLAYER_BROKEN;
+		rtsp_conn_settle(c);
+	}
 }
+
+/* ---- life ---- */
 
 static int join(struct rtsp_flow *f)
 {
@@ -81,27 +98,6 @@ static int join(struct rtsp_flow *f)
 	if (s->options.release == RELEASE_NEVER)
 		return 0;
 	return release_join(&s->release, &f->reader, o->fd, o->live, 0, &nobody);
-}
-
-struct rtsp_flow *rtsp_flow_open(struct rtsp_conn *conn, struct object *object)
-{
-	struct rtsp_flow *f = calloc(1, sizeof(*f));
-	struct worker *w = conn->server->worker;
-
-	if (!f) {
-		object_put(object, w->loop.now_ns);
-		return NULL;
-	}
-	f->server = conn->server;
-	f->conn = conn;
-	f->player.send = send_packet;
-	f->player.turned = turned;
-	f->player.bye_ns = conn->transport.tcp ? 0 : BYE_NS;
-	if (player_init(&f->player, &w->loop, object) || join(f)) {
-		rtsp_flow_close(f);
-		return NULL;
-	}
-	return f;
 }
 
 /* It may be the last reader of what another client has been delivered meanwhile. */
@@ -123,13 +119,147 @@ static void leave_readers(struct rtsp_flow *f, struct object *o)
 		object_forget(o);
 }
 
-void rtsp_flow_close(struct rtsp_flow *f)
+static void close_flow(struct rtsp_flow *f)
 {
 	struct object *o = f->player.object;
 
+	if (f->number != NO_GROUP && player_plays(&f->player))
+		player_report(&f->player, true);
 	player_fini(&f->player);
 	if (f->reader.holding)
 		leave_readers(f, o);
+	list_remove(&f->all);
 	object_put(o, f->server->worker->loop.now_ns);
 	free(f);
+}
+
+/* Where a client gets its datagrams. */
+static union multicast_address address_of(const struct rtsp_conn *c)
+{
+	union multicast_address a = {0};
+
+	memcpy(&a, &c->peer, sizeof(a));
+	a.in4.sin_port = htons(c->transport.port);
+	return a;
+}
+
+/* Takes over the object's reference. */
+static struct rtsp_flow *open_flow(struct rtsp *server, struct object *object)
+{
+	struct rtsp_flow *f = calloc(1, sizeof(*f));
+
+	if (!f) {
+		object_put(object, server->worker->loop.now_ns);
+		return NULL;
+	}
+	f->server = server;
+	f->number = NO_GROUP;
+	list_init(&f->members);
+	list_init(&f->all);
+	f->player.send = send_packet;
+	f->player.turned = turned;
+	f->player.bye_ns = BYE_NS;
+	if (player_init(&f->player, &server->worker->loop, object) || join(f)) {
+		close_flow(f);
+		return NULL;
+	}
+	return f;
+}
+
+/* ---- groups ---- */
+
+static struct rtsp_flow *find_group(struct rtsp *server, const struct object *o)
+{
+	for (struct list *l = server->flows.next; l != &server->flows; l = l->next) {
+		struct rtsp_flow *f = list_entry(l, struct rtsp_flow, all);
+		const struct object *its = f->player.object;
+
+		if (its->st.st_ino == o->st.st_ino && its->st.st_dev == o->st.st_dev &&
+		    f->player.state != PLAYER_BROKEN)
+			return f;
+	}
+	return NULL;
+}
+
+/* The flows are in the order of their numbers; the first that is free, and whom it comes before. */
+static unsigned free_number(struct rtsp *server, struct list **before)
+{
+	unsigned n = 0;
+
+	for (*before = server->flows.next; *before != &server->flows; *before = (*before)->next) {
+		if (list_entry(*before, struct rtsp_flow, all)->number != n)
+			break;
+		n++;
+	}
+	return n;
+}
+
+static struct rtsp_flow *open_group(struct rtsp *server, struct object *object)
+{
+	struct list *before;
+	const unsigned number = free_number(server, &before);
+	struct rtsp_flow *f = open_flow(server, object);
+
+	if (f && number >= server->groups->count) {
+		close_flow(f);
+		return NULL;
+	}
+	if (!f)
+		return NULL;
+	f->number = number;
+	f->group = multicast_group(server->groups, number);
+	list_append(before, &f->all);
+	return f;
+}
+
+/* ---- members ---- */
+
+/* It plays while a member does. */
+static void rest_alone(struct rtsp_flow *f)
+{
+	for (struct list *l = f->members.next; l != &f->members; l = l->next) {
+		if (list_entry(l, struct rtsp_conn, member)->plays)
+			return;
+	}
+	player_rest(&f->player);
+}
+
+int rtsp_flow_enter(struct rtsp_conn *c, struct object *object)
+{
+	struct rtsp *server = c->server;
+	struct rtsp_flow *f = c->transport.multicast ? find_group(server, object) : NULL;
+
+	if (f)
+		object_put(object, server->worker->loop.now_ns);
+	else
+		f = c->transport.multicast ? open_group(server, object) : open_flow(server, object);
+	if (!f)
+		return -ENOMEM;
+	if (f->number == NO_GROUP && c->transport.tcp)
+		f->player.bye_ns = 0;
+	else if (f->number == NO_GROUP)
+		f->group = address_of(c);
+	c->flow = f;
+	list_append(&f->members, &c->member);
+	return 0;
+}
+
+void rtsp_flow_leave(struct rtsp_conn *c)
+{
+	struct rtsp_flow *f = c->flow;
+
+	list_remove(&c->member);
+	c->flow = NULL;
+	c->plays = false;
+	if (list_empty(&f->members)) {
+		close_flow(f);
+		return;
+	}
+	rest_alone(f);
+}
+
+void rtsp_flow_pause(struct rtsp_conn *c)
+{
+	c->plays = false;
+	rest_alone(c->flow);
 }

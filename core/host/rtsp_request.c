@@ -141,8 +141,9 @@ static int64_t pair(struct http_text t, int64_t max)
 	return first >= 0 && (t.size == 0 || number(trim(t), max) == first + 1) ? first : -1;
 }
 
-/* One of the transports offered; true if it can be had. */
-static bool parse_transport(struct http_text spec, struct rtsp_transport *t)
+/* One of the transports offered; true if it can be had. Where multicast goes to is not the client's
+ * choice. */
+static bool parse_transport(struct http_text spec, bool multicast, struct rtsp_transport *t)
 {
 	const struct http_text protocol = take(&spec, ';');
 	int64_t port = 0, channel = 0;
@@ -155,8 +156,8 @@ static bool parse_transport(struct http_text spec, struct rtsp_transport *t)
 		const struct http_text name = take(&value, '=');
 
 		if (is(name, "multicast"))
-			return false;
-		if (is(name, "client_port"))
+			t->multicast = true;
+		else if (is(name, "client_port"))
 			port = pair(value, 65535);
 		else if (is(name, "interleaved"))
 			channel = pair(value, 255);
@@ -165,15 +166,17 @@ static bool parse_transport(struct http_text spec, struct rtsp_transport *t)
 	}
 	t->port = (uint16_t)port;
 	t->channel = (uint8_t)channel;
+	if (t->multicast)
+		return multicast && !t->tcp;
 	return t->tcp ? channel >= 0 : port > 0;
 }
 
-static int parse_transports(struct http_text list, struct rtsp_request *r)
+static int parse_transports(struct http_text list, bool multicast, struct rtsp_request *r)
 {
 	if (r->transport_given)
 		return 400;
 	while (list.size > 0 && !r->transport_given)
-		r->transport_given = parse_transport(take(&list, ','), &r->transport);
+		r->transport_given = parse_transport(take(&list, ','), multicast, &r->transport);
 	return r->transport_given ? 0 : 461;
 }
 
@@ -229,7 +232,7 @@ static int parse_session(struct http_text t, struct rtsp_request *r)
 	return 0;
 }
 
-static int parse_field(struct http_text line, struct rtsp_request *r)
+static int parse_field(struct http_text line, bool multicast, struct rtsp_request *r)
 {
 	const char *colon = memchr(line.at, ':', line.size);
 	struct http_text name = {line.at, colon ? (size_t)(colon - line.at) : 0}, value;
@@ -252,13 +255,13 @@ static int parse_field(struct http_text line, struct rtsp_request *r)
 	}
 	if (is(name, "Require"))
 		return 551;
-	return is(name, "Transport") ? parse_transports(value, r)
+	return is(name, "Transport") ? parse_transports(value, multicast, r)
 	       : is(name, "Range")   ? parse_range(value, r)
 	       : is(name, "Session") ? parse_session(value, r)
 				     : 0;
 }
 
-int rtsp_request_parse(const char *head, size_t size, struct rtsp_request *r)
+int rtsp_request_parse(const char *head, size_t size, bool multicast, struct rtsp_request *r)
 {
 	struct http_text rest = {head, size};
 	int status = 0;
@@ -280,7 +283,7 @@ int rtsp_request_parse(const char *head, size_t size, struct rtsp_request *r)
 		if (first)
 			err = parse_line(line, r);
 		else if (line.size > 0)
-			err = parse_field(line, r);
+			err = parse_field(line, multicast, r);
 		if (err == 400)
 			return 400;
 		/* The number, and the length of the body, may still come. */

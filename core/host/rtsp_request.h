@@ -26,7 +26,7 @@ enum rtsp_method {
 };
 
 struct rtsp_transport {
-	bool tcp;
+	bool tcp, multicast;
 	uint16_t port;	 /* UDP: the client's for RTP; the next one is for RTCP */
 	uint8_t channel; /* TCP: likewise */
 };
@@ -49,8 +49,8 @@ struct rtsp_request {
 #define RTSP_TRACK "track1"
 
 /*
- * Takes a whole head apart, as http_head_size() finds it. 0, or the status to refuse it with: 400,
- * 414, 457, 461, 505, 551; what was learnt by then, the number among that, is in *r. After a 400
- * the connection is to be closed.
+ * Takes a whole head apart, as http_head_size() finds it; `multicast`: that can be had. 0, or the
+ * status to refuse it with: 400, 414, 457, 461, 505, 551; what was learnt by then, the number among
+ * that, is in *r. After a 400 the connection is to be closed.
  */
-int rtsp_request_parse(const char *head, size_t size, struct rtsp_request *r);
+int rtsp_request_parse(const char *head, size_t size, bool multicast, struct rtsp_request *r);

@@ -102,7 +102,8 @@ static int run(struct server *s, const struct sites *sites, void (*started)(cons
 		loop_add(&s->workers[0].loop, &s->workers[0].metrics_listener, EPOLLIN);
 	}
 	if (!err && s->rtspfd >= 0)
-		err = rtsp_init(&s->workers[0].rtsp, &s->workers[0], s->rtspfd, s->rtpfds);
+		err = rtsp_init(&s->workers[0].rtsp, &s->workers[0], s->rtspfd, s->rtpfds,
+				s->options.groups.count > 0 ? &s->options.groups : NULL);
 	if (err)
 		return mn_fail_errno(e, -err, "RTSP");
 	worker_sweep(&s->workers[0]);
@@ -142,7 +143,9 @@ static int open_rtsp(struct server *s, struct mn_error *e)
 	const socklen_t size = listen_address(&s->options.rtsp, &a);
 
 	s->rtspfd = listen_open(&s->options, &s->options.rtsp, e);
-	return s->rtspfd < 0 ? s->rtspfd : rtsp_bind(&a.any, size, s->rtpfds, e);
+	return s->rtspfd < 0 ? s->rtspfd
+			     : rtsp_bind(&a.any, size, &s->options.groups, &s->options.multicast,
+					 s->rtpfds, e);
 }
 
 /* The sockets and the log: what may need more rights than serving does. */

@@ -7,7 +7,8 @@
  * the connection, conn_read.c reads (the parsers of requests and ranges are pure functions),
  * answer.c finds the object (object.c) and begins the response, conn_send.c sends it when pacer.c
  * lets it, by the path that sender.c chooses; follow.c wakes those who wait for a live object to
- * grow, release.c gives memory back.
+ * grow, release.c gives memory back. conn_reload.c keeps a request until a playlist (playlist.c)
+ * has its segment, conn_unpack.c sends the content of a compressed object (unpack.c, seekable.c).
  */
 #pragma once
 
@@ -16,6 +17,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "host/multicast.h"
 #include "host/release.h"
 #include "host/site.h"
 
@@ -37,14 +39,17 @@ struct server_options {
 	unsigned workers; /* >= 1 */
 	enum release_mode release;
 	int64_t ttl_ns;
-	uint64_t client_rate;	 /* bytes per second, 0: as fast as it goes */
-	uint64_t rate;		 /* of all connections together, likewise */
-	const char *congestion;	 /* TCP's algorithm; NULL: cubic if it can be had */
-	const char *cors;	 /* Access-Control-Allow-Origin; NULL: not sent */
-	bool listing;		 /* folders are listed */
-	struct endpoint metrics; /* addr NULL: none */
-	struct endpoint rtsp;	 /* likewise */
-	const char *access_log;	 /* a file; NULL: none */
+	int64_t abandon_ns;	       /* DELIVERED: see release_abandon(); 0: never */
+	uint64_t client_rate;	       /* bytes per second, 0: as fast as it goes */
+	uint64_t rate;		       /* of all connections together, likewise */
+	const char *congestion;	       /* TCP's algorithm; NULL: cubic if it can be had */
+	const char *cors;	       /* Access-Control-Allow-Origin; NULL: not sent */
+	bool listing;		       /* folders are listed */
+	struct endpoint metrics;       /* addr NULL: none */
+	struct endpoint rtsp;	       /* likewise */
+	struct multicast_range groups; /* for RTSP's clients that ask for multicast */
+	struct multicast_way multicast;
+	const char *access_log; /* a file; NULL: none */
 	bool log_json;
 	const char *user;	 /* to become when all is open; NULL: stays who it is */
 	const char *runtime_dir; /* where spaces appear */

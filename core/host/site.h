@@ -38,6 +38,14 @@ struct sites {
  */
 int sites_add(struct sites *sites, const char *argument, const char *runtime_dir,
 	      struct mn_error *e);
+
+/*
+ * Whether what the argument names may be released: a space, or a folder that has been used as one
+ * (it has a .memnet). 0, or -EPERM with *e, and MN_REFUSED: any other folder's files are
+ * somebody's. 0, too, for what sites_add() refuses.
+ */
+int site_check_release(const char *argument, const char *runtime_dir, struct mn_error *e);
+
 int sites_copy(struct sites *to, const struct sites *from);
 void sites_fini(struct sites *sites);
 

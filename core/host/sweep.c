@@ -1,13 +1,17 @@
 #include "host/sweep.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
 #include <time.h>
 
+#include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/confine.h"
 #include "base/list.h"
+#include "base/log.h"
 #include "host/walk.h"
 #include "space/live.h"
 
@@ -60,9 +64,17 @@ static void take_file(struct walk *walk, const char *path, const struct stat *st
 	add(list_entry(walk, struct finds, walk), path, st);
 }
 
-static void find_all(struct finds *w, int rootfd)
+/* Those with holes only. */
+static void take_holed(struct walk *walk, const char *path, const struct stat *st)
 {
-	*w = (struct finds){.walk = {.file = take_file, .names = SWEEP_NAMES_MAX}};
+	if (st->st_blocks * 512 < st->st_size)
+		take_file(walk, path, st);
+}
+
+static void find_all(struct finds *w, int rootfd,
+		     void (*take)(struct walk *walk, const char *path, const struct stat *st))
+{
+	*w = (struct finds){.walk = {.file = take, .names = SWEEP_NAMES_MAX}};
 	walk_space(&w->walk, rootfd, "");
 }
 
@@ -86,9 +98,32 @@ unsigned sweep_old(struct release *r, int rootfd, int64_t ttl_ns)
 	struct finds w;
 	unsigned removed = 0;
 
-	find_all(&w, rootfd);
+	find_all(&w, rootfd, take_file);
 	for (size_t i = 0; i < w.count; i++)
 		removed += w.found[i].used_ns < before && remove_one(r, rootfd, &w.found[i]);
+	finds_free(&w);
+	return removed;
+}
+
+unsigned sweep_left(struct release *r, int rootfd, const char *site, int64_t now_ns,
+		    int64_t grace_ns)
+{
+	struct finds w;
+	unsigned removed = 0;
+
+	find_all(&w, rootfd, take_holed);
+	for (size_t i = 0; i < w.count; i++) {
+		const char *path = w.found[i].path;
+		struct stat st;
+		cleanup_fd int fd = confine_open_regular(rootfd, path, O_RDWR, &st);
+
+		if (fd < 0 || !release_abandon(r, rootfd, path, fd, now_ns, grace_ns))
+			continue;
+		log_warn("/%s/%s: dropped: given back in part, and nobody has gone on with it for "
+			 "%lld s",
+			 site, path, (long long)(grace_ns / NS_PER_S));
+		removed++;
+	}
 	finds_free(&w);
 	return removed;
 }
@@ -117,7 +152,7 @@ unsigned sweep_full(struct release *r, int rootfd)
 
 	if (excess(rootfd, SWEEP_HIGH) <= 0)
 		return 0;
-	find_all(&w, rootfd);
+	find_all(&w, rootfd, take_file);
 	if (w.count > 0)
 		qsort(w.found, w.count, sizeof(*w.found), by_use);
 	for (size_t i = 0; i < w.count && excess(rootfd, SWEEP_LOW) > 0; i++)

@@ -90,18 +90,30 @@ static void expire(struct timer *t)
 		loop_timer_set(&w->loop, t, next);
 }
 
-/* Worker 0's: ttl and lru. */
+/* Worker 0's: ttl and lru, and what is left of delivered. */
 #define SWEEP_LRU_NS (250 * NS_PER_MS)
 
 static int64_t sweep_interval(const struct server_options *o)
 {
-	const int64_t part = o->ttl_ns / 8;
+	const int64_t part = (o->release == RELEASE_TTL ? o->ttl_ns : o->abandon_ns) / 8;
 
 	if (o->release == RELEASE_LRU)
 		return SWEEP_LRU_NS;
 	return part < 100 * NS_PER_MS ? 100 * NS_PER_MS
 	       : part > 10 * NS_PER_S ? 10 * NS_PER_S
 				      : part;
+}
+
+static unsigned sweep_site(struct worker *w, const struct site *site, int rootfd)
+{
+	const struct server_options *o = &w->server->options;
+	struct release *r = &w->server->release;
+
+	if (o->release == RELEASE_TTL)
+		return sweep_old(r, rootfd, o->ttl_ns);
+	if (o->release == RELEASE_LRU)
+		return sweep_full(r, rootfd);
+	return sweep_left(r, rootfd, site->name, w->loop.now_ns, o->abandon_ns);
 }
 
 static void sweep(struct timer *t)
@@ -116,9 +128,7 @@ static void sweep(struct timer *t)
 
 		if (rootfd < 0)
 			continue;
-		removed = o->release == RELEASE_TTL
-				  ? sweep_old(&w->server->release, rootfd, o->ttl_ns)
-				  : sweep_full(&w->server->release, rootfd);
+		removed = sweep_site(w, site, rootfd);
 		if (removed > 0)
 			log_debug("released %u objects of %s", removed, site->name);
 		/* The next look is far off: the space may be unmounted before that. */
@@ -130,7 +140,10 @@ static void sweep(struct timer *t)
 
 void worker_sweep(struct worker *w)
 {
-	if (w->server->options.release == RELEASE_TTL || w->server->options.release == RELEASE_LRU)
+	const struct server_options *o = &w->server->options;
+
+	if (o->release == RELEASE_TTL || o->release == RELEASE_LRU ||
+	    (o->release == RELEASE_DELIVERED && o->abandon_ns > 0))
 		sweep(&w->sweep_timer);
 }
 
@@ -178,6 +191,7 @@ static void after_batch(struct loop *loop)
 
 	store_round(&w->store);
 	pacer_run(w);
+	conn_unpack_turn(w);
 	store_round(&w->store);
 	if (w->lines.size > 0)
 		access_log_flush(&w->lines, w->server->logfd);
@@ -209,6 +223,7 @@ int worker_init(struct worker *w, struct server *server, const struct sites *sit
 	w->store.follow = follow_object;
 	w->store.unfollow = unfollow_object;
 	w->store.changed = conn_wake_waiting;
+	w->follow.reload.wake = conn_reload_wake;
 	w->loop.on_wake = drain;
 	w->loop.after = after_batch;
 	return accept_start(w);
@@ -233,4 +248,7 @@ void worker_run(struct worker *w)
 
 	if (err)
 		log_error("event loop: %s", strerror(-err));
+	/* What the last turn answered or broke off, which no batch comes after. */
+	if (w->lines.size > 0)
+		access_log_flush(&w->lines, w->server->logfd);
 }

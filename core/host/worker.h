@@ -36,9 +36,12 @@ struct worker {
 
 	struct list conns;     /* all */
 	struct list runnable;  /* have had their share of this turn and could go on */
+	struct list unpacking; /* wait for their turn to decompress */
 	struct list throttled; /* wait for --rate to allow more */
 	struct list acking;    /* wait for their client's TCP to acknowledge */
 	struct list spare;     /* connections not in use */
+	struct conn *unpacks;  /* whose turn it is */
+	int64_t unpack_memory; /* that decompressing takes now, at most */
 	unsigned conn_count;
 	struct timer ack_timer, expire_timer, drain_timer, accept_timer, rate_timer, sweep_timer;
 	int64_t allowance, refilled_ns; /* bytes that --rate allows now; as of when */

@@ -163,6 +163,9 @@ static int unix_open(const char *path, int64_t deadline_ns, struct transport *t,
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	int err;
 
+	if (!*path)
+		return mn_fail(e, MN_USAGE, EINVAL,
+			       "bad monitor \"\": want a socket's path, or exec:COMMAND");
 	if (strlen(path) >= sizeof(addr.sun_path))
 		return mn_fail(e, MN_USAGE, ENAMETOOLONG,
 			       "the socket's path %.64s… is longer than %zu bytes", path,

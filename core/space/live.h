@@ -10,7 +10,8 @@
  *
  * So a reader that opened the object while its marker was there goes on until the marker is gone,
  * looks at the size once more, and is done; or finds the object unlinked, or the marker without a
- * beat for LIVE_STALE_NS of its own clock, and breaks off its client's connection. The two orders,
+ * beat for LIVE_STALE_NS of its own clock, and breaks off its client's connection. A writer that
+ * finds its marker gone has been dropped by the host. The two orders,
  * marker before name and bytes before removal, are what makes a clean short body impossible; every
  * step is one system call that 9p carries out on the host's file system, in the order made.
  */

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fsuid.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
@@ -35,6 +36,20 @@ int pool_monitor_path(const char *runtime_dir, const char *vm, char path[PATH_MA
 	return n < 0 || n >= PATH_MAX ? -ENAMETOOLONG : 0;
 }
 
+/* What to do where a folder or a lock cannot be made. */
+static int fail_make(const char *path, int err, struct mn_error *e)
+{
+	if (err == EACCES || err == EPERM || err == EROFS)
+		return mn_fail(e, MN_FAILED, err,
+			       "cannot make %s: %s (run as root, or set --runtime-dir)", path,
+			       strerror(err));
+	if (err == ENOSPC)
+		return mn_fail(e, MN_FAILED, err,
+			       "cannot make %s: no room there (see what fills it: df -i %.*s)",
+			       path, (int)(strrchr(path, '/') - path), path);
+	return mn_fail_errno(e, err, "cannot make %s", path);
+}
+
 static int make_folder(const char *runtime_dir, const char *name, mode_t mode, struct mn_error *e)
 {
 	char path[PATH_MAX];
@@ -44,15 +59,7 @@ static int make_folder(const char *runtime_dir, const char *name, mode_t mode, s
 		return mn_fail_errno(e, ENAMETOOLONG, "%.64s…", runtime_dir);
 	if (mkdir(path, mode) == 0 || errno == EEXIST)
 		return 0;
-	if (errno == EACCES || errno == EPERM || errno == EROFS)
-		return mn_fail(e, MN_FAILED, errno,
-			       "cannot make %s: %s (run as root, or set --runtime-dir)", path,
-			       strerror(errno));
-	if (errno == ENOSPC)
-		return mn_fail(e, MN_FAILED, errno,
-			       "cannot make %s: no room there (see what fills it: df %s)", path,
-			       runtime_dir);
-	return mn_fail_errno(e, errno, "cannot make %s", path);
+	return fail_make(path, errno, e);
 }
 
 int pool_runtime_make(const char *runtime_dir, struct mn_error *e)
@@ -82,10 +89,7 @@ int pool_lock(const char *runtime_dir, const char *vm, int64_t wait_ns, struct m
 	if (n < 0 || n >= PATH_MAX)
 		return mn_fail_errno(e, ENAMETOOLONG, "%.64s…", runtime_dir);
 	err = lock_acquire(path, wait_ns, e);
-	return err == -EACCES
-		       ? mn_fail(e, MN_FAILED, EACCES,
-				 "%s: Permission denied (run as root, or set --runtime-dir)", path)
-		       : err;
+	return err == -EACCES || err == -ENOSPC ? fail_make(path, -err, e) : err;
 }
 
 /* Reading mountinfo: proc_pid_mountinfo(5). */
@@ -135,7 +139,9 @@ static int parse_mount_line(char *line, struct mount_line *m)
 
 static void take_option(struct space_info *info, const char *option)
 {
-	if (strcmp(option, "ro") == 0)
+	if (strncmp(option, "size=", 5) == 0)
+		info->size_bytes = strtoull(option + 5, NULL, 10) * 1024; /* "size=1024k" */
+	else if (strcmp(option, "ro") == 0)
 		info->read_only = true;
 	else if (strcmp(option, "noswap") == 0)
 		info->noswap = true;
@@ -159,6 +165,7 @@ static bool take_space(struct mount_line *m, const char *root, struct space_info
 		return false;
 	strcpy(info->path, m->path);
 	info->device = makedev(m->major, m->minor);
+	info->size_bytes = 0;
 	info->read_only = info->noswap = false;
 	info->huge[0] = info->mpol[0] = '\0';
 	for (char *o = strtok_r(m->options, ",", &save); o; o = strtok_r(NULL, ",", &save))
@@ -207,6 +214,7 @@ static int fill_figures(struct space_info *info)
 /* Calls fn for each line of mountinfo until it returns other than 0. */
 static int each_mount(int (*fn)(struct mount_line *, void *), void *context)
 {
+	char buf[16384]; /* musl's own would cost a call for each kilobyte */
 	cleanup_file FILE *f = fopen("/proc/self/mountinfo", "re");
 	cleanup_free char *line = NULL;
 	size_t size = 0;
@@ -214,6 +222,7 @@ static int each_mount(int (*fn)(struct mount_line *, void *), void *context)
 
 	if (!f)
 		return -errno;
+	setvbuf(f, buf, _IOFBF, sizeof(buf));
 	while (!err && getline(&line, &size, f) > 0) {
 		struct mount_line m;
 
@@ -302,6 +311,32 @@ int pool_each(const char *runtime_dir, int (*fn)(const struct space_info *, void
 	if (!err && l.count)
 		err = visit(&l, fn, context);
 	space_list_fini(&l);
+	return err;
+}
+
+struct sum {
+	const char *root;
+	uint64_t bytes;
+};
+
+static int add_size(struct mount_line *m, void *context)
+{
+	struct sum *s = context;
+	struct space_info info;
+
+	/* The kernel does not print the size that a tmpfs has when nobody gives it one. */
+	if (take_space(m, s->root, &info) && (info.size_bytes || fill_figures(&info) == 0))
+		s->bytes += info.size_bytes;
+	return 0;
+}
+
+int pool_sum(const char *runtime_dir, uint64_t *bytes)
+{
+	cleanup_free char *root = realpath(runtime_dir, NULL);
+	struct sum s = {.root = root};
+	int err = root ? each_mount(add_size, &s) : 0;
+
+	*bytes = s.bytes;
 	return err;
 }
 
@@ -405,7 +440,7 @@ static int mount_pool(const char *path, uid_t uid, gid_t gid, struct mn_error *e
 	int err;
 
 	if (mkdir(path, 0700) < 0 && errno != EEXIST)
-		return mn_fail_errno(e, errno, "cannot make %s", path);
+		return fail_make(path, errno, e);
 	mountfd = tmpfs_make(&o, e);
 	if (mountfd < 0)
 		return mountfd;
@@ -456,6 +491,63 @@ int pool_remove(const char *runtime_dir, const char *vm)
 	return rmdir(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
+/* The pools of one pass through mountinfo, and which of them have a space. */
+struct pool_names {
+	const char *root;
+	struct {
+		char vm[NAME_PART_MAX + 1];
+		bool in_use;
+	} pools[256]; /* more are left to another time */
+	size_t count;
+};
+
+static int note_pool(struct mount_line *m, void *context)
+{
+	struct pool_names *p = context;
+	size_t len = strlen(p->root), i = 0;
+	char *vm = m->path + len + 1, *slash;
+
+	if (strcmp(m->type, "tmpfs") != 0 || strncmp(m->path, p->root, len) != 0 ||
+	    m->path[len] != '/')
+		return 0;
+	slash = strchr(vm, '/');
+	if (slash)
+		*slash = '\0';
+	if (!name_part_valid(vm))
+		return 0;
+	while (i < p->count && strcmp(p->pools[i].vm, vm) != 0)
+		i++;
+	if (i == sizeof(p->pools) / sizeof(*p->pools))
+		return 0;
+	if (i == p->count) {
+		strcpy(p->pools[i].vm, vm);
+		p->pools[i].in_use = false;
+		p->count++;
+	}
+	p->pools[i].in_use |= slash != NULL;
+	return 0;
+}
+
+void pool_sweep(const char *runtime_dir)
+{
+	cleanup_free char *root = realpath(runtime_dir, NULL);
+	cleanup_free struct pool_names *p = calloc(1, sizeof(*p));
+
+	if (!root || !p)
+		return;
+	p->root = root;
+	each_mount(note_pool, p);
+	for (size_t i = 0; i < p->count; i++) {
+		cleanup_fd int lock = -1;
+
+		if (p->pools[i].in_use)
+			continue;
+		lock = pool_lock(runtime_dir, p->pools[i].vm, 0, NULL);
+		if (lock >= 0)
+			pool_remove(runtime_dir, p->pools[i].vm);
+	}
+}
+
 int pool_owner(const char *runtime_dir, const char *vm, uid_t *uid, gid_t *gid)
 {
 	char path[PATH_MAX];
@@ -492,6 +584,29 @@ int pool_held_by(pid_t pid, const char *path)
 			return 1;
 	}
 	return 0;
+}
+
+/* With the file system's user and group, which no other thread shares, the kernel itself decides.
+ */
+int pool_barred_to(uid_t uid, gid_t gid, const char *path, char barred[PATH_MAX])
+{
+	uid_t our_uid = (uid_t)setfsuid(uid);
+	gid_t our_gid = (gid_t)setfsgid(gid);
+	struct stat st;
+	size_t end = 0;
+	int err = 0;
+
+	while (!err && path[end]) {
+		end += 1 + strcspn(path + end + 1, "/");
+		snprintf(barred, PATH_MAX, "%.*s", (int)end, path);
+		err = stat(barred, &st) < 0 ? -errno : 0;
+	}
+	setfsgid(our_gid);
+	setfsuid(our_uid);
+	if (err != -EACCES)
+		return err;
+	*(end > 1 ? strrchr(barred, '/') : barred) = '\0';
+	return 1;
 }
 
 int pool_seen_by(pid_t pid, const char *path)

@@ -42,6 +42,9 @@ struct space_info {
  */
 int pool_each(const char *runtime_dir, int (*fn)(const struct space_info *, void *), void *context);
 
+/* The sizes of all spaces together. 0 or -errno. */
+int pool_sum(const char *runtime_dir, uint64_t *bytes);
+
 /* One space. 0, or -ENOENT with MN_ABSENT; -errno. */
 int pool_find(const char *runtime_dir, const struct space_name *name, struct space_info *info,
 	      struct mn_error *e);
@@ -64,6 +67,13 @@ int pool_lock(const char *runtime_dir, const char *vm, int64_t wait_ns, struct m
 int pool_make(const char *runtime_dir, const char *vm, uid_t uid, gid_t gid, struct mn_error *e);
 int pool_remove(const char *runtime_dir, const char *vm);
 
+/*
+ * Removes the pools that hold no space and that nobody uses, of VMs that died after their last
+ * space. The kernel refuses to unmount what a QEMU has open; pools at which a command works are
+ * passed over.
+ */
+void pool_sweep(const char *runtime_dir);
+
 /* The owner of the pool. 0, or -ENOENT when it is not mounted. */
 int pool_owner(const char *runtime_dir, const char *vm, uid_t *uid, gid_t *gid);
 
@@ -76,3 +86,9 @@ bool pool_mounted(const char *runtime_dir, const char *vm);
  */
 int pool_held_by(pid_t pid, const char *path);
 int pool_seen_by(pid_t pid, const char *path);
+
+/*
+ * Whether a folder keeps a user from coming to the absolute `path`: 1 with that folder in `barred`,
+ * 0 or -errno. Only real root can ask for others.
+ */
+int pool_barred_to(uid_t uid, gid_t gid, const char *path, char barred[PATH_MAX]);

@@ -20,18 +20,32 @@ static const char *const status_names[] = {
 
 #define RECORD_VALUE_MAX (1LL << 53) /* a JSON number holds no more exactly */
 
+/* The end of the text, with what only transcoders say. As snprintf(3). */
+static int format_media(const struct record *r, char *buf, size_t size)
+{
+	if (!r->frames && !r->media_us)
+		return snprintf(buf, size, "}\n");
+	return snprintf(buf, size,
+			",\"frames\":%" PRId64 ",\"media_us\":%" PRId64 ",\"speed_milli\":%" PRId64
+			"}\n",
+			r->frames, r->media_us, r->speed_milli);
+}
+
 int record_format(const struct record *r, char *buf, size_t size)
 {
 	int n = snprintf(buf, size,
 			 "{\"schema\":%d,\"id\":\"%s\",\"kind\":\"%s\",\"status\":\"%s\","
 			 "\"arrival_ns\":%" PRId64 ",\"start_ns\":%" PRId64 ",\"end_ns\":%" PRId64
 			 ",\"blocked_ns\":%" PRId64 ",\"cpu_ns\":%" PRId64 ",\"bytes_in\":%" PRId64
-			 ",\"bytes_out\":%" PRId64 ",\"objects\":%" PRId64 "}\n",
+			 ",\"bytes_out\":%" PRId64 ",\"objects\":%" PRId64,
 			 RECORD_SCHEMA, r->id, kind_names[r->kind], status_names[r->status],
 			 r->arrival_ns, r->start_ns, r->end_ns, r->blocked_ns, r->cpu_ns,
 			 r->bytes_in, r->bytes_out, r->objects);
 
-	return n < 0 || (size_t)n >= size ? -ENOSPC : n;
+	if (n < 0 || (size_t)n >= size)
+		return -ENOSPC;
+	n += format_media(r, buf + n, size - (size_t)n);
+	return (size_t)n >= size ? -ENOSPC : n;
 }
 
 static int name_index(const char *name, const char *const names[], size_t count)
@@ -59,14 +73,19 @@ static int parse_numbers(const cJSON *json, struct record *r)
 	const struct {
 		const char *name;
 		int64_t *value;
+		bool optional;
 	} members[] = {
-		{"arrival_ns", &r->arrival_ns}, {"start_ns", &r->start_ns},
-		{"end_ns", &r->end_ns},		{"blocked_ns", &r->blocked_ns},
-		{"cpu_ns", &r->cpu_ns},		{"bytes_in", &r->bytes_in},
-		{"bytes_out", &r->bytes_out},	{"objects", &r->objects},
+		{"arrival_ns", &r->arrival_ns, false},	{"start_ns", &r->start_ns, false},
+		{"end_ns", &r->end_ns, false},		{"blocked_ns", &r->blocked_ns, false},
+		{"cpu_ns", &r->cpu_ns, false},		{"bytes_in", &r->bytes_in, false},
+		{"bytes_out", &r->bytes_out, false},	{"objects", &r->objects, false},
+		{"frames", &r->frames, true},		{"media_us", &r->media_us, true},
+		{"speed_milli", &r->speed_milli, true},
 	};
 
 	for (size_t i = 0; i < COUNT(members); i++) {
+		if (members[i].optional && !cJSON_GetObjectItemCaseSensitive(json, members[i].name))
+			continue;
 		if (json_integer(json, members[i].name, 0, RECORD_VALUE_MAX, members[i].value))
 			return -EINVAL;
 	}

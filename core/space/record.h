@@ -30,6 +30,10 @@ struct record {
 	int64_t bytes_in;
 	int64_t bytes_out;
 	int64_t objects;
+	/* What a transcoder said of itself, where it said any of it; else 0. */
+	int64_t frames;
+	int64_t media_us;    /* of the stream it made */
+	int64_t speed_milli; /* against real time, in thousandths */
 };
 
 /* Writes the JSON text, a NUL behind it. Its length, or -ENOSPC. */
@@ -37,6 +41,7 @@ int record_format(const struct record *r, char *buf, size_t size);
 
 /*
  * Takes a record from `size` bytes. 0, or -EINVAL with *r undefined: a member is missing, of
- * another type, negative or past 2^53, the id is no id, or the times are out of order.
+ * another type, negative or past 2^53, the id is no id, or the times are out of order. The members
+ * of a transcoder may be missing.
  */
 int record_parse(const char *text, size_t size, struct record *r);

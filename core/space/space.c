@@ -26,9 +26,12 @@ static int make_folder(int poolfd, const char *name, struct mn_error *e)
 
 	if (fd < 0)
 		return mn_fail_errno(e, -fd, "cannot write to the pool");
-	if (mkdirat(fd, name, 0700) < 0 && errno != EEXIST)
-		return mn_fail_errno(e, errno, "cannot make its folder in the pool");
-	return 0;
+	if (mkdirat(fd, name, 0700) == 0 || errno == EEXIST)
+		return 0;
+	if (errno == ENOSPC)
+		return mn_fail(e, MN_FAILED, ENOSPC,
+			       "the pool has no room for one more space (destroy one)");
+	return mn_fail_errno(e, errno, "cannot make its folder in the pool");
 }
 
 int space_create(int poolfd, const struct space_name *name, const struct tmpfs_options *o,
@@ -84,41 +87,44 @@ static bool reserved(const char *name)
 	       strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
-static void count_object(struct space_census *c, const char *name, off_t size)
+/* One look through a space: the path of what is looked at, as far as it fits, and the sums. */
+struct walk {
+	uint64_t limit;
+	struct space_census *c;
+	char path[sizeof(((struct space_census *)NULL)->first)];
+};
+
+static void count_object(struct walk *w, off_t size)
 {
-	if (c->objects++ == 0)
-		snprintf(c->first, sizeof(c->first), "%s", name);
-	c->bytes += (uint64_t)size;
+	if (w->c->objects++ == 0)
+		strcpy(w->c->first, w->path);
+	w->c->bytes += (uint64_t)size;
 }
 
-static int count_folder(int dirfd_owned, int depth, uint64_t limit, struct space_census *c);
+static int count_folder(struct walk *w, int dirfd_owned, int depth);
 
-static int count_entry(int dirfd_at, const char *name, int depth, uint64_t limit,
-		       struct space_census *c)
+static int count_entry(struct walk *w, int dirfd_at, const char *name, int depth)
 {
 	struct stat st;
 	int fd;
 
 	if (fstatat(dirfd_at, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return 0; /* it has just gone */
-	if (!S_ISDIR(st.st_mode)) {
-		count_object(c, name, S_ISREG(st.st_mode) ? st.st_size : 0);
-		return 0;
-	}
-	if (depth == SPACE_DEPTH_MAX) {
-		count_object(c, name, 0);
+	if (!S_ISDIR(st.st_mode) || depth == SPACE_DEPTH_MAX) {
+		count_object(w, S_ISREG(st.st_mode) ? st.st_size : 0);
 		return 0;
 	}
 	fd = confine_open(dirfd_at, name, O_RDONLY | O_DIRECTORY, 0);
 	if (fd == -ENOENT)
 		return 0;
-	return fd < 0 ? fd : count_folder(fd, depth + 1, limit, c);
+	return fd < 0 ? fd : count_folder(w, fd, depth + 1);
 }
 
 /* Takes ownership of the descriptor. */
-static int count_folder(int dirfd_owned, int depth, uint64_t limit, struct space_census *c)
+static int count_folder(struct walk *w, int dirfd_owned, int depth)
 {
 	cleanup_dir DIR *dir = fdopendir(dirfd_owned);
+	size_t above = strlen(w->path);
 	struct dirent *entry;
 	int err = 0;
 
@@ -127,20 +133,56 @@ static int count_folder(int dirfd_owned, int depth, uint64_t limit, struct space
 		return -ENOMEM;
 	}
 	while (!err && (entry = readdir(dir))) {
-		if (limit && c->objects >= limit)
+		if (w->limit && w->c->objects >= w->limit)
 			break;
-		if (!reserved(entry->d_name))
-			err = count_entry(dirfd(dir), entry->d_name, depth, limit, c);
+		if (reserved(entry->d_name))
+			continue;
+		snprintf(w->path + above, sizeof(w->path) - above, "%s%s", above ? "/" : "",
+			 entry->d_name);
+		err = count_entry(w, dirfd(dir), entry->d_name, depth);
+		w->path[above] = '\0';
 	}
 	return err;
 }
 
+/* OWNER.N is an object being written (space/publish.h); OWNER alone is its writer's lock. */
+static bool is_part(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	return dot && dot > name && dot[1] && dot[1 + strspn(dot + 1, "0123456789")] == '\0';
+}
+
+static void count_parts(int rootfd, struct space_census *c)
+{
+	int fd = confine_open(rootfd, SPACE_PART, O_RDONLY | O_DIRECTORY, 0);
+	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+	struct stat st;
+
+	if (fd >= 0 && !dir)
+		close(fd);
+	while (dir && (entry = readdir(dir))) {
+		if (!is_part(entry->d_name) ||
+		    fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    !S_ISREG(st.st_mode))
+			continue;
+		c->parts++;
+		c->part_bytes += (uint64_t)st.st_size;
+	}
+}
+
 int space_count(const struct space_info *info, uint64_t limit, struct space_census *census)
 {
+	struct walk w = {.limit = limit, .c = census};
 	int fd = open_root(info, NULL);
 
 	*census = (struct space_census){0};
-	return fd < 0 ? fd : count_folder(fd, 0, limit, census);
+	if (fd < 0)
+		return fd;
+	if (!limit)
+		count_parts(fd, census);
+	return count_folder(&w, fd, 0);
 }
 
 /* The device of what /proc/PID/WHERE/NAME leads to. */
@@ -206,7 +248,7 @@ static int fail_open(const struct space_info *info, struct mn_error *e)
 static int fail_holds(const struct space_census *c, struct mn_error *e)
 {
 	return mn_fail(e, MN_REFUSED, ENOTEMPTY,
-		       "it still holds objects, such as %.64s (release them, or --force)",
+		       "it still holds objects, such as %.200s (release them, or --force)",
 		       c->first);
 }
 

@@ -37,15 +37,17 @@ int space_resize(const struct space_info *info, const struct tmpfs_options *o, s
 int space_own(const struct space_info *info, uid_t uid, gid_t gid, struct mn_error *e);
 
 /*
- * What a space holds: regular files outside of the reserved folder, and their sizes. Stops at
- * `limit` of them (0: never). Folders more than SPACE_DEPTH_MAX deep count as one object each.
- * 0 or -errno.
+ * What a space holds: files outside of the reserved folder, and the sizes of regular ones; without
+ * a limit, also the parts, which are objects being written. Stops at `limit` objects (0: never).
+ * Folders more than SPACE_DEPTH_MAX deep count as one object each. 0 or -errno.
  */
 #define SPACE_DEPTH_MAX 64
 struct space_census {
 	uint64_t objects;
 	uint64_t bytes;
-	char first[256]; /* the name of one of them, not in full */
+	uint64_t parts;
+	uint64_t part_bytes;
+	char first[256]; /* the path of one object, cut where it is longer */
 };
 int space_count(const struct space_info *info, uint64_t limit, struct space_census *census);
 

@@ -116,7 +116,7 @@ fakes() {
 	fake apt-get <<-EOF
 		case \$* in
 		*--print-uris*) APT_CONFIG=$BATS_TEST_TMPDIR/conf exec $(command -v apt-get) "\$@" ;;
-		*update*) cp $tree/build/apt/sources.list $BATS_TEST_TMPDIR/found ;;
+		*update*) cp $tree/build/apt/system/sources.list $BATS_TEST_TMPDIR/found ;;
 		*) exit 100 ;;
 		esac
 	EOF
@@ -145,9 +145,9 @@ deb-src https://two.invalid/debian suite-updates main" ]
 
 @test "clean keeps what was fetched, distclean keeps nothing" {
 	copy_tree "$tree"
-	mkdir -p "$tree"/build/{deps/src,guest,tools,obj,tests}
+	mkdir -p "$tree"/build/{deps/src,guest,guest13,tools,obj,tests}
 	"$tree/build.sh" clean
-	[ "$(ls "$tree/build")" = $'deps\nguest\ntools' ]
+	[ "$(ls "$tree/build")" = $'deps\nguest\nguest13\ntools' ]
 	"$tree/build.sh" distclean
 	[ ! -e "$tree/build" ]
 }

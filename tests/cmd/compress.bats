@@ -23,7 +23,7 @@ memnet() {
 script() {
 	local text
 
-	text="memnet() { \"$MEMNET\" \"\$@\"; }; $(cat)"
+	text="memnet() { \"$MEMNET\" \"\$@\"; }; usleep_for() { sleep \$(printf '%d.%06d' \$((\$1 / 1000000)) \$((\$1 % 1000000))); }; $(cat)"
 	in_space "$1" bash -ec "$text"
 }
 
@@ -165,6 +165,144 @@ line.zst" words
 	[[ $output == '{"schema":1,"command":"compress","files":2,"failed":0,"bytes_in":5000000,'* ]]
 }
 
+@test "a file is not made from itself, however it is named" {
+	cp words same
+	ln same other
+	for output in same ./same other; do
+		run -1 memnet compress -fo $output same
+		[[ $output == *"is the output itself"* ]] || [[ ${lines[0]} == *"is the output itself"* ]]
+		cmp same words
+	done
+	run -1 memnet compress -fdo same same
+	# shellcheck disable=SC2094 # that is what is tested
+	run -1 bash -c '"$MEMNET" compress -c same >>same'
+	cmp same words
+}
+
+@test "inputs are kept where --rm could lose them: standard output, shared outputs, tests" {
+	cp words a
+	cp random b
+	memnet compress --rm -c a >a.zst
+	memnet compress --rm -fo both.zst a b
+	memnet compress -t --rm a.zst both.zst
+	[ -e a ] && [ -e b ] && [ -e a.zst ] && [ -e both.zst ]
+	cat words random | cmp - <(zstd -dcq both.zst)
+	run -1 bash -c '"$MEMNET" compress --rm -fo /dev/full a'
+	[ -e a ]
+	memnet compress --rm -fo one.zst a
+	[ ! -e a ]
+	mv one.zst one.zstd
+	memnet compress -d one.zstd
+	cmp one words
+}
+
+@test "what is no zstd passes through where zstd lets it" {
+	memnet compress words
+	memnet compress -dcf random words.zst | cmp - <(cat random words)
+	memnet compress -df <random | cmp - random
+	memnet compress -dc --pass-through random | cmp - random
+	run -1 memnet compress -dcf --no-pass-through random
+	run -1 memnet compress -dc random
+	printf abc | memnet compress -dcf | cmp - <(printf abc)
+}
+
+@test "a checksum is not read when it is not wanted" {
+	memnet compress words
+	printf XXXX | dd of=words.zst bs=1 seek=$(($(stat -c %s words.zst) - 4)) conv=notrunc status=none
+	run -1 memnet compress -t words.zst
+	memnet compress -t --no-check words.zst
+	run -1 memnet compress -t --no-check --check words.zst
+}
+
+@test "holes are made, or not" {
+	truncate -s 4M holes
+	memnet compress holes
+	memnet compress -dfo sparse holes.zst
+	memnet compress -dfo full --no-sparse holes.zst
+	cmp sparse full
+	[ "$(du -k sparse | cut -f 1)" -lt 100 ]
+	[ "$(du -k full | cut -f 1)" -ge 4096 ]
+}
+
+@test "a named pipe is read as a file" {
+	mkfifo fifo
+	cat words >fifo &
+	memnet compress -o fifo.zst fifo
+	same fifo.zst words
+}
+
+@test "seekable: any frame of it is a file of its own, and all of it is zstd" {
+	for options in "--seekable=1M" "--seekable=64K -T2" "--seekable=300K --adapt" "--seekable -19"; do
+		# shellcheck disable=SC2086 # words
+		memnet compress $options -fo seek.zst words random
+		cat words random | cmp - <(zstd -dcq seek.zst)
+		memnet compress -lv seek.zst | grep -qx 'Seekable: yes'
+	done
+	memnet compress --seekable=1M -fo seek.zst random
+	# The second of two frames, where the table says: the footer is 9 bytes, an entry 12.
+	first=$(tail -c 33 seek.zst | od -An -v -tu4 -N 4)
+	size=$(tail -c 21 seek.zst | od -An -v -tu4 -N 4)
+	tail -c +$((first + 1)) seek.zst | head -c $((size)) | zstd -dcq | cmp - <(tail -c +1048577 random)
+	for bad in --seekable=1 --seekable=2G --seekable=x; do
+		run -2 memnet compress $bad words
+	done
+}
+
+@test "-l tells what zstd -l tells" {
+	memnet compress -o one.zst words
+	memnet compress --no-check -o two.zst random
+	cat one.zst two.zst >both.zst
+	memnet compress < <(cat words) >unknown.zst
+	for file in one two both unknown; do
+		ours=$(memnet compress -lv $file.zst | grep -E '^(# |Check|Ratio)|B\)$' | sed 's/:.*(/: (/')
+		[ "$ours" = "$(zstd -lv $file.zst | grep -E '^(# |Check|Ratio)|B\)$' | sed 's/:.*(/: (/; s/Check: XXH64$/&/')" ] ||
+			[ $file = both ]	# a checksum in some of its frames: zstd says all
+	done
+	run -0 memnet compress -l one.zst two.zst
+	[ "${#lines[@]}" = 5 ]
+	[[ ${lines[4]} == *" 2 files" ]]
+	run -0 memnet compress -lj both.zst unknown.zst
+	[[ $output == *'"frames":2,"skippable":0,'*'"content_bytes":5000000,'*'"content_bytes":null,'* ]]
+	run -3 memnet compress -l one.zst words
+	[[ $output == *"words: not in zstd format"* ]]
+	head -c 100 one.zst >short.zst
+	run -1 memnet compress -l short.zst
+	[[ $output == *"short.zst: ends too early"* ]]
+	run -2 memnet compress -l
+	name=$'new\nline.zst'
+	cp one.zst "$name"
+	run -0 memnet compress -l "$name"
+	[ "${#lines[@]}" = 2 ]
+}
+
+@test "--adapt: bounds, and what cannot be" {
+	memnet compress --adapt=min=2,max=4 -fo out.zst words
+	same out.zst words
+	memnet compress --adapt -T2 -c random | zstd -dcq | cmp - random
+	run -0 memnet compress --json -9 --adapt=max=5 -fo out.zst words
+	[[ $output == *'"level":'[1-5]* ]]
+	for bad in --adapt=min=9,max=3 --adapt=max=20 --adapt=min --adapt=x=1 --adapt=min=99; do
+		run -2 memnet compress $bad -c words
+	done
+	memnet compress --ultra --adapt=max=22 -fo out.zst words
+}
+
+@test "inputs that cannot be read are said, and the rest is done" {
+	mkdir closed
+	cp words closed/x
+	cp words no
+	chmod 0 no closed
+	as_nobody=()
+	[ "$(id -u)" != 0 ] || { chmod 777 . && as_nobody=(setpriv --reuid 65534 --clear-groups); }
+	if "${as_nobody[@]}" cat no 2>/dev/null; then skip "everything can be read here"; fi
+	"${as_nobody[@]}" test -x "$MEMNET" || skip "nobody cannot run it"
+	run -3 "${as_nobody[@]}" "$MEMNET" compress -rk no closed random -o all.zst
+	[[ $output == *"no: Permission denied"* ]]
+	[[ $output == *"1 folders could not be read"* ]]
+	same all.zst random
+	chmod 700 closed
+}
+
 # --- into a space ----------------------------------------------------------------------------------------------------
 
 @test "objects lie below the folder --to names, and a record is left" {
@@ -241,25 +379,37 @@ line.zst" words
 	END
 }
 
-@test "killed at any instant: no visible partial object, and the next job cleans up" {
-	script 64M <<-'END'
+@test "killed at 200 instants: no visible partial object, no input lost, and the next job cleans up" {
+	export SPACE_TIMEOUT=300
+	script 24M <<-'END'
 		cp ../random .
-		cat random random random random random random >large
-		for i in $(seq 60); do
-			cp random input
-			"$MEMNET" compress --rm --to "$space" large -f & job=$!
-			"$MEMNET" compress --rm --to "$space" input -f & job2=$!
-			sleep "0.0$((RANDOM % 90 + 10))"
-			kill -9 $job $job2 || true
-			wait $job $job2 || true
-			for name in large input; do
-				[ ! -e "$space/$name.zst" ] || zstd -tq <"$space/$name.zst"
-				# The input is gone only when the object is there.
-				[ -e $name ] || [ -e "$space/$name.zst" ]
-			done
-			[ -e large ] || cat random random random random random random >large
-			rm -f "$space"/*.zst
+		cat random random >large
+		cp large keep
+		# The instants spread over what a job takes here.
+		begin=$(date +%s%N)
+		memnet compress --to "$space" large
+		took=$((($(date +%s%N) - begin) / 1000))
+		rm "$space/large.zst"
+		left=0 gone=0
+		for i in $(seq 200); do
+			[ -e large ] || cp keep large
+			"$MEMNET" compress -f --rm --to "$space" large 2>/dev/null & job=$!
+			usleep_for $((took * (i % 50) / 60))
+			kill -9 $job 2>/dev/null || true
+			wait $job 2>/dev/null || true
+			# What is visible is whole, and the input is gone only when it is.
+			if [ -e "$space/large.zst" ]; then zstd -tq <"$space/large.zst"; fi
+			if [ ! -e large ]; then
+				gone=$((gone + 1))
+				zstd -dcq <"$space/large.zst" | cmp - keep
+			fi
+			left=$((left + $(ls "$space/.memnet/part" | wc -l)))
+			# One dead job's leavings at most: each job removes those before it.
+			[ "$(ls "$space/.memnet/part" | wc -l)" -le 2 ]
+			rm -f "$space/large.zst" "$space"/.memnet/jobs/*
 		done
+		echo "# $gone of 200 were done first, $left files were left to the next" >&3
+		[ $left -gt 0 ]
 		memnet compress --to "$space" random
 		[ -z "$(ls "$space/.memnet/part")" ]
 	END

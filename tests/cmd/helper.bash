@@ -34,7 +34,7 @@ show()
 }
 
 # qemu VM ARG… [--]: starts one without a guest, stopped before its first instruction, with what
-# qemu-args prints; with -- without that. IN: a command to run it under.
+# qemu-args prints; with -- without that, at VM.sock or SOCKET. IN: a command to run it under.
 qemu()
 {
 	local vm=$1 args=() socket
@@ -42,7 +42,7 @@ qemu()
 	shift
 	if [ "${!#}" = -- ]; then
 		set -- "${@:1:$#-1}"
-		socket=$VM_DIR/$vm.sock
+		socket=${SOCKET:-$VM_DIR/$vm.sock}
 	else
 		case $* in
 		*"-machine pc"*) read -r -d '' -a args < <(share_words "$vm" --machine pc) || true ;;

@@ -68,6 +68,53 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 	run -4 share check nope
 }
 
+@test "list of a VM: its spaces, none, or exit 4 where there is no such VM" {
+	fails 4 'TYPO: no such VM: it has no space, and nobody listens at' list TYPO
+	[ -z "$(share list web1)" ]
+	share create boot/out --size 1M --no-attach
+	[ "$(share list boot -H | cut -f 1)" = boot/out ]
+	fails 2 '--qmp is the monitor of one VM' list --qmp "$MEMNET_RUNTIME_DIR/.qmp/web1.sock"
+	fails 2 "bad monitor" create web1/out --size 1M --qmp ''
+}
+
+@test "a reader that has seen enough, and one that has no room" {
+	share create web1/out --size 1M
+	run vm_host sh -c '"$0" share list 2>&1 >&3 | cat; exec 3>&-' "$MEMNET" 3> >(:)
+	[ -z "$output" ]
+	run -1 vm_host sh -c '"$0" share list >/dev/full' "$MEMNET"
+	[[ $output == *"standard output: No space left on device"* ]]
+}
+
+@test "create waits for the monitor of a QEMU that is being started" {
+	vm_host "$MEMNET" share create late/out --size 1M --wait 20s 3>&- &
+	creator=$!
+	until [ -e "$MEMNET_RUNTIME_DIR/.lock/late" ]; do :; done
+	qemu late -machine q35
+	wait "$creator"
+	[ "$(devices late)" = memnet ]
+	share destroy late/out
+	kill -KILL "$(cat "$VM_DIR/late.pid")"
+}
+
+# Nothing is written: sizes only.
+@test "a size that the host does not have is refused, or warned of, with the figures" {
+	local kb swap
+
+	kb=$(awk '$1 == "MemTotal:" { print $2 }' /proc/meminfo)
+	swap=$(awk '$1 == "SwapTotal:" { print $2 }' /proc/meminfo)
+	fails 1 "more than all of the host's memory" create web1/out --size $((kb + swap + 1))K
+	fails 1 'or --force' create web1/out --size 900000T
+	[ -z "$(share list)" ]
+	share create web1/out --size 900000T --force 2>&1 | grep -q 'web1/out: warning: it may take .* more, and the host has .* free'
+	[ -z "$(share resize web1/out 1M 2>&1)" ]
+	fails 1 'or --force' resize web1/out +900000T
+	[ "$(show web1/out .size_bytes)" = 1048576 ]
+	share resize web1/out +900000T --force 2>&1 | grep -q 'warning: it may take'
+	[ -z "$(share create web1/out --size 1M -q -n)" ] || true
+	share create web1/small --size 1M 2>&1 | grep -q 'warning: all spaces together may take .*, and the host has'
+	[ -z "$(share create web1/small2 --size 1M -q 2>&1)" ]
+}
+
 @test "create, again, and with another size" {
 	share create web1/out --size 1M
 	share create web1/out --size 1M
@@ -125,7 +172,7 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 @test "list and show: human, tab-separated, exact, JSON" {
 	share create web1/out --size 1.5G
 	share create web2/in --size 64K
-	[ "$(share list | head -n 1)" = "SPACE     SIZE  USED  AVAIL  OBJECTS  INODES  GUEST   MIGRATION" ] || share list
+	[ "$(share list | sed 1q)" = "SPACE      SIZE  USED  AVAIL  OBJECTS  WRITING  INODES  GUEST   MIGRATION" ]
 	[ "$(share list -H | cut -f 1,2)" = $'web1/out\t1.50G\nweb2/in\t64.0K' ]
 	[ "$(share list -Hp | cut -f 1,2)" = $'web1/out\t1610612736\nweb2/in\t65536' ]
 	[ "$(share list -j | jq -r '.schema, .spaces[].space')" = $'1\nweb1/out\nweb2/in' ]
@@ -134,6 +181,15 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 	[ "$(show web1/out .guest)" = unseen ]
 	[ "$(show web1/out .vm_state)" = prelaunch ]
 	share show web1/out | grep -q '^size  *1.50G$'
+}
+
+@test "objects being written are shown, and an object is named by its path" {
+	share create web1/out --size 1M
+	vm_host sh -c 'cd "$1" && mkdir -p d/e && echo x >d/e/object && echo abc >.memnet/part/job-1.0 && : >.memnet/part/job-1' \
+		sh "$MEMNET_RUNTIME_DIR/web1/out"
+	[ "$(show web1/out '"\(.objects) \(.parts) \(.part_bytes)"')" = "1 1 4" ]
+	share show web1/out | grep -q '^being written  *1$'
+	fails 7 'it still holds objects, such as d/e/object' destroy web1/out
 }
 
 @test "a dry run says what it would do and does nothing" {
@@ -248,6 +304,38 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 	[ "$(vm_host stat -c %u:%g "$MEMNET_RUNTIME_DIR/web1/out" "$MEMNET_RUNTIME_DIR/web1/out/.memnet/part" | sort -u)" = 0:0 ]
 }
 
+@test "a QEMU that runs as another user, from its start or later" {
+	[ "$(id -u)" = 0 ] || skip "not root"
+	chmod o+x "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/file" "$VM_DIR"
+	qemu runas -machine q35 -runas nobody
+	share create runas/out --size 1M
+	[ "$(vm_host stat -c %u "$MEMNET_RUNTIME_DIR/runas" "$MEMNET_RUNTIME_DIR/runas/out" "$MEMNET_RUNTIME_DIR/runas/out/.memnet/part" | sort -u)" = "$(id -u nobody)" ]
+	[ "$(share check runas -j | jq -r '.checks[] | select(.check == "owner") | .result + " " + .detail')" = "OK user $(id -u nobody), whom QEMU runs as" ]
+
+	mkdir "$VM_DIR/theirs"
+	chown 12345 "$VM_DIR/theirs"
+	words=$(share qemu-args theirs | grep -v ^-qmp)
+	# shellcheck disable=SC2086 # words
+	SOCKET=$VM_DIR/theirs/qmp IN='setpriv --reuid 12345 --regid 12346 --clear-groups' qemu theirs -machine q35 $words \
+		-qmp "unix:$VM_DIR/theirs/qmp,server=on,wait=off" --
+	chmod 700 "$MEMNET_RUNTIME_DIR"
+	fails 1 "QEMU runs as user 12345, who cannot pass through $MEMNET_RUNTIME_DIR (chmod o+x $MEMNET_RUNTIME_DIR, or another --runtime-dir)" \
+		create theirs/out --size 1M --qmp "$VM_DIR/theirs/qmp"
+	share check theirs --qmp "$VM_DIR/theirs/qmp" -H | grep -q $'^BAD\towner\tQEMU runs as user 12345, who cannot pass'
+	chmod 711 "$MEMNET_RUNTIME_DIR"
+	share create theirs/out --size 1M --qmp "$VM_DIR/theirs/qmp"
+	[ "$(vm_host stat -c %u:%g "$MEMNET_RUNTIME_DIR/theirs" "$MEMNET_RUNTIME_DIR/theirs/out" | sort -u)" = 12345:12346 ]
+}
+
+@test "spaces made for another user are QEMU's after an attach, and check says that they are not" {
+	[ "$(id -u)" = 0 ] || skip "not root"
+	share create web2/out --size 1M --owner 1234:5678
+	share check web2 -H | grep -q $'^BAD\towner\tQEMU runs as user 0, and the pool is user 1234\'s (memnet share attach web2)'
+	fails 6 prelaunch attach web2 --wait 100ms
+	[ "$(vm_host stat -c %u:%g "$MEMNET_RUNTIME_DIR/web2" "$MEMNET_RUNTIME_DIR/web2/out" "$MEMNET_RUNTIME_DIR/web2/out/.memnet/part" | sort -u)" = 0:0 ]
+	share check web2 -H | grep -q $'^OK\towner\tuser 0, whom QEMU runs as'
+}
+
 @test "a monitor through a command, which fails at each of its calls in turn" {
 	monitor_command
 	for ((n = 1; n < 20; n++)); do
@@ -266,12 +354,42 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 	[ "$n" -gt 1 ]
 }
 
+# cut_monitor BYTES: a socket at which the real monitor's words, and the connection, end after so many bytes
+cut_monitor()
+{
+	rm -f "$VM_DIR/cut"
+	vm_host socat -t 0 UNIX-LISTEN:"$VM_DIR/cut" UNIX-CONNECT:"$MEMNET_RUNTIME_DIR/.qmp/web2.sock,readbytes=$1" \
+		>/dev/null 2>&1 3>&- &
+	cutter=$!
+	until [ -S "$VM_DIR/cut" ]; do :; done
+}
+
+@test "a connection that dies after any number of bytes: an error, and a rerun ends in the wanted state" {
+	for ((bytes = 1; bytes < 4000; bytes += 151)); do
+		cut_monitor "$bytes"
+		run share create web2/out --size 1M --qmp "$VM_DIR/cut"
+		kill "$cutter" 2>/dev/null || true
+		wait "$cutter" || true
+		[[ $status =~ ^[01]$ ]] || { echo "$bytes: $status $output"; return 1; }
+		share create web2/out --size 1M
+		[ "$(devices web2)" = memnet ]
+		[ "$(share list -H | wc -l)" = 1 ]
+		share destroy web2/out
+		[ "$status" = 1 ] || break # all was said by then
+	done
+	[ "$bytes" -gt 300 ]
+}
+
 @test "killed at any instant, the next run ends in the wanted state" {
 	for ((n = 0; n < 60; n++)); do
 		killed_after "$n" share create web1/out --size 1M
 		killed_after "$n" share destroy web1/out
 		share create web1/out --size 1M
 		[ "$(show web1/out .read_only)" = false ]
+		killed_after "$n" share resize web1/out 2M
+		[[ $(show web1/out .size_bytes) =~ ^(1048576|2097152)$ ]]
+		share resize web1/out 3M
+		[ "$(show web1/out .size_bytes)" = 3145728 ]
 		killed_after "$n" share destroy web1/out
 		share destroy web1/out 2>/dev/null || [ $? = 4 ]
 		[ -z "$(share list)" ]
@@ -280,6 +398,92 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 	mounts=$(vm_host awk -v dir="$MEMNET_RUNTIME_DIR/" 'index($5, dir) == 1 { print $5 }' /proc/self/mountinfo)
 	[ "$(sort <<<"$mounts")" = "$(sort -u <<<"$mounts")" ]
 	[ "$(grep -c "$MEMNET_RUNTIME_DIR/.*/" <<<"$mounts")" = 0 ]
+}
+
+@test "pools of VMs that died after their last space go with the next command" {
+	qemu gone -machine q35
+	share create gone/out --size 1M
+	share destroy gone/out
+	share create web1/out --size 1M
+	share destroy web1/out
+	vm_host test -d "$MEMNET_RUNTIME_DIR/gone" # its QEMU has it open
+	kill -KILL "$(cat "$VM_DIR/gone.pid")"
+	until ! held "$MEMNET_RUNTIME_DIR/gone"; do :; done
+	share create web1/out --size 1M
+	share destroy web1/out
+	vm_host test ! -e "$MEMNET_RUNTIME_DIR/gone"
+	[ "$(vm_host grep -c "$MEMNET_RUNTIME_DIR/gone " /proc/self/mountinfo)" = 0 ]
+}
+
+@test "detach of a VM that died without spaces takes its pool; one with spaces cannot be known" {
+	qemu gone2 -machine q35
+	share create gone2/out --size 1M
+	kill -KILL "$(cat "$VM_DIR/gone2.pid")"
+	until ! held "$MEMNET_RUNTIME_DIR/gone2"; do :; done
+	fails 4 'nobody listens' detach gone2
+	vm_host umount "$MEMNET_RUNTIME_DIR/gone2/out"
+	share detach gone2
+	vm_host test ! -e "$MEMNET_RUNTIME_DIR/gone2"
+	fails 4 'nobody listens' detach gone2
+	# A wrong address is no death: the QEMU that runs has the pool open.
+	share create web2/out --size 1M
+	share destroy web2/out
+	fails 4 'no monitor socket' detach web2 --qmp "$VM_DIR/nosuch" --wait 0
+	[ "$(devices web2)" = memnet ]
+}
+
+@test "a run-time folder without room: what fills it is said, and with room it works" {
+	local tiny=$VM_DIR/tiny n=0
+
+	mkdir "$tiny"
+	vm_host mount -t tmpfs -o nr_inodes=8 tiny "$tiny"
+	vm_host sh -c 'n=0; while touch "$1/fill$n" 2>/dev/null; do n=$((n + 1)); done' sh "$tiny"
+	until share create t/out --size 1M --no-attach --runtime-dir "$tiny/run" 2>"$tiny.said"; do
+		grep -q "no room there (see what fills it: df -i $tiny" "$tiny.said"
+		[ "$(wc -l <"$tiny.said")" = 1 ]
+		vm_host rm "$tiny/fill$n"
+		n=$((n + 1))
+	done
+	[ "$n" = 5 ] # the folder, the two in it, a lock, the pool's
+	[ "$(share list -H --runtime-dir "$tiny/run" | cut -f 1)" = t/out ]
+	share destroy t/out --runtime-dir "$tiny/run"
+	vm_host umount "$tiny"
+	# Bytes it needs none of.
+	vm_host mount -t tmpfs -o size=4K tiny "$tiny"
+	vm_host sh -c 'head -c 4096 /dev/zero >"$1/full"; ! echo x >"$1/more"' sh "$tiny" 2>/dev/null
+	share create t/out --size 1M --no-attach --runtime-dir "$tiny/run"
+	share destroy t/out --runtime-dir "$tiny/run"
+	vm_host umount "$tiny"
+}
+
+@test "a full pool: no folder for one more space, and the message says so" {
+	share create web1/out --size 1M
+	pool=$(vm_host stat -f -c %c "$MEMNET_RUNTIME_DIR/web1")
+	[ "$pool" = 4096 ]
+	vm_host unshare --mount mount -o remount,rw,nr_inodes=3 "$MEMNET_RUNTIME_DIR/web1"
+	share create web1/two --size 1M
+	fails 1 "no room for one more space" create web1/three --size 1M
+	vm_host unshare --mount mount -o remount,rw,nr_inodes=4096 "$MEMNET_RUNTIME_DIR/web1"
+	share create web1/three --size 1M
+}
+
+# Less than the program itself, and the kernel does not start it.
+@test "memory exhausted: a clean error, nothing half done, and the next run does it" {
+	local least=1200 status
+
+	until vm_host prlimit --as=$((least * 1024)) "$MEMNET" --version >/dev/null 2>&1; do
+		least=$((least + 4))
+	done 2>/dev/null
+	for ((kb = least; kb < least + 200; kb += 4)); do
+		for verb in 'create web1/out --size 1M' 'resize web1/out 2M' 'show web1/out' list 'destroy web1/out'; do
+			status=0
+			# shellcheck disable=SC2086 # words
+			vm_host prlimit --as=$((kb * 1024)) "$MEMNET" share $verb >/dev/null 2>"$VM_DIR/said" || status=$?
+			[[ $status =~ ^[0146]$ ]] || { echo "$kb KB, $verb: $status; $(cat "$VM_DIR/said")"; return 1; }
+		done
+	done
+	share create web1/out --size 1M
+	[ "$(share list -H | wc -l)" = 1 ]
 }
 
 @test "many at once on one space: each ends well or says who is at work" {

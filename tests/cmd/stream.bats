@@ -430,6 +430,54 @@ flows_through() {
 	until_true gone "$D/l"
 }
 
+# left_behind — a job whose only client has gone in the middle: $JOB
+left_behind() {
+	small_space
+	serve --release delivered --metrics 127.0.0.1:0 "$@"
+	random 40000000 >"$BATS_TEST_TMPDIR/l"
+	timeout 60 memnet compress --live --to "$D" "$BATS_TEST_TMPDIR/l" 2>"$BATS_TEST_TMPDIR/job" 3>&- &
+	JOB=$!
+	until_true test -e "$D/l.zst"
+	! curl -s --limit-rate 8M --max-time 1 -o "$BATS_TEST_TMPDIR/got" "$URL/l.zst" || return 1
+	[ "$(code "$URL/l.zst")" = 410 ]
+}
+
+@test "release delivered: a job whose client does not come back is told so, and its room is free" {
+	left_behind --abandon 1s
+	ended=0
+	wait "$JOB" || ended=$?
+	[ "$ended" = 1 ]
+	grep -q 'l.zst: dropped on the host' "$BATS_TEST_TMPDIR/job"
+	grep -q '/vm1/out/l.zst: dropped: given back in part' "$BATS_TEST_TMPDIR/err"
+	[ "$(code "$URL/l.zst")" = 404 ]
+	[ -z "$(find "$D/.memnet/live" "$D/.memnet/part" -type f)" ]
+	[ "$(df --output=used "$D" | tail -1)" -lt 100 ]
+	# the next one has all of the space
+	random 5000000 >"$BATS_TEST_TMPDIR/next"
+	timeout 20 memnet compress --to "$D" "$BATS_TEST_TMPDIR/next"
+}
+
+# go_on CURL-OPTION… — from where l.zst was given back; that may move on while the last client's end is noticed
+go_on() {
+	answer=410
+	while [ "$answer" = 410 ]; do
+		from=$(get "$URL/l.zst" | sed 's/.*bytes=\([0-9]*\)-/\1/')
+		answer=$(curl -s --max-time 20 "$@" -o /dev/null -w '%{http_code}' -r "$from-" "$URL/l.zst" || true)
+	done
+	[ "$answer" = 206 ] || { echo "from $from: $answer" && return 1; }
+}
+
+@test "release delivered: a client that comes back in time has the rest" {
+	left_behind --abandon 3s
+	# Each takes what its socket holds with it: of 40 MB enough is left.
+	go_on --limit-rate 200K --max-time 2
+	go_on --limit-rate 200K --max-time 2
+	go_on
+	wait "$JOB"
+	until_true gone "$D/l.zst"
+	[ "$(grep -c dropped "$BATS_TEST_TMPDIR/err")" = 0 ]
+}
+
 @test "release ttl: what nobody has written or read for that long" {
 	echo old >"$D/old"
 	echo young >"$D/young"
@@ -655,4 +703,26 @@ assert line["agent"] == "a\"b" and line["complete"] is True' "$BATS_TEST_TMPDIR/
 	echo x >"$D/x"
 	serve --listen http://0.0.0.0:0
 	grep -q 'neither encrypted nor authenticated' "$BATS_TEST_TMPDIR/err"
+}
+
+@test "a folder that is no space is not released unasked" {
+	mkdir "$BATS_TEST_TMPDIR/photos"
+	random 1000 >"$BATS_TEST_TMPDIR/photos/x"
+	for release in delivered ttl:1s lru; do
+		run timeout 10 memnet stream --listen http://127.0.0.1:0 --release "$release" "$BATS_TEST_TMPDIR/photos"
+		[ "$status" = 7 ]
+		[[ $output == *"photos: a folder that is no space"*"--force"* ]]
+	done
+	run timeout 10 memnet stream --push unix:///nowhere --once --release delivered "$BATS_TEST_TMPDIR/photos"
+	[ "$status" = 7 ]
+	run timeout 10 memnet stream --force "$BATS_TEST_TMPDIR/photos"
+	[ "$status" = 2 ]
+	serve --release delivered --force "$BATS_TEST_TMPDIR/photos"
+	get -o /dev/null "${URL%/vm1/out}/photos/x"
+	until_true gone "$BATS_TEST_TMPDIR/photos/x"
+	stop
+	serve --release delivered "$D"
+	random 1000 >"$D/y"
+	get -o /dev/null "${URL%/vm1/out}/out/y"
+	until_true gone "$D/y"
 }

@@ -8,21 +8,26 @@ setup_file() {
 	ffmpeg -v error -f lavfi -i testsrc=size=320x240:rate=25:duration=2 -c:v mpeg2video -g 12 \
 		-omit_video_pes_length 0 -f mpegts "$BATS_FILE_TMPDIR/clip.ts"
 	# as a segmenter cuts: the second one's clock goes on where the first one's ends
-	size=$(stat -c %s "$BATS_FILE_TMPDIR/clip.ts")
-	head -c $((size / 376 * 188)) "$BATS_FILE_TMPDIR/clip.ts" >"$BATS_FILE_TMPDIR/1.ts"
-	tail -c +$((size / 376 * 188 + 1)) "$BATS_FILE_TMPDIR/clip.ts" >"$BATS_FILE_TMPDIR/2.ts"
+	half=$(($(stat -c %s "$BATS_FILE_TMPDIR/clip.ts") / 376))
+	head -c $((half * 188)) "$BATS_FILE_TMPDIR/clip.ts" >"$BATS_FILE_TMPDIR/1.ts"
+	tail -c +$((half * 188 + 1)) "$BATS_FILE_TMPDIR/clip.ts" >"$BATS_FILE_TMPDIR/2.ts"
 }
 
 # receiver KIND [GROUP] — tests/host/datagrams.py; $PORT
 receiver() {
 	python3 "$MEMNET_SRC/tests/host/datagrams.py" "$1" "$G" "${@:2}" >"$BATS_TEST_TMPDIR/port" 3>&- &
-	PIDS+=($!)
+	RECEIVER=$!
+	PIDS+=("$RECEIVER")
 	until_true test -s "$BATS_TEST_TMPDIR/port"
 	PORT=$(cat "$BATS_TEST_TMPDIR/port")
 }
 
 got() {
 	cat "$@" | cmp -s - "$G/got"
+}
+
+got_datagrams() {
+	[ "$(stat -c %s "$G/got")" = $(($1 * 1316)) ]
 }
 
 free_port() {
@@ -97,9 +102,7 @@ bound() {
 	head -c 50 "$BATS_FILE_TMPDIR/clip.ts" >"$D/l.ts"
 	pushing "rtp://127.0.0.1:$PORT" --release delivered vm1/out
 	tail -c +51 "$BATS_FILE_TMPDIR/1.ts" >>"$D/l.ts"
-	size=$(stat -c %s "$BATS_FILE_TMPDIR/1.ts")
-	until_true test -s "$G/got"
-	until_true eval '[ $(stat -c %s "$G/got") = $((size / 1316 * 1316)) ]'
+	until_true got_datagrams $(($(stat -c %s "$BATS_FILE_TMPDIR/1.ts") / 1316))
 	cat "$BATS_FILE_TMPDIR/2.ts" >>"$D/l.ts"
 	rm "$D/.memnet/live/l.ts"
 	until_true gone "$D/l.ts"
@@ -158,7 +161,7 @@ in_namespace() {
 	push "rtp://239.9.9.9:$PORT" "$@" --once vm1/out
 	until_true got "$BATS_FILE_TMPDIR/1.ts"
 	until_true grep -q BYE "$G/reports"
-	kill "${PIDS[@]}"
+	kill "$RECEIVER"
 }
 
 @test "multicast, with a TTL and an interface" {
@@ -183,7 +186,7 @@ in_namespace() {
 	run push udp://239.1.1.1:9 --interface none vm1/out
 	[[ $status = 2 && $output == *"no such interface"* ]]
 	run push tcp://127.0.0.1:9 --ttl 2 vm1/out
-	[[ $status = 2 && $output == *"datagrams"* ]]
+	[[ $status = 2 && $output == *"--ttl and --interface are for --push udp"* ]]
 	for url in udp://x udp://x:1/y rtp://127.0.0.1:65535; do
 		run push "$url" vm1/out
 		[[ $status = 2 && $output == *"bad URL"* ]]

@@ -1,85 +1,12 @@
 #!/usr/bin/env bats
 # memnet stream --rtsp, with real ffmpeg and ffprobe, and with requests by hand.
 
+load rtsp.bash
+
 setup_file() {
-	# The length of the last frame is said, so that a client can show it without a next one.
-	ffmpeg -v error -f lavfi -i testsrc=size=320x240:rate=25:duration=3 -c:v mpeg2video -g 12 \
-		-omit_video_pes_length 0 -f mpegts "$BATS_FILE_TMPDIR/clip.ts"
+	clip "$BATS_FILE_TMPDIR/clip.ts"
 	frames "$BATS_FILE_TMPDIR/clip.ts" >"$BATS_FILE_TMPDIR/frames"
 	[ "$(wc -l <"$BATS_FILE_TMPDIR/frames")" = 75 ]
-}
-
-setup() {
-	D=$BATS_TEST_TMPDIR/run/vm1/out
-	mkdir -p "$D/.memnet/part" "$D/.memnet/live" "$D/.memnet/jobs"
-	SERVER=
-}
-
-teardown() {
-	[ -z "$SERVER" ] || kill "$SERVER" 2>/dev/null || true
-}
-
-frames() {
-	ffmpeg -v error "${@:2}" -i "$1" -map 0:v -f framemd5 - </dev/null | sed '/^#/d; s/.* //'
-}
-
-serve() {
-	memnet stream --runtime-dir "$BATS_TEST_TMPDIR/run" --listen http://127.0.0.1:0 --rtsp 127.0.0.1:0 "$@" \
-		vm1/out 2>"$BATS_TEST_TMPDIR/err" 3>&- &
-	SERVER=$!
-	until_true grep -q 'listening on http' "$BATS_TEST_TMPDIR/err"
-	URL=$(sed -n 's/.*listening on \(rtsp.*\)/\1/p' "$BATS_TEST_TMPDIR/err")/vm1/out
-	PORT=${URL#*:*:}
-	PORT=${PORT%%/*}
-}
-
-until_true() {
-	for _ in $(seq 500); do
-		"$@" && return
-		sleep 0.02
-	done
-	echo "still not: $*"
-	return 1
-}
-
-# by_hand — a Python client's lines on stdin: ask(METHOD, PATH, FIELD…) gives the status and the whole reply
-by_hand() {
-	{
-		cat <<-'END'
-			import socket, struct, sys, time
-			port = int(sys.argv[1])
-			url = 'rtsp://127.0.0.1:%d/vm1/out/' % port
-			s = socket.create_connection(('127.0.0.1', port), timeout=10)
-			f = s.makefile('rb')
-			cseq = 0
-			def reply():
-			    while True:
-			        c = f.read(1)
-			        if c != b'$':
-			            break
-			        packet()
-			    text = (c + f.readline()).decode()
-			    length = 0
-			    while (line := f.readline()) != b'\r\n':
-			        text += line.decode()
-			        if line.lower().startswith(b'content-length:'):
-			            length = int(line.split()[1])
-			    return int(text.split()[1]), text + f.read(length).decode()
-			def packet():
-			    head = f.read(3)
-			    return head[0], f.read(head[1] << 8 | head[2])
-			def ask(method, path, *fields):
-			    global cseq
-			    cseq += 1
-			    head = ['%s %s RTSP/1.0' % (method, path if path == '*' else url + path), 'CSeq: %d' % cseq, *fields]
-			    s.sendall(('\r\n'.join(head) + '\r\n\r\n').encode())
-			    status, text = reply()
-			    assert 'CSeq: %d\r\n' % cseq in text, text
-			    return status, text
-			TCP = 'Transport: RTP/AVP/TCP;unicast;interleaved=4-5'
-		END
-		cat
-	} | timeout 30 python3 - "$PORT"
 }
 
 @test "ffmpeg has every frame, over UDP and over TCP, in the time it takes" {

@@ -81,6 +81,64 @@ script() {
 	END
 }
 
+@test "the time a command is held is not the time it takes" {
+	script 2M <<-'END'
+		head -c 6000000 /dev/urandom >data
+		"$MEMNET" transcode-hook --to "$space" --live --timeout 3s --json --name a -- sh -c 'echo $$ >pid; exec cat data' >result & job=$!
+		until [ -s pid ] && grep -q '^State:.T' "/proc/$(cat pid)/status"; do sleep 0.01; done
+		sleep 3.5	# longer than --timeout
+		mount -o remount,size=16M "$space"
+		wait $job
+		cmp data "$space/a"
+		grep -qE '"blocked_seconds":(3\.[4-9]|[4-9])' result
+	END
+}
+
+@test "a space that nobody drains is filled to the last byte, held or not" {
+	script 64M <<-'END'
+		# Past the low mark by more than a pipe holds, and less than the space.
+		head -c 66500000 /dev/zero >data
+		hook --name a -- cat data
+		cmp data "$space/a"
+	END
+}
+
+@test "--staging-size holds a command that is ahead, and ends one with too large a file" {
+	script 32M <<-'END'
+		hook --files --staging-size 1M --json -- sh -c 'cd "$1"; for i in 1 2 3 4 5 6 7 8 9; do head -c 600000 /dev/zero >$i; done' - {output} >result
+		grep -q '"objects":9,"bytes_out":5400000,' result
+		hook --files --staging-size 1M -- sh -c 'exec 9>"$1/y"; head -c 2000000 /dev/zero >&9; exec sleep 1000' - {output} 2>error && exit 1 || [ $? = 1 ]
+		grep -q 'files that are not complete take more than --staging-size' error
+		[ ! -e "$space/y" ]
+	END
+}
+
+@test "--json tells progress in lines, and records have it" {
+	script 8M <<-'END'
+		hook --name a --json -- sh -c '
+			printf "frame=1\nout_time_us=40000\nspeed=1.5x\nprogress=continue\n" >&3; sleep 1.2
+			printf "frame=2\nout_time_us=80000\nprogress=end\n" >&3' >lines
+		[ "$(head -1 lines | grep -c '"event":"progress",.*"frames":1,"media_seconds":0.04,')" = 1 ]
+		[ "$(tail -1 lines | grep -c '"event":"end","status":0,.*"frames":2,')" = 1 ]
+		grep -q '"frames":2,"media_us":80000,"speed_milli":1500}' "$space"/.memnet/jobs/*
+	END
+}
+
+@test "what memnet and its keeper leave, killed at once, the next run removes" {
+	script 8M <<-'END'
+		"$MEMNET" transcode-hook --to "$space" --files -- sh -c 'echo $PPID >keeper; echo $$ >pid; exec sleep 1000' & job=$!
+		until [ -s pid ]; do sleep 0.01; done
+		# Stopped first, or the one that lives a moment longer would clean up.
+		kill -STOP "$(cat keeper)" $job
+		kill -9 "$(cat keeper)" $job
+		wait $job || true
+		while kill -0 "$(cat pid)" 2>/dev/null; do sleep 0.01; done
+		[ "$(find "$TMPDIR" -maxdepth 1 -name 'memnet-*' | wc -l)" = 1 ]
+		hook --files -- true
+		[ -z "$(find "$TMPDIR" -maxdepth 1 -name 'memnet-*')" ]
+	END
+}
+
 @test "files are published as they become complete, a playlist behind what it names" {
 	script 8M <<-'END'
 		mkfifo go

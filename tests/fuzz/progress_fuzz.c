@@ -18,6 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		progress_feed(&pieces, (const char *)data + at, n);
 	}
 	if (whole.frames < 0 || whole.bytes < 0 || whole.out_time_us < 0 ||
+	    whole.frames > PROGRESS_COUNT_MAX || whole.out_time_us > PROGRESS_COUNT_MAX ||
 	    !(whole.speed >= 0 && whole.speed < 1e6) || whole.used >= sizeof(whole.line))
 		abort();
 	if (whole.frames != pieces.frames || whole.bytes != pieces.bytes ||

@@ -13,15 +13,16 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t scanned = 0, n;
 
 	n = http_head_size(head, size, &scanned);
-	if (n == 0 || rtsp_request_parse(head, n, &r))
+	if (n == 0 || rtsp_request_parse(head, n, true, &r))
 		return 0;
 	if (r.body > RTSP_BODY_MAX || memchr(r.path, '\0', sizeof(r.path)) == NULL)
 		abort();
 	if (r.from_ms < -1 || r.to_ms < -1 || (r.to_ms >= 0 && r.to_ms < r.from_ms))
 		abort();
 	if (r.transport_given &&
-	    (r.transport.tcp ? r.transport.channel == 255
-			     : r.transport.port == 0 || r.transport.port == 65535))
+	    (r.transport.tcp	     ? r.transport.channel == 255 || r.transport.multicast
+	     : r.transport.multicast ? false
+				     : r.transport.port == 0 || r.transport.port == 65535))
 		abort();
 	for (size_t i = 0; i < r.url.size; i++) {
 		if (r.url.at[i] <= ' ' || r.url.at[i] >= 0x7f)

@@ -68,7 +68,7 @@ static void round_trip(size_t size)
 	ok(frame.small <= 1, "only the last write is small");
 	close(s.fd);
 	open_source(&s, frame.data, frame.size);
-	is_int(decode(encoder, &s, &to_back, &out), 0, "and back");
+	is_int(decode(encoder, &s, &to_back, false, &out), 0, "and back");
 	ok(back.size == size, "as many");
 	is_mem(back.data, data, size, "the same");
 	close(s.fd);
@@ -84,7 +84,7 @@ static int decode_text(const char *text, size_t size)
 	int err;
 
 	open_source(&s, text, size);
-	err = decode(encoder, &s, &null_sink, &counts);
+	err = decode(encoder, &s, &null_sink, false, &counts);
 	close(s.fd);
 	return err;
 }

@@ -5,10 +5,7 @@ bats_require_minimum_version 1.5.0
 
 setup_file() {
 	load vm.sh
-	vm_setup
-	vm_host_open
-	export MEMNET_RUNTIME_DIR=$VM_DIR/run MEMNET_CONF=$VM_DIR/memnet.conf
-	: >"$MEMNET_CONF"
+	vm_setup_memnet
 	# Text and noise, so that the result is some 12 MB.
 	{
 		head -c 9000000 /dev/urandom

@@ -99,7 +99,7 @@ life()
 	done
 	vm_host "$MEMNET" share create "$vm/out" --size 4M "${qmp[@]}"
 	vm_host "$MEMNET" share attach "$vm" "${qmp[@]}" --wait 30s
-	[ "$(vm_host "$MEMNET" share show -j "$vm/out" "${qmp[@]}" | jq -r .guest)" = ready ]
+	[ "$(vm_host "$MEMNET" share show --wait 30s -j "$vm/out" "${qmp[@]}" | jq -r .guest)" = ready ]
 	vm_host "$MEMNET" share check "$vm" "${qmp[@]}"
 	vm_host "$MEMNET" share resize "$vm/out" 8M
 	vm_host "$MEMNET" share detach "$vm" "${qmp[@]}" --wait 30s

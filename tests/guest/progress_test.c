@@ -35,7 +35,8 @@ static void nonsense(void)
 	struct progress p = {.frames = 5, .bytes = 6, .out_time_us = 7, .speed = 8};
 	char longest[300];
 
-	feed(&p, "frame=-1\nframe=\nframe=12x\nframe=99999999999999999999\nframe\n=\n\n");
+	feed(&p, "frame=-1\nframe=\nframe=12x\nframe=99999999999999999999\nframe="
+		 "9007199254740993\nframe\n=\n\n");
 	feed(&p, "total_size=N/A\nout_time_us=N/A\nspeed=N/A\nspeed=-1x\nspeed=1e9x\nspeed=nanx\n");
 	memset(longest, 'a', sizeof(longest));
 	progress_feed(&p, longest, sizeof(longest));

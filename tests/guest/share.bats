@@ -256,13 +256,32 @@ detach_and_back()
 	share check pc
 }
 
-@test "64 spaces, each with an object of the guest's" {
+# busybox's modprobe wants an index that the guest has not: one that knows where the modules are takes its place.
+@test "mount loads the modules that are missing" {
+	vm_run pc 'set -e
+		memnet share umount
+		rmmod 9p; rmmod 9pnet_virtio
+		rm /bin/modprobe
+		printf "#!/bin/sh\necho \$2 >>/tmp/loaded\ninsmod /lib/modules/\$2.ko\n" >/bin/modprobe
+		chmod 755 /bin/modprobe
+		memnet share mount
+		grep -q " /mnt/memnet 9p " /proc/mounts
+		[ "$(tr "\n" " " </tmp/loaded)" = "9pnet_virtio 9p " ]'
+}
+
+many_spaces()
+{
 	for ((i = 0; i < 64; i++)); do
-		share create "q35/s$i" --size 64K
+		share create "$vm/s$i" --size 64K
 	done
-	vm_run q35 'for d in /mnt/memnet/s*; do echo "$d" >"$d/x" || exit; done'
-	[ "$(share list q35 -j | jq '[.spaces[].objects] | add')" = 64 ]
-	[ "$(vm_host cat "$MEMNET_RUNTIME_DIR/q35/s63/x")" = /mnt/memnet/s63 ]
+	vm_run "$vm" 'for d in /mnt/memnet/s*; do echo "$d" >"$d/x" || exit; done'
+	[ "$(share list "$vm" -j | jq '[.spaces[].objects] | add')" = 64 ]
+	[ "$(vm_host cat "$MEMNET_RUNTIME_DIR/$vm/s63/x")" = /mnt/memnet/s63 ]
+}
+
+@test "64 spaces in each VM, each with an object of the guest's" {
+	for_each_vm many_spaces
+	[ "$(share list -H | wc -l)" = 128 ]
 }
 
 @test "a guest's reboot: the device and the spaces are there again" {
@@ -309,6 +328,65 @@ detach_and_back()
 	vm_run mig2 'memnet share mount; kill -0 "$(cat /tmp/pid)"; echo after >>/mnt/memnet/out/x'
 	[ "$(vm_host cat "$MEMNET_RUNTIME_DIR/mig/out/x")" = $'before\nafter' ]
 	vm_kill mig2
+}
+
+@test "a QEMU under a user of its own: the guest writes, and all of it is that user's" {
+	[ "$(id -u)" = 0 ] || skip "not root"
+	chmod o+x "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/file" "$VM_DIR"
+	# shellcheck disable=SC2046
+	vm_start user $(share qemu-args user) -runas nobody
+	vm_wait_boot user
+	share create user/out --size 4M
+	share attach user
+	vm_run user 'memnet share mount && cd /mnt/memnet/out && echo x >x && mkdir d && echo y >d/y && chown 5:6 x &&
+		mv x d/x && [ "$(stat -c %u:%g d/x)" = 5:6 ]'
+	[ "$(vm_host find "$MEMNET_RUNTIME_DIR/user/out" -printf '%U\n' | sort -u)" = "$(id -u nobody)" ]
+	fails 7 'such as d/' destroy user/out
+	vm_run user 'rm -r /mnt/memnet/out/d'
+	share destroy user/out
+	vm_kill user
+}
+
+# A group of the kernel's memory controller, of version 1 or 2, with a limit in bytes.
+limited_group()
+{
+	local bytes=$1 group
+
+	for group in /sys/fs/cgroup/memory /sys/fs/cgroup; do
+		group=$group/memnet-test-$$
+		mkdir "$group" 2>/dev/null || continue
+		if echo "$bytes" 2>/dev/null >"$group/memory.limit_in_bytes" || { echo "$bytes" >"$group/memory.max"; } 2>/dev/null; then
+			! [ -e "$group/memory.swap.max" ] || echo 0 >"$group/memory.swap.max"
+			echo "$group"
+			return 0
+		fi
+		rmdir "$group"
+	done
+	return 1
+}
+
+@test "memory exhausted: the kernel kills a QEMU over its limit, which check foretold; the space stays" {
+	group=$(limited_group 100M) || skip "no memory cgroup that may be made here"
+	vm_start_memnet limit
+	vm_wait_boot limit
+	share create limit/out --size 16M
+	share attach limit
+	vm_run limit 'memnet share mount; echo kept >/mnt/memnet/out/kept'
+	vm_pid limit >"$group/cgroup.procs"
+	share check limit -H | grep -q $'^note\tmemory limit\tQEMU\'s cgroup may use 100M'
+	share resize limit/out 512M
+	share check limit -H | grep -q $'^BAD\tmemory limit\t'
+	run -125 vm_run limit 'dd if=/dev/zero of=/mnt/memnet/out/x bs=1M count=300'
+	run ! vm_alive limit
+	rmdir "$group"
+	[ "$(show limit/out .guest)" = "not running" ]
+	fails 4 'nobody listens' create limit/two --size 1M
+	vm_host rm "$MEMNET_RUNTIME_DIR/limit/out/x"
+	vm_start_memnet limit
+	vm_wait_boot limit
+	share attach limit
+	[ "$(vm_run limit 'memnet share mount; cat /mnt/memnet/out/kept')" = kept ]
+	vm_kill limit
 }
 
 # monitor VM COMMAND ARGUMENTS: what QEMU answers, behind memnet's back

@@ -7,10 +7,7 @@ bats_require_minimum_version 1.5.0
 setup_file()
 {
 	load vm.sh
-	vm_setup
-	vm_host_open
-	export MEMNET_RUNTIME_DIR=$VM_DIR/run MEMNET_CONF=$VM_DIR/memnet.conf
-	: >"$MEMNET_CONF"
+	vm_setup_memnet
 	head -c 6000000 /dev/urandom >"$VM_DIR/input"
 	vm_add "$VM_DIR/input" /input
 	for vm in web1 web2; do

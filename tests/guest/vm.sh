@@ -18,13 +18,17 @@
 # shell that shall own the VM, in bats from setup_file and never under `run`.
 #
 #   vm_setup [DIR]              once per process: the run folder, the kernel, the accelerator
+#   vm_setup_memnet [DIR]       the same, and vm_host_open, and memnet's run-time folder and configuration in it
 #   vm_add FILE [GUESTPATH]     put a file into the next guests' initramfs
 #   vm_add_program FILE         the same with the shared libraries it needs
 #   vm_add_modules NAME…        more kernel modules, loaded at boot
+#                               /lib/systemd/systemd, if it is put there, is what the first process becomes
+#   vm_tools PROGRAM…           programs too large for an initramfs, into a folder that guests mount: see vm_mount_tools
 #   vm_start NAME [QEMU-ARG…]   boot; returns at once
 #   vm_start_memnet NAME [QEMU-ARG…]  the same with what `memnet share qemu-args NAME` asks for
 #   vm_wait_boot NAME           until the guest runs commands
 #   vm_run NAME COMMAND         run it with the guest's sh: its output, its exit status; 124 on deadline, 125 no VM
+#   vm_mount_tools NAME         mount them; started with `vm_start_memnet NAME $(vm_tools_args)`, it runs /tools/PROGRAM
 #   vm_put NAME FILE GUESTPATH  copy a small file into a running guest
 #   vm_reboot NAME              reboot the guest inside the same QEMU, until it runs commands again
 #   vm_stop NAME, vm_kill NAME  power off; pull the plug. Both return when the process is gone
@@ -76,6 +80,13 @@ vm_setup() {
 	VM_KERNEL=$(vm_kernel "${kernels[0]}")
 	export VM_DIR VM_KERNEL VM_ACCEL
 	vm_root_build
+}
+
+vm_setup_memnet() {
+	vm_setup "$@" || return
+	vm_host_open || return
+	export MEMNET_RUNTIME_DIR=$VM_DIR/run MEMNET_CONF=$VM_DIR/memnet.conf
+	: >"$MEMNET_CONF"
 }
 
 # The ELF kernel inside vmlinuz: QEMU starts it directly (PVH), which under TCG saves the 2 s that the guest takes to
@@ -159,6 +170,7 @@ for name in /sys/class/virtio-ports/*/name; do
 	agent "/dev/${port##*/}" "$(cat "$name")" </dev/null &
 done
 echo "init: up"
+[ ! -x /lib/systemd/systemd ] || exec /lib/systemd/systemd
 while :; do wait; sleep 1; done
 INIT
 }
@@ -234,6 +246,34 @@ vm_add_program() {
 	for library in $(ldd "$program" | grep -o '/[^ ]*'); do
 		vm_add "$library"
 	done
+}
+
+# A program of the host, with its libraries and their loader, and a script of its name that starts it from there.
+vm_tools() {
+	local program path library tools=$VM_DIR/tools
+
+	mkdir -p "$tools/lib"
+	for program; do
+		path=$(command -v "$program") || { vm_die "no program $program"; return; }
+		for library in $(ldd "$path" | grep -o '/[^ ]*'); do
+			[ -e "$tools/lib/${library##*/}" ] || cp -L "$library" "$tools/lib/"
+		done
+		cp -L "$path" "$tools/lib/$program"
+		cat >"$tools/$program" <<-END
+			#!/bin/sh
+			exec /tools/lib/ld-linux-* --library-path /tools/lib /tools/lib/$program "\$@"
+		END
+		chmod 755 "$tools/$program"
+	done
+}
+
+vm_tools_args() {
+	echo "-fsdev local,id=tools,path=$VM_DIR/tools,security_model=none,readonly=on" \
+		"-device virtio-9p-pci,fsdev=tools,mount_tag=tools"
+}
+
+vm_mount_tools() {
+	vm_run "$1" 'mkdir /tools && mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000,cache=loose,ro tools /tools'
 }
 
 vm_pack() {

@@ -222,6 +222,40 @@ static void test_unread(void)
 	close(fd);
 }
 
+static bool abandon(const char *name, int fd, int64_t now_s)
+{
+	return release_abandon(&table, root, name, fd, now_s, 60);
+}
+
+static void test_abandoned(void)
+{
+	int fd = make("left", 2 * MB), whole = make("whole", MB);
+	struct reader a = {0}, b = {0};
+	const uint64_t bytes = table.bytes;
+	struct stat st;
+
+	JOIN(a, fd, true, 0, &alice);
+	JOIN(b, whole, true, 0, &alice);
+	read_to(&a, fd, MB);
+	ok(!abandon("left", fd, 100) && !abandon("left", fd, 900), "not what is being read");
+	leave(&a, fd, "left", -1);
+	leave(&b, whole, "whole", -1);
+	ok(!abandon("left", fd, 1000) && !abandon("left", fd, 1059), "not at once");
+	JOIN(a, fd, true, MB, &bob);
+	read_to(&a, fd, MB + 100); /* less than a page: it is remembered */
+	leave(&a, fd, "left", -1);
+	ok(!abandon("left", fd, 1070) && !abandon("left", fd, 1129) && there("left"),
+	   "not while somebody comes back");
+	ok(!abandon("whole", whole, 1000) && !abandon("whole", whole, 9000) && there("whole"),
+	   "never what can still be had whole");
+	ok(abandon("left", fd, 1130) && !there("left"), "then it goes");
+	is_int(fstat(fd, &st) == 0 ? st.st_blocks : -1, 0, "and its memory, whoever has it open");
+	is_int(table.abandoned, 1, "it is counted");
+	is_int(table.bytes - bytes, 2 * MB, "with what it held");
+	close(fd);
+	close(whole);
+}
+
 int main(void)
 {
 	root = scratch_open();
@@ -236,6 +270,7 @@ int main(void)
 	test_finished_is_kept();
 	test_sparse();
 	test_unread();
+	test_abandoned();
 	release_fini(&table);
 	return done_testing();
 }

@@ -9,6 +9,8 @@
 #include "tests/scratch.h"
 #include "tests/tap.h"
 
+static bool multicast;
+
 static struct rtsp_request request(const char *fields, int want)
 {
 	struct rtsp_request r;
@@ -16,7 +18,7 @@ static struct rtsp_request request(const char *fields, int want)
 
 	snprintf(head, sizeof(head),
 		 "SETUP rtsp://h:1/vm/s/a%%20b.ts/track1 RTSP/1.0\r\nCSeq: 7\r\n%s\r\n", fields);
-	is_int(rtsp_request_parse(head, strlen(head), &r), want, "%.*s",
+	is_int(rtsp_request_parse(head, strlen(head), multicast, &r), want, "%.*s",
 	       (int)strcspn(fields, "\r\n"), fields);
 	return r;
 }
@@ -25,8 +27,8 @@ static void line(const char *head, int want)
 {
 	struct rtsp_request r;
 
-	is_int(rtsp_request_parse(head, strlen(head), &r), want, "%.*s", (int)strcspn(head, "\r\n"),
-	       head);
+	is_int(rtsp_request_parse(head, strlen(head), false, &r), want, "%.*s",
+	       (int)strcspn(head, "\r\n"), head);
 }
 
 static void test_lines(void)
@@ -61,6 +63,13 @@ static void test_fields(void)
 	request("Transport: RTP/AVP;client_port=5000-6000\r\n", 461);
 	request("Transport: RTP/AVP/TCP;interleaved=255-256\r\n", 461);
 	request("Transport: RTP/AVP/TCP;mode=record\r\n", 461);
+	request("Transport: RTP/AVP;multicast\r\n", 461);
+	multicast = true;
+	ok(request("Transport: RTP/AVP/UDP;multicast;destination=9.9.9.9;port=9-10\r\n", 0)
+		   .transport.multicast,
+	   "multicast");
+	request("Transport: RTP/AVP/TCP;multicast;interleaved=0-1\r\n", 461);
+	multicast = false;
 	r = request("Range: npt=1:02:03.5-4000\r\n", 0);
 	is_int(r.from_ms, 3723500, "from");
 	is_int(r.to_ms, 4000000, "to");

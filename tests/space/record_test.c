@@ -18,6 +18,9 @@ static const struct record example = {
 	.bytes_in = 1LL << 53,
 	.bytes_out = 0,
 	.objects = 3,
+	.frames = 100,
+	.media_us = 4000000,
+	.speed_milli = 12100,
 };
 
 /* From a copy that ends where the text does, for the sanitizer to see a read past it. */
@@ -40,7 +43,8 @@ static bool same(const struct record *a, const struct record *b)
 	       a->arrival_ns == b->arrival_ns && a->start_ns == b->start_ns &&
 	       a->end_ns == b->end_ns && a->blocked_ns == b->blocked_ns && a->cpu_ns == b->cpu_ns &&
 	       a->bytes_in == b->bytes_in && a->bytes_out == b->bytes_out &&
-	       a->objects == b->objects;
+	       a->objects == b->objects && a->frames == b->frames && a->media_us == b->media_us &&
+	       a->speed_milli == b->speed_milli;
 }
 
 static void there_and_back(void)
@@ -66,6 +70,19 @@ static void there_and_back(void)
 	}
 }
 
+/* A job without a word of a transcoder says nothing of frames. */
+static void no_media(void)
+{
+	char text[RECORD_MAX];
+	struct record r = example, back;
+	int n;
+
+	r.frames = r.media_us = r.speed_milli = 0;
+	n = record_format(&r, text, sizeof(text));
+	ok(n > 0 && !strstr(text, "frames"), "no frames, no member");
+	ok(parse_n(text, (size_t)n, &back) == 0 && same(&r, &back), "and it comes back");
+}
+
 /* The longest there can be fits the file it goes into, with room to grow. */
 static void room(void)
 {
@@ -76,6 +93,7 @@ static void room(void)
 	memset(r.id, 'x', RECORD_ID_MAX);
 	r.arrival_ns = r.start_ns = 0;
 	r.end_ns = r.blocked_ns = r.cpu_ns = r.bytes_in = r.bytes_out = r.objects = 1LL << 53;
+	r.frames = r.media_us = r.speed_milli = 1LL << 53;
 	n = record_format(&r, text, sizeof(text));
 	ok(n > 0 && n < RECORD_MAX / 2, "the longest record has %d bytes", n);
 	is_int(parse_n(text, (size_t)n, &r), 0, "and is one");
@@ -132,6 +150,10 @@ static void refused(void)
 		{"\"cpu_ns\":5000,", ""},
 		{"\"bytes_in\":9007199254740992", "\"bytes_in\":9007199254740994"},
 		{",\"objects\":3", ""},
+		{"\"frames\":100", "\"frames\":-1"},
+		{"\"frames\":100", "\"frames\":1e300"},
+		{"\"speed_milli\":12100", "\"speed_milli\":\"x\""},
+		{"\"media_us\":4000000", "\"media_us\":null"},
 		{"\"objects\":3", "\"objects\":true"},
 		{"\"arrival_ns\":100", "\"arrival_ns\":201"},
 		{"\"start_ns\":200", "\"start_ns\":1001"},
@@ -146,6 +168,8 @@ static void refused(void)
 
 	is_int(altered("5000", "5001"), 0, "a change that is none of these");
 	is_int(altered("{", "{\"later\":[{}],"), 0, "a member of a later version is passed over");
+	is_int(altered(",\"frames\":100,\"media_us\":4000000,\"speed_milli\":12100", ""), 0,
+	       "what only transcoders say may be missing");
 	for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++)
 		is_int(altered(bad[i].from, bad[i].to), -EINVAL, "%.30s -> %.30s", bad[i].from,
 		       bad[i].to);
@@ -179,6 +203,7 @@ static void bounds(void)
 int main(void)
 {
 	there_and_back();
+	no_media();
 	room();
 	refused();
 	bounds();

@@ -1,6 +1,7 @@
 /* Pools and spaces from their making to their end, and what a guest may do to them meanwhile. */
 #include <errno.h>
 #include <signal.h>
+#include <sys/fsuid.h>
 #include <sys/wait.h>
 
 #include "base/cleanup.h"
@@ -73,6 +74,7 @@ static int stop_at_second(const struct space_info *info, void *context)
 static void test_listing(void)
 {
 	char all[256] = "";
+	uint64_t sum;
 	int seen = 0;
 
 	is_int(pool_each(RUN, collect, all), 0, "no run-time folder, no spaces");
@@ -82,6 +84,8 @@ static void test_listing(void)
 	mkdir(RUN "/web1x", 0700);
 	is_int(pool_each(RUN, collect, all), 0, "listed");
 	is_str(all, "web1/in web1/out web2/b ", "in the order of their names");
+	is_int(pool_sum(RUN, &sum), 0, "summed");
+	is_int((intmax_t)sum, 3 * MB, "all sizes");
 	is_int(pool_each(RUN, stop_at_second, &seen), 42, "a visitor can end it");
 	is_int(pool_each("/proc", collect, all), 0, "other mounts are no spaces");
 	symlink(RUN, "/tmp/link");
@@ -127,6 +131,14 @@ static void test_count(void)
 	put(RUN "/web1/out/.memnet/part/p", 10);
 	is_int(space_count(&info, 0, &c), 0, "counted");
 	is_int((intmax_t)c.objects, 0, "what is reserved is no object");
+	is_int((intmax_t)c.parts, 0, "a writer's lock is no part");
+	put(RUN "/web1/out/.memnet/part/job-1.0", 10);
+	put(RUN "/web1/out/.memnet/part/job-1.12", 20);
+	put(RUN "/web1/out/.memnet/part/job.x", 1);
+	symlink("/etc/passwd", RUN "/web1/out/.memnet/part/job-1.2");
+	is_int(space_count(&info, 0, &c), 0, "counted with parts");
+	is_int((intmax_t)c.parts, 2, "those are");
+	is_int((intmax_t)c.part_bytes, 30, "with their bytes");
 	put(RUN "/web1/out/a", 100);
 	mkdir(RUN "/web1/out/d", 0700);
 	mkdir(RUN "/web1/out/.virtfs_metadata", 0700);
@@ -138,6 +150,12 @@ static void test_count(void)
 	is_int((intmax_t)c.bytes, 150, "their bytes");
 	is_int(space_count(&info, 1, &c), 0, "with a limit");
 	is_int((intmax_t)c.objects, 1, "it stops");
+	unlink(RUN "/web1/out/a");
+	unlink(RUN "/web1/out/d/etc");
+	is_int(space_count(&info, 1, &c), 0, "with a limit again");
+	is_str(c.first, "d/b", "an object is named by its path");
+	put(RUN "/web1/out/a", 100);
+	symlink("/etc", RUN "/web1/out/d/etc");
 	for (int i = 0; i < 400; i++) {
 		to = stpcpy(to, "/x");
 		mkdir(path, 0700);
@@ -234,6 +252,34 @@ static void test_destroy(void)
 	is_int(pool_remove(RUN, "web3"), 0, "and again");
 }
 
+/* Pools of VMs that died. */
+static void test_sweep(void)
+{
+	struct mn_error e = MN_ERROR_INIT;
+	struct space_info info;
+	int poolfd = pool_make(RUN, "web6", 0, 0, &e), lock;
+	pid_t pid;
+
+	close(poolfd);
+	make("web7", "s", MB);
+	pid = hold(RUN "/web6", O_RDONLY | O_DIRECTORY);
+	pool_sweep(RUN);
+	ok(pool_mounted(RUN, "web6"), "a pool that a QEMU has open stays");
+	drop(pid);
+	lock = pool_lock(RUN, "web6", 0, &e);
+	pool_sweep(RUN);
+	ok(pool_mounted(RUN, "web6"), "so does one at which a command works");
+	close(lock);
+	pool_sweep(RUN);
+	ok(!pool_mounted(RUN, "web6"), "any other without a space goes");
+	is_int(access(RUN "/web6", F_OK), -1, "with its folder");
+	info = find("web7", "s");
+	is_str(info.path, RUN "/web7/s", "one with a space stays");
+	space_destroy(&info, true, NULL);
+	pool_sweep(RUN);
+	is_int(access(RUN "/web7", F_OK), -1, "until that is destroyed");
+}
+
 /* What a kill between two steps leaves. */
 static void test_half_way(void)
 {
@@ -294,6 +340,23 @@ static void test_process_views(void)
 	is_int(status, 0, "a process in another mount namespace sees something else");
 }
 
+static void test_barred(void)
+{
+	char barred[PATH_MAX] = "";
+
+	if (geteuid() != 0 || setfsuid(12345) != 0 || setfsuid(0) != 12345) {
+		skip(4, "only real root can ask for others");
+		return;
+	}
+	mkdir("/tmp/closed", 0711);
+	mkdir("/tmp/closed/in", 0755);
+	is_int(pool_barred_to(12345, 12345, "/tmp/closed/in", barred), 0, "a user passes through");
+	chmod("/tmp/closed", 0700);
+	is_int(pool_barred_to(12345, 12345, "/tmp/closed/in", barred), 1, "a folder keeps it out");
+	is_str(barred, "/tmp/closed", "which is named");
+	is_int(pool_barred_to(0, 0, "/tmp/closed/in", barred), 0, "but not root");
+}
+
 int main(void)
 {
 	namespace_enter();
@@ -303,6 +366,8 @@ int main(void)
 	test_count();
 	test_resize();
 	test_destroy();
+	test_sweep();
+	test_barred();
 	test_half_way();
 	test_hostile_prepare();
 	test_process_views();

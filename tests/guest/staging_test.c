@@ -1,0 +1,198 @@
+/* The folder of a command's files: what is handed out, in which order, and who removes it. */
+#include "guest/staging.h"
+
+#include <errno.h>
+#include <glob.h>
+#include <sys/wait.h>
+
+#include "tests/scratch.h"
+#include "tests/tap.h"
+
+static char name[OBJECT_PATH_MAX + 1];
+
+static void put(const struct staging *s, const char *file, const char *text)
+{
+	int dir = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	scratch_file(dir, file, text, strlen(text));
+	close(dir);
+}
+
+static void move(const struct staging *s, const char *from, const char *to)
+{
+	int dir = open(s->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	renameat(dir, from, dir, to);
+	close(dir);
+}
+
+static size_t folders(void)
+{
+	char pattern[300];
+	glob_t found;
+	size_t count;
+
+	snprintf(pattern, sizeof(pattern), "%s/memnet-hook-*", scratch_path);
+	glob(pattern, 0, NULL, &found);
+	count = found.gl_pathc;
+	globfree(&found);
+	return count;
+}
+
+static void next_is(struct staging *s, const char *want)
+{
+	int err = staging_next(s, name);
+
+	is_str(err ? strerror(-err) : name, want, "next: %s", want);
+}
+
+static void complete(void)
+{
+	struct mn_error e = MN_ERROR_INIT;
+	struct staging s;
+
+	is_int(staging_open(&s, &e), 0, "made");
+	is_int(staging_next(&s, name), -EAGAIN, "nothing yet");
+	put(&s, "one.ts", "1");
+	put(&s, "list.tmp", "one.ts");
+	move(&s, "list.tmp", "list.m3u8");
+	put(&s, "new\nline", "x");
+	next_is(&s, "one.ts");
+	next_is(&s, "list.tmp"); /* its writer closed it; by the time it is opened it is no more */
+	next_is(&s, "list.m3u8");
+	next_is(&s, "new\nline");
+	is_int(staging_next(&s, name), -EAGAIN, "no more");
+	is_int(staging_file_open(&s, "list.tmp"), -ENOENT, "what was renamed is not there");
+	staging_close(&s);
+}
+
+static void below(void)
+{
+	struct mn_error e = MN_ERROR_INIT;
+	struct staging s;
+	int dir;
+
+	staging_open(&s, &e);
+	dir = open(s.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	mkdirat(dir, "sub", 0700);
+	close(dir);
+	is_int(staging_next(&s, name), -EAGAIN, "a folder is no file");
+	put(&s, "sub/deep.ts", "x");
+	next_is(&s, "sub/deep.ts");
+	staging_file_remove(&s, "sub/deep.ts");
+	is_int(staging_next(&s, name), -EAGAIN, "handed out once");
+	staging_close(&s);
+}
+
+/* Folders in which files were complete before anybody could watch them. */
+static void before(void)
+{
+	struct mn_error e = MN_ERROR_INIT;
+	struct staging s;
+	int dir, writer;
+
+	staging_open(&s, &e);
+	dir = open(s.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	mkdirat(dir, "a", 0700);
+	mkdirat(dir, "a/b", 0700);
+	put(&s, "a/b/list.m3u8", "x");
+	put(&s, "a/b/init.mp4", "x");
+	writer = openat(dir, "a/b/open.ts", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	next_is(&s, "a/b/init.mp4");
+	staging_file_remove(&s, name);
+	next_is(&s, "a/b/list.m3u8");
+	staging_file_remove(&s, name);
+	is_int(staging_next(&s, name), -EAGAIN, "not what is still written");
+	close(writer);
+	next_is(&s, "a/b/open.ts");
+	put(&s, "a/b/later.ts", "x");
+	next_is(&s, "a/b/later.ts");
+	close(dir);
+	staging_close(&s);
+}
+
+static void left(void)
+{
+	struct mn_error e = MN_ERROR_INIT;
+	struct staging s;
+
+	staging_open(&s, &e);
+	put(&s, "a.m3u8", "x");
+	put(&s, "z.mpd", "x");
+	put(&s, "b.ts", "x");
+	is_int(staging_left(&s, name), 0, "what is left");
+	is_str(name, "b.ts", "media before playlists");
+	is_int(staging_file_remove(&s, "b.ts"), 0, "removed");
+	is_int(staging_left(&s, name), 0, "then these");
+	staging_file_remove(&s, "a.m3u8");
+	staging_file_remove(&s, "z.mpd");
+	is_int(staging_left(&s, name), -ENOENT, "and no more");
+	staging_close(&s);
+}
+
+static void bytes(void)
+{
+	struct mn_error e = MN_ERROR_INIT;
+	static char text[100001];
+	struct staging s;
+
+	memset(text, 'x', sizeof(text) - 1);
+	staging_open(&s, &e);
+	is_int(staging_bytes(&s), 0, "nothing takes nothing");
+	put(&s, "a", text);
+	put(&s, "b", text);
+	ok(staging_bytes(&s) >= 200000 && staging_bytes(&s) < 300000, "what two files take");
+	staging_close(&s);
+}
+
+/* One whose owner and keeper were killed goes with the next; one in use stays. */
+static void dead(void)
+{
+	struct mn_error e = MN_ERROR_INIT;
+	struct staging alive, s;
+	pid_t pid;
+
+	staging_open(&alive, &e);
+	put(&alive, "kept", "x");
+	pid = fork();
+	if (pid == 0) {
+		staging_open(&s, &e);
+		put(&s, "lost", "x");
+		_exit(0);
+	}
+	waitpid(pid, NULL, 0);
+	is_int(folders(), 2, "one of the dead lies about");
+	is_int(staging_open(&s, &e), 0, "the next");
+	is_int(folders(), 2, "has removed it");
+	ok(access(alive.path, F_OK) == 0, "and none that is in use");
+	staging_close(&s);
+	staging_close(&alive);
+	staging_close(&alive);
+	is_int(folders(), 0, "none is left");
+}
+
+static void refused(void)
+{
+	struct mn_error e = MN_ERROR_INIT;
+	struct staging s;
+	char tmp[300];
+
+	snprintf(tmp, sizeof(tmp), "%s/absent", scratch_path);
+	setenv("TMPDIR", tmp, 1);
+	is_int(staging_open(&s, &e), -ENOENT, "no place for it");
+	ok(strstr(e.text, tmp), "is named: %s", e.text);
+}
+
+int main(void)
+{
+	close(scratch_open());
+	setenv("TMPDIR", scratch_path, 1);
+	complete();
+	below();
+	before();
+	left();
+	bytes();
+	dead();
+	refused();
+	return done_testing();
+}

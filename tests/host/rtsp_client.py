@@ -1,0 +1,32 @@
+"""A client of RTSP, for what the tests of memnet stream --rtsp put behind it; argument: the port."""
+import socket, struct, sys, time
+port = int(sys.argv[1])
+url = 'rtsp://127.0.0.1:%d/vm1/out/' % port
+s = socket.create_connection(('127.0.0.1', port), timeout=10)
+f = s.makefile('rb')
+cseq = 0
+def reply():
+    while True:
+        c = f.read(1)
+        if c != b'$':
+            break
+        packet()
+    text = (c + f.readline()).decode()
+    length = 0
+    while (line := f.readline()) != b'\r\n':
+        text += line.decode()
+        if line.lower().startswith(b'content-length:'):
+            length = int(line.split()[1])
+    return int(text.split()[1]), text + f.read(length).decode()
+def packet():
+    head = f.read(3)
+    return head[0], f.read(head[1] << 8 | head[2])
+def ask(method, path, *fields):
+    global cseq
+    cseq += 1
+    head = ['%s %s RTSP/1.0' % (method, path if path == '*' else url + path), 'CSeq: %d' % cseq, *fields]
+    s.sendall(('\r\n'.join(head) + '\r\n\r\n').encode())
+    status, text = reply()
+    assert 'CSeq: %d\r\n' % cseq in text, text
+    return status, text
+TCP = 'Transport: RTP/AVP/TCP;unicast;interleaved=4-5'
