@@ -125,6 +125,24 @@ value() {
 	[ "$(awk -f "$lib/capacity.awk" series)" = 100 ]
 }
 
+@test "a rerun is held against the spread of the run before" {
+	mkdir old new
+	printf 'rounds\t3\naccelerator\tkvm\n' | tee old/versions.tsv >new/versions.tsv
+	for round in 1 2 3; do
+		echo "caps memnet 100 $round hybrid_fed 100"
+		echo "caps memnet 25 $round hybrid_fed 9$round"
+		echo "caps guest 100 $round hybrid_fed 100"
+		echo "caps guest 25 $round hybrid_fed 2$round"
+	done | tsv old/runs.tsv
+	sed -e '/memnet/s/\t91$/\t93/' -e '/guest/s/\t2.$/\t50/' old/runs.tsv >new/runs.tsv
+	run -0 "$bench" --report old
+	run -0 "$bench" --report new --against old
+	cat new/report.md
+	grep -qF '| caps, memnet, 25: fed_by_uncapped | 0.930 | 0.920 (0.910 to 0.930) | yes |' new/report.md
+	grep -qF '| caps, guest, 25: fed_by_uncapped | 0.500 | 0.220 (0.210 to 0.230) | **no** |' new/report.md
+	run -1 "$bench" --report new --against nowhere
+}
+
 @test "a cap is written as either version of cgroup wants it" {
 	mkdir v1 v2
 	touch v2/cpu.max

@@ -63,6 +63,8 @@ write_report() {
 
 		$(cautions)
 
+		$(against_report)
+
 		## Transcoding and streaming
 
 		$(scenario_report transcode)
@@ -183,6 +185,21 @@ cautions() {
 contended() {
 	awk -F '\t' '$3 == "alone" && $4 == "machine_s" { m += $6 } $3 == "alone" && $4 ~ /^(vcpu|qemu_other|server)_s$/ { o += $6 } $3 == "alone" && $4 == "job_s" { t += $6 }
 		END { if (t && (m - o) / t > 0.15) printf "- Other programs took %.0f %% of a CPU while jobs ran alone: the machine was not quiet.\n", (m - o) / t * 100 }' "$out/summary.tsv"
+}
+
+# Of each ratio that the first table has: whether its median lies in the spread of the earlier run.
+against_report() {
+	[ -n "$against" ] || return
+	echo "### Against an earlier run"
+	echo
+	echo "| | this run | the earlier one | within its spread |"
+	echo "|---|---|---|---|"
+	awk -F '\t' 'NR == FNR { least[$1, $2, $3, $4] = $7; most[$1, $2, $3, $4] = $8; median[$1, $2, $3, $4] = $6; next }
+		$4 ~ /_by_/ && ($1, $2, $3, $4) in median {
+			key = $1 SUBSEP $2 SUBSEP $3 SUBSEP $4
+			printf "| %s, %s, %s: %s | %.3f | %.3f (%.3f to %.3f) | %s |\n", $1, $2, $3, $4, $6, median[key], least[key], most[key],
+				($6 >= least[key] && $6 <= most[key] ? "yes" : "**no**")
+		}' "$against/summary.tsv" "$out/summary.tsv"
 }
 
 scenario_report() {
