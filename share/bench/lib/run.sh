@@ -32,7 +32,7 @@ less() {
 
 # start_clients COUNT RAMP
 start_clients() {
-	ip netns exec clients "$helpers/client_bench" -n "$1" -u "$2" -t 600 -o "$(raw)." "$(url_of "$way" earlier)" \
+	ip netns exec clients "$helpers/client_bench" -n "$1" -u "$2" -t 1h -o "$(raw)." "$(url_of "$way" earlier)" \
 		>"$(raw).sums.tsv" 2>"$work/clients.log" &
 	clients_pid=$!
 	start_power
@@ -46,7 +46,7 @@ stop_clients() {
 }
 
 start_power() {
-	"$helpers/power_bench" 600 "$vm_process" "$stream_pid" "$nginx_pid" ${clients_pid:+"$clients_pid"} >"$(raw).power.tsv" 2>"$work/power.log" &
+	"$helpers/power_bench" 3600 "$vm_process" "$stream_pid" "$nginx_pid" ${clients_pid:+"$clients_pid"} >"$(raw).power.tsv" 2>"$work/power.log" &
 	power_pid=$!
 }
 
@@ -139,7 +139,7 @@ phase() {
 		"$(raw).series.tsv" "$(raw).stalls.tsv" "$(raw).power.tsv")
 }
 
-# delivered COUNT JOB: clients alone, then with the job, then alone again; the job's result is NAME
+# delivered COUNT JOB: clients alone, then with the job, then alone again
 delivered() {
 	local count=$1 job=$2 began settled
 
@@ -161,6 +161,8 @@ plus() {
 
 # The job with nobody to fetch anything.
 undisturbed() {
+	local name value
+
 	start_power
 	sleep 1	# the first interval of the energy's figures
 	timed_job "$1"
