@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cmd/command.h"
+#include "cmd/energy_config.h"
 #include "cmd/options.h"
 #include "host/push.h"
 #include "host/server.h"
@@ -14,6 +15,7 @@ enum {
 	OPT_RELEASE,
 	OPT_RATE,
 	OPT_CLIENT_RATE,
+	OPT_OBJECT_RATE,
 	OPT_WORKERS,
 	OPT_CONGESTION,
 	OPT_LISTING,
@@ -41,6 +43,7 @@ static const struct opt stream_opts[] = {
 	 "delivered: drop what was given back in part and left so long (5m; 0: never)", false},
 	{OPT_RATE, "rate", "RATE", "most that all connections get together", false},
 	{OPT_CLIENT_RATE, "client-rate", "RATE", "most that one connection gets", false},
+	{OPT_OBJECT_RATE, "object-rate", "RATE", "most that all clients of one object get", false},
 	{OPT_WORKERS, "workers", "N", "threads that serve (1)", false},
 	{OPT_CONGESTION, "congestion", "NAME", "TCP congestion control (cubic)", false},
 	{OPT_LISTING, "listing", NULL, "list folders, as HTML or JSON", false},
@@ -167,6 +170,7 @@ static int take_option(int key, const char *value, struct stream_options *o, str
 		o->abandon_given = true;
 		return parse_duration(value, &o->server.abandon_ns, e);
 	case OPT_CLIENT_RATE: return parse_rate(value, &o->server.client_rate, e);
+	case OPT_OBJECT_RATE: return parse_rate(value, &o->server.object_rate, e);
 	case OPT_RATE: return parse_rate(value, &o->server.rate, e);
 	case OPT_LISTING: o->server.listing = true; return 0;
 	case OPT_CORS: return parse_cors(value, &o->server, e);
@@ -273,7 +277,10 @@ static void say_started(const char *url)
 static int serve(struct stream_options *o, const struct invocation *inv, struct mn_error *e)
 {
 	struct sites sites = {0};
-	int err = 0;
+	struct meter_options energy;
+	int err = config_energy(&inv->common, &energy, e);
+
+	o->server.energy = &energy;
 
 	o->server.multicast = o->multicast;
 	o->server.listen = (struct endpoint){o->listen.addr, o->listen.port};

@@ -15,6 +15,7 @@
 #include "host/listing.h"
 #include "host/metrics.h"
 #include "host/mime.h"
+#include "host/pacer.h"
 #include "host/unpack.h"
 #include "host/validator.h"
 #include "space/name.h"
@@ -293,20 +294,32 @@ static enum step send_mapped(struct conn *c, const struct text *head, void *body
 	return STEP_GO_ON;
 }
 
-static void *small_mapping(const struct conn *c)
+/* Whether all of the body may go out at once, with its head. */
+static bool may_send_whole(struct conn *c)
 {
 	const int64_t size = c->end - c->at;
 
-	if (c->open_ended || c->out || size > OBJECT_COPY_MAX)
-		return NULL;
-	return object_mapping(c->object, c->at, (size_t)size);
+	return !c->open_ended && size <= OBJECT_COPY_MAX &&
+	       pacer_may_send(c, size, PACER_TURN_BYTES) == size;
+}
+
+/* Head and body. What is not taken of a mapped one, or is too large to copy, goes by sender.c. */
+static enum step send_whole(struct conn *c, struct text *head)
+{
+	const size_t size = (size_t)(c->end - c->at);
+	void *body = c->out ? NULL : object_mapping(c->object, c->at, size);
+
+	if (body)
+		return send_mapped(c, head, body);
+	if (size <= SMALL_OBJECT_MAX)
+		return send_small(c, head);
+	return conn_put(c, head->buf, head->size, true) ? STEP_CLOSE : STEP_GO_ON;
 }
 
 static enum step send_object(struct conn *c, int status, bool encoded)
 {
 	const bool head_only = c->worker->request.method == HTTP_HEAD;
 	struct text t;
-	void *body;
 
 	c->chunked = c->open_ended && c->worker->request.minor > 0;
 	c->close |= c->open_ended && !c->chunked;
@@ -325,10 +338,8 @@ static enum step send_object(struct conn *c, int status, bool encoded)
 		c->at = c->end = 0;
 	else if (c->parts)
 		c->at = c->end;
-	else if ((body = small_mapping(c)) != NULL)
-		return send_mapped(c, &t, body);
-	else if (!c->open_ended && c->end - c->at <= SMALL_OBJECT_MAX)
-		return send_small(c, &t);
+	else if (may_send_whole(c))
+		return send_whole(c, &t);
 	return conn_put(c, t.buf, t.size, !head_only) ? STEP_CLOSE : STEP_GO_ON;
 }
 

@@ -54,6 +54,7 @@ void conn_init(struct worker *w)
 	list_init(&w->unpacking);
 	w->ack_timer.fire = conn_check_acks;
 	pacer_init(w);
+	survey_init(w);
 }
 
 #define SLAB 64
@@ -122,7 +123,9 @@ void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *peer, 
 	list_init(&c->acking);
 	list_append(&w->conns, &c->all);
 	w->conn_count++;
+	pacer_accept(c);
 	conn_set_deadline(c, CONN_HEAD_TIMEOUT_NS);
+	survey_expect(w);
 	loop_add(&w->loop, &c->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
 }
 
@@ -292,6 +295,8 @@ static void conn_expired(struct timer *t)
 	}
 	if (c->state == CONN_SEND) {
 		w->counters.stalls++;
+		if (c->object)
+			c->object->site->stalls++;
 		conn_reset(c);
 	} else {
 		conn_close(c);

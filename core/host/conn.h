@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/clock.h"
+#include "host/rate.h"
 #include "host/text.h"
 #include "host/worker.h"
 
@@ -59,6 +60,13 @@ struct conn {
 	size_t head_size;
 	uint64_t sent; /* of it, head included */
 	int64_t began_ns;
+	struct rate rate;     /* of what it has been sent; see host/pacer.h */
+	bool bbr;	      /* its congestion control does not shrink the window in pauses */
+	uint64_t socket_rate; /* the client rate that its socket is set for */
+	int64_t granted;      /* booked with the shared rates, not sent yet */
+	int64_t grant_ns;     /* from when on that may be sent */
+	unsigned limits_seen; /* when that was booked; see host/limits.h */
+
 	char *log; /* what the access log will say of the request; see host/access_log.h */
 };
 

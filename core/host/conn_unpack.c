@@ -73,7 +73,7 @@ enum step conn_unpack_send(struct conn *c, int64_t share)
 
 	if (unpack_done(c->unpack))
 		return STEP_DONE;
-	if (pacer_may_send(c, share) <= 0)
+	if (pacer_may_send(c, UNPACK_PIECE, share) <= 0)
 		return pacer_wait(c, share);
 	if (w->unpacks != c)
 		return wait_for_turn(c);

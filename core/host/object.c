@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/confine.h"
+#include "host/rate.h"
 #include "host/release.h"
 #include "host/mime.h"
 #include "space/live.h"
@@ -58,6 +59,8 @@ static void destroy(struct object *o)
 	list_remove(&o->living);
 	if (o->map)
 		munmap(o->map, (size_t)o->st.st_size);
+	if (o->rate)
+		rates_put(o->rate);
 	close(o->fd);
 	free(o);
 }

@@ -42,6 +42,8 @@
 #define OBJECT_MAP_MAX	  (1024LL << 20) /* 2 MiB of page tables */
 #define OBJECT_MAP_STEP	  (2 << 20)	 /* populated at a time, in a fraction of a millisecond */
 
+struct file_rate;
+
 struct object {
 	struct object *next; /* of its hash chain */
 	struct list idle;    /* among the store's cached ones without readers */
@@ -62,11 +64,12 @@ struct object {
 	int64_t idle_ns; /* since when */
 	uint64_t beat;	 /* live: the marker's, and when it last changed */
 	int64_t beat_ns;
-	struct list waiting; /* live: who waits for more (struct conn's `waiting`) */
-	struct list living;  /* live: among the store's live ones */
-	const char *type;    /* its media type */
-	void *map;	     /* all of it, of a cached one that is asked for again; or NULL */
-	int64_t populated;   /* of it, from its beginning */
+	struct list waiting;	/* live: who waits for more (struct conn's `waiting`) */
+	struct list living;	/* live: among the store's live ones */
+	const char *type;	/* its media type */
+	void *map;		/* all of it, of a cached one that is asked for again; or NULL */
+	struct file_rate *rate; /* all clients' of this file together; NULL: not limited yet */
+	int64_t populated;	/* of it, from its beginning */
 	char path[];
 };
 

@@ -175,6 +175,14 @@ static void drain(struct loop *loop)
 		loop_stop(loop);
 }
 
+static void woken(struct loop *loop)
+{
+	struct worker *w = container_of(loop, struct worker, loop);
+
+	if (atomic_load(&w->server->stopping))
+		drain(loop);
+}
+
 static void follow_object(struct object *o)
 {
 	follow_begin(&container_of(o->store, struct worker, store)->follow, o);
@@ -224,7 +232,7 @@ int worker_init(struct worker *w, struct server *server, const struct sites *sit
 	w->store.unfollow = unfollow_object;
 	w->store.changed = conn_wake_waiting;
 	w->follow.reload.wake = conn_reload_wake;
-	w->loop.on_wake = drain;
+	w->loop.on_wake = woken;
 	w->loop.after = after_batch;
 	return accept_start(w);
 }
@@ -234,6 +242,7 @@ void worker_fini(struct worker *w)
 	if (!w->server)
 		return;
 	rtsp_fini(&w->rtsp);
+	controller_fini(&w->controller);
 	conn_fini(w);
 	store_fini(&w->store);
 	sender_fini(&w->sender);
