@@ -238,6 +238,23 @@ fetch() {
 	PIDS+=($!)
 }
 
+# begin_growing, grow FILE — 20 MB in two seconds, a live object l
+begin_growing() {
+	echo >"$D/.memnet/live/l"
+	: >"$D/l"
+}
+
+grow() {
+	{
+		for i in $(seq 0 39); do
+			tail -c +$((i * 500000 + 1)) "$1" | head -c 500000 >>"$D/l"
+			sleep 0.05
+		done
+		rm "$D/.memnet/live/l"
+	} 3>&- &
+	PIDS+=($!)
+}
+
 all_end() {
 	for pid in "${PIDS[@]}"; do
 		wait "$pid" || { cat "$GOT"/*.said && false; }
@@ -249,19 +266,11 @@ all_end() {
 	in_memory
 	for i in 1 2; do random 20000000 >"$D/x$i"; done
 	random 20000000 >"$GOT/want"
-	echo >"$D/.memnet/live/l"
-	: >"$D/l"
+	begin_growing
 	serve_for_kills
 	for i in 1 2; do fetch "x$i"; done
 	fetch l
-	{
-		for i in $(seq 0 39); do
-			tail -c +$((i * 500000 + 1)) "$GOT/want" | head -c 500000 >>"$D/l"
-			sleep 0.05
-		done
-		rm "$D/.memnet/live/l"
-	} 3>&- &
-	PIDS+=($!)
+	grow "$GOT/want"
 	killed x1 3000000
 	all_end
 	for i in 1 2; do cmp "$GOT/x$i" "$D/x$i"; done
@@ -275,19 +284,11 @@ all_end() {
 	mkdir "$BATS_TEST_TMPDIR/want"
 	cp "$D"/x* "$BATS_TEST_TMPDIR/want"
 	random 20000000 >"$BATS_TEST_TMPDIR/want/l"
-	echo >"$D/.memnet/live/l"
-	: >"$D/l"
+	begin_growing
 	serve_for_kills --release delivered
 	for i in $(seq 20); do fetch "x$i"; done
 	fetch l
-	{
-		for i in $(seq 0 39); do
-			tail -c +$((i * 500000 + 1)) "$BATS_TEST_TMPDIR/want/l" | head -c 500000 >>"$D/l"
-			sleep 0.05
-		done
-		rm "$D/.memnet/live/l"
-	} 3>&- &
-	PIDS+=($!)
+	grow "$BATS_TEST_TMPDIR/want/l"
 	killed l 3000000 --release delivered
 	all_end
 	for name in "$BATS_TEST_TMPDIR"/want/*; do cmp "$name" "$GOT/${name##*/}"; done
