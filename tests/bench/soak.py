@@ -5,7 +5,7 @@ are published, replaced and removed, live ones grow, end and break, a space come
 all kinds read, break off, read slowly and talk nonsense. What an object holds follows from its name, so every byte is
 looked at. After a tenth of the time all rest for a moment: the memory that a server holds then, and its descriptors,
 must be the same at the end."""
-import http.client, os, random, re, signal, socket, struct, subprocess, sys, threading, time
+import http.client, os, random, re, signal, socket, struct, subprocess, sys, threading, time, traceback
 
 memnet, work, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
 run = work + '/run'
@@ -268,7 +268,7 @@ def live_one(server, space, breaks):
         data = content(name, random.randrange(300000, 2000000))
         writer = threading.Thread(target=grow, args=(space, name, data, breaks))
         writer.start()
-        while not os.path.exists(path(space, name)):
+        while not os.path.exists(path(space, name)) and writer.is_alive():
             time.sleep(0.001)
         c = connect(server)
         try:
@@ -574,7 +574,7 @@ threading.Thread(target=receive, args=(listener,), daemon=True).start()
 def work_for(seconds):
     """Then, when all is idle again: what each server holds."""
     stop.clear()
-    threads = [threading.Thread(target=worker, args=(w,), daemon=True)
+    threads = [threading.Thread(target=worker, args=(w,), name=w.__name__, daemon=True)
                for w in (publisher, client, client, client, client, live_ends, live_breaks, live_released, released,
                          space_comes_and_goes, unpacked, rtsp, pusher)]
     for t in threads:
@@ -589,7 +589,7 @@ def work_for(seconds):
     for t in threads:
         t.join(60)
         if t.is_alive():
-            errors.append('a client hangs')
+            errors.append('%s hangs: %s' % (t.name, traceback.format_stack(sys._current_frames()[t.ident])))
     return [(settle(s, fds), s.held('RssAnon')) for s, fds in zip(servers, idle)]
 
 
