@@ -152,6 +152,8 @@ $D/obj/libzstd/lib/compress/zstd_compress.o: theirs += $(call without_dictionari
 $D/obj/libnl3/%.o: theirs += -I$(src)/libnl3/include/linux-private -I$(src)/libnl3/include \
 	-I$D -DSYSCONFDIR='"/etc/libnl"' -DHAVE_STRERROR_L
 $(call third,$(nl)): | $D/defs.h
+# Neither is where the time goes.
+$D/obj/libnl3/%.o $D/obj/cjson/%.o: theirs += -Os
 
 $D/obj/%.o: $(src)/%.c $D/flags | $(src) $(prepared)
 	@mkdir -p $(@D)

@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "cmd/command.h"
+#include "cmd/energy_config.h"
 #include "cmd/options.h"
 #include "host/push.h"
 #include "host/server.h"
@@ -14,6 +15,7 @@ enum {
 	OPT_RELEASE,
 	OPT_RATE,
 	OPT_CLIENT_RATE,
+	OPT_OBJECT_RATE,
 	OPT_WORKERS,
 	OPT_CONGESTION,
 	OPT_LISTING,
@@ -26,6 +28,7 @@ enum {
 	OPT_RTSP,
 	OPT_PUSH,
 	OPT_ONCE,
+	OPT_FORCE,
 	OPT_MULTICAST,
 	OPT_ABANDON,
 	OPT_TTL,
@@ -40,6 +43,7 @@ static const struct opt stream_opts[] = {
 	 "delivered: drop what was given back in part and left so long (5m; 0: never)", false},
 	{OPT_RATE, "rate", "RATE", "most that all connections get together", false},
 	{OPT_CLIENT_RATE, "client-rate", "RATE", "most that one connection gets", false},
+	{OPT_OBJECT_RATE, "object-rate", "RATE", "most that all clients of one object get", false},
 	{OPT_WORKERS, "workers", "N", "threads that serve (1)", false},
 	{OPT_CONGESTION, "congestion", "NAME", "TCP congestion control (cubic)", false},
 	{OPT_LISTING, "listing", NULL, "list folders, as HTML or JSON", false},
@@ -55,6 +59,7 @@ static const struct opt stream_opts[] = {
 	{OPT_PUSH, "push", "URL", "send to tcp:, unix:, http:, udp: or rtp: instead of serving",
 	 false},
 	{OPT_ONCE, "once", NULL, "with --push: what is there now, and end", false},
+	{OPT_FORCE, "force", NULL, "with --release: also from a folder that is no space", false},
 	{OPT_TTL, "ttl", "N", "routers that datagrams may pass, and one (multicast: 1)", false},
 	{OPT_INTERFACE, "interface", "NAME", "where multicast leaves from (as routed)", false},
 	OPT_END,
@@ -63,6 +68,7 @@ static const struct opt stream_opts[] = {
 struct stream_options {
 	struct server_options server;
 	struct push_options push;
+	bool force;
 	bool abandon_given;
 	struct multicast_way multicast;
 	const char *serving; /* an option given that is for serving only */
@@ -155,7 +161,7 @@ static int take_option(int key, const char *value, struct stream_options *o, str
 
 	if (key != OPT_RELEASE && key != OPT_RATE && key != OPT_CONGESTION && key != OPT_USER &&
 	    key != OPT_DRAIN && key != OPT_PUSH && key != OPT_ONCE && key != OPT_TTL &&
-	    key != OPT_INTERFACE)
+	    key != OPT_INTERFACE && key != OPT_FORCE)
 		o->serving = option_name(key);
 	switch (key) {
 	case OPT_LISTEN: return parse_listen(value, o, e);
@@ -164,6 +170,7 @@ static int take_option(int key, const char *value, struct stream_options *o, str
 		o->abandon_given = true;
 		return parse_duration(value, &o->server.abandon_ns, e);
 	case OPT_CLIENT_RATE: return parse_rate(value, &o->server.client_rate, e);
+	case OPT_OBJECT_RATE: return parse_rate(value, &o->server.object_rate, e);
 	case OPT_RATE: return parse_rate(value, &o->server.rate, e);
 	case OPT_LISTING: o->server.listing = true; return 0;
 	case OPT_CORS: return parse_cors(value, &o->server, e);
@@ -186,6 +193,7 @@ static int take_option(int key, const char *value, struct stream_options *o, str
 		return err;
 	case OPT_PUSH: return parse_push(value, &o->push, e);
 	case OPT_ONCE: o->push.once = true; return 0;
+	case OPT_FORCE: o->force = true; return 0;
 	case OPT_MULTICAST: return multicast_range_parse(value, &o->server.groups, e);
 	case OPT_TTL:
 		err = parse_number(value, "TTL", 1, 255, &number, e);
@@ -208,6 +216,8 @@ static int check_options(const struct stream_options *o, struct mn_error *e)
 		return mn_fail(e, MN_USAGE, EINVAL, "--abandon is for --release delivered");
 	if (!o->push.url && o->push.once)
 		return mn_fail(e, MN_USAGE, EINVAL, "--once is for --push");
+	if (o->force && o->server.release == RELEASE_NEVER)
+		return mn_fail(e, MN_USAGE, EINVAL, "--force is for --release");
 	if (o->server.groups.count > 0 && !o->server.rtsp.addr)
 		return mn_fail(e, MN_USAGE, EINVAL, "--multicast is for --rtsp");
 	if (!sends_datagrams(o) && o->server.groups.count == 0 &&
@@ -229,6 +239,19 @@ static int check_options(const struct stream_options *o, struct mn_error *e)
 		return mn_fail(e, MN_USAGE, EINVAL,
 			       "--rate and --congestion are TCP's: for tcp:// and http://");
 	return 0;
+}
+
+/* A folder's files are somebody's: only what guests put into spaces is released unasked. */
+static int check_release(const struct stream_options *o, const struct invocation *inv,
+			 struct mn_error *e)
+{
+	int err = 0;
+
+	if (o->server.release == RELEASE_NEVER || o->force)
+		return 0;
+	for (int i = 0; i < inv->operand_count && !err; i++)
+		err = site_check_release(inv->operands[i], o->server.runtime_dir, e);
+	return err;
 }
 
 static int push(struct stream_options *o, const char *source, struct mn_error *e)
@@ -254,7 +277,10 @@ static void say_started(const char *url)
 static int serve(struct stream_options *o, const struct invocation *inv, struct mn_error *e)
 {
 	struct sites sites = {0};
-	int err = 0;
+	struct meter_options energy;
+	int err = config_energy(&inv->common, &energy, e);
+
+	o->server.energy = &energy;
 
 	o->server.multicast = o->multicast;
 	o->server.listen = (struct endpoint){o->listen.addr, o->listen.port};
@@ -284,6 +310,8 @@ static int run(struct invocation *inv)
 			     : inv->common.verbose ? LOG_VERBOSE
 						   : LOG_NORMAL);
 	o.server.runtime_dir = inv->common.runtime_dir;
+	if (check_release(&o, inv, &inv->error))
+		return command_fail(inv);
 	err = o.push.url ? push(&o, inv->operands[0], &inv->error) : serve(&o, inv, &inv->error);
 	return err ? command_fail(inv) : MN_OK;
 }

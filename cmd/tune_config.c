@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "cmd/config.h"
+#include "cmd/energy_config.h"
 #include "space/layout.h"
 
 #define MIN_DEFAULT (UINT64_C(64) << 20)
@@ -443,6 +444,8 @@ int tune_config_read(struct tune_config *config, const struct common *common,
 		config->tuner.tuning.guard_ns = config->tuner.tuning.period_ns;
 	if (!err)
 		err = read_words(&config->tuner, words->spaces, e);
+	if (!err)
+		err = config_energy(common, &config->tuner.energy, e);
 	return err ? err : check(config, common, e);
 }
 

@@ -29,15 +29,55 @@ static const char *size(const struct common *common, double bytes, char buf[24])
 	return buf;
 }
 
+/* ---- energy: of the VM, and never a number where none is known ---- */
+
+static void print_joules(const char *name, struct energy e)
+{
+	if (isfinite(e.joules))
+		printf(",\"%s\":%.6g", name, e.joules);
+	else
+		printf(",\"%s\":null", name);
+}
+
+static void print_energy(const struct tuner_decision *d)
+{
+	const struct tuner_vm *vm = d->vm;
+	const struct energy total = vm->power.total;
+
+	printf(",\"energy\":{\"source\":\"%s\",\"estimated\":%s,\"partial\":%s",
+	       energy_source_name(total.source), total.estimated ? "true" : "false",
+	       total.gaps ? "true" : "false");
+	print_joules("joules", vm->power.period);
+	print_joules("joules_total", total);
+	print_joules("joules_per_job", energy_per(total, (double)vm->jobs));
+	print_joules("joules_per_gigabyte", energy_per_gigabyte(total, vm->delivered_bytes));
+	print_joules("joules_per_client",
+		     energy_per_client(total, vm->delivered_bytes, d->counted_s));
+	printf("}");
+}
+
+/* "1.25J/model", "unknown/none" */
+static const char *energy_word(const struct tuner_decision *d, char buf[40])
+{
+	const struct energy e = d->vm->power.period;
+
+	if (isfinite(e.joules))
+		snprintf(buf, 40, "%.3gJ/%s", e.joules, energy_source_name(e.source));
+	else
+		snprintf(buf, 40, "unknown/%s", energy_source_name(e.source));
+	return buf;
+}
+
 static void print_line(const struct common *common, const struct tuner_decision *d)
 {
 	const struct control_order *o = d->order;
 	double slo_s = (double)d->wish->wish.slo_ns / 1e9;
-	char guest[40], b[8][24];
+	char guest[40], energy[40], b[10][24];
 
 	printf("%s/%s %s -> %s why=%s used=%s peak=%s full=%.0f%% in=%s/s out=%s/s headroom=%s "
 	       "p95=%.3g/%.3gs late=%.0f%% memlate=%.0f%% lambda=%.3g rho_d=%.2f rho_cpu=%.2f "
-	       "model_q99=%s residual=%+.2f entitlement=%s guest=%s%s\n",
+	       "model_q99=%s residual=%+.2f entitlement=%s drain=%s/s lent=%s/s energy=%s "
+	       "guest=%s%s\n",
 	       d->wish->name.vm, d->wish->name.space, size(common, (double)d->from_bytes, b[0]),
 	       size(common, (double)d->facts->size_bytes, b[1]), control_reason_name(o->reason),
 	       size(common, (double)d->facts->used_bytes, b[2]),
@@ -46,7 +86,9 @@ static void print_line(const struct common *common, const struct tuner_decision 
 	       size(common, (double)o->headroom_bytes, b[6]), o->p95_s, slo_s, 100 * o->late,
 	       100 * o->memory_late, o->lambda, o->rho_drain, o->rho_cpu,
 	       size(common, o->model_q99_bytes, b[7]), o->residual,
-	       size(common, (double)o->entitlement_bytes, (char[24]){0}), guest_word(d, guest),
+	       size(common, (double)o->entitlement_bytes, (char[24]){0}),
+	       size(common, d->facts->drain_bps, b[8]), size(common, d->lent_bps, b[9]),
+	       energy_word(d, energy), guest_word(d, guest),
 	       d->counterfactual ? " counterfactual" : "");
 }
 
@@ -78,7 +120,7 @@ struct member {
 	const char *name;
 	double value;
 };
-#define MEMBERS 20
+#define MEMBERS 23
 
 static void numbers(const struct tuner_decision *d, struct member members[MEMBERS])
 {
@@ -104,6 +146,9 @@ static void numbers(const struct tuner_decision *d, struct member members[MEMBER
 		{"residual", o->residual},
 		{"growing", d->facts->growing},
 		{"deliverable", d->facts->deliverable},
+		{"drain_bytes_per_s", round(d->facts->drain_bps)},
+		{"client_bytes_per_s", round(d->facts->client_bps)},
+		{"lent_bytes_per_s", d->lent_bps},
 	};
 
 	for (size_t i = 0; i < MEMBERS; i++) {
@@ -126,6 +171,7 @@ static void print_json(const struct tuner_decision *d)
 		printf(",\"%s\":%.12g", members[i].name, members[i].value);
 	printf(",\"guest\":\"%s\",\"counterfactual\":%s", guest_word(d, guest),
 	       d->counterfactual ? "true" : "false");
+	print_energy(d);
 	print_alarms(d->order->alarms);
 	printf("}\n");
 }
@@ -133,14 +179,15 @@ static void print_json(const struct tuner_decision *d)
 static void print_bare(const struct tuner_decision *d)
 {
 	struct member members[MEMBERS];
-	char guest[40];
+	char guest[40], energy[40];
 
 	numbers(d, members);
 	printf("%.3f\t%s/%s\t%s", wall_s(), d->wish->name.vm, d->wish->name.space,
 	       control_reason_name(d->order->reason));
 	for (size_t i = 0; i < MEMBERS; i++)
 		printf("\t%.12g", members[i].value);
-	printf("\t%s\t%s\n", guest_word(d, guest), d->counterfactual ? "counterfactual" : "-");
+	printf("\t%s\t%s\t%s\n", guest_word(d, guest), d->counterfactual ? "counterfactual" : "-",
+	       energy_word(d, energy));
 }
 
 /* Written with stdio's buffer of its own and no memory taken: this goes on for months. */

@@ -83,6 +83,9 @@ FIGURE(deliverable_of, v->facts->deliverable)
 FIGURE(in_of, v->space->in_total)
 FIGURE(out_of, v->space->out_total)
 FIGURE(resizes_of, v->space->resizes)
+FIGURE(drain_of, v->facts->drain_bps)
+FIGURE(client_of, v->facts->client_bps)
+FIGURE(lent_of, v->space->streaming.lent_bps)
 FIGURE(stale_of, v->order->guest == CONTROL_GUEST_STALE)
 
 static const struct figure figures[] = {
@@ -109,6 +112,12 @@ static const struct figure figures[] = {
 	{"space_inflow_bytes", "counter", "Bytes written into it.", in_of},
 	{"space_delivered_bytes", "counter", "Bytes delivered from it.", out_of},
 	{"space_resizes", "counter", "Times its size was changed.", resizes_of},
+	{"space_drain_bytes_per_second", "gauge", "What its clients take at most; 0: not known.",
+	 drain_of},
+	{"space_client_bytes_per_second", "gauge", "What one of them takes; 0: not known.",
+	 client_of},
+	{"space_lent_bytes_per_second", "gauge",
+	 "Rate at which its streams send, that others may go first; 0: any.", lent_of},
 	{"space_guest_stale", "gauge", "Whether its guest has sent no record for a while.",
 	 stale_of},
 };
@@ -182,6 +191,16 @@ static void put_vms(struct page *p, const struct tuner *t)
 		    t->vm[i].vcpus.delay_total_s);
 }
 
+/* A stream that was found, and is not one of those that were named. */
+static bool found(const struct tuner *t, const struct stream_link *l)
+{
+	for (size_t i = 0; i < t->config->nstreams; i++) {
+		if (t->stream[i].port == l->stream.port)
+			return false;
+	}
+	return l->stream.port != 0;
+}
+
 /* One figure of each stream's connections. */
 #define PUT_CONNECTIONS(p, t, name, help, format, member)                                          \
 	do {                                                                                       \
@@ -189,7 +208,49 @@ static void put_vms(struct page *p, const struct tuner *t)
 		for (size_t i_ = 0; i_ < (t)->config->nstreams; i_++)                              \
 			put(p, "memnet_tune_" name "{stream=\"%s\"} " format "\n",                 \
 			    (t)->stream[i_].address, (t)->connections[i_].member);                 \
+		for (size_t i_ = 0; i_ < STREAMS_MAX; i_++) {                                      \
+			const struct stream_link *l_ = &(t)->streams->link[i_];                    \
+			if (found(t, l_))                                                          \
+				put(p, "memnet_tune_" name "{stream=\"%s\"} " format "\n",         \
+				    l_->stream.listen, l_->connections.member);                    \
+		}                                                                                  \
 	} while (0)
+
+/* Joules, with their source. A counter that is not known has no sample. */
+static void put_joules(struct page *p, const char *name, const char *vm, struct energy e)
+{
+	char value[32] = "NaN";
+
+	if (isfinite(e.joules))
+		snprintf(value, sizeof(value), "%.6f", e.joules);
+	else if (strstr(name, "_total"))
+		return;
+	put(p, "memnet_tune_%s{%s%s%ssource=\"%s\"} %s\n", name, vm ? "vm=\"" : "", vm ? vm : "",
+	    vm ? "\"," : "", energy_source_name(e.source), value);
+}
+
+static void put_energy(struct page *p, const struct tuner *t)
+{
+	head(p, "energy_joules", "counter", "Energy used by the machine.");
+	put_joules(p, "energy_joules_total", NULL, t->power.machine);
+	head(p, "vm_energy_joules", "counter", "Energy used by it, estimated by its CPU time.");
+	for (size_t i = 0; i < t->nvms; i++)
+		put_joules(p, "vm_energy_joules_total", t->vm[i].name, t->vm[i].power.total);
+	head(p, "vm_joules_per_job", "gauge", "The same by records of jobs.");
+	for (size_t i = 0; i < t->nvms; i++)
+		put_joules(p, "vm_joules_per_job", t->vm[i].name,
+			   energy_per(t->vm[i].power.total, (double)t->vm[i].jobs));
+	head(p, "vm_joules_per_gigabyte", "gauge", "The same by 1e9 bytes delivered.");
+	for (size_t i = 0; i < t->nvms; i++)
+		put_joules(p, "vm_joules_per_gigabyte", t->vm[i].name,
+			   energy_per_gigabyte(t->vm[i].power.total, t->vm[i].delivered_bytes));
+	head(p, "vm_joules_per_client", "gauge",
+	     "The same by as many clients of 2 Mbit/s as that would have fed.");
+	for (size_t i = 0; i < t->nvms; i++)
+		put_joules(p, "vm_joules_per_client", t->vm[i].name,
+			   energy_per_client(t->vm[i].power.total, t->vm[i].delivered_bytes,
+					     (double)(t->last_ns - t->vm[i].since_ns) / 1e9));
+}
 
 static void put_network(struct page *p, const struct tuner *t)
 {
@@ -210,6 +271,24 @@ static void put_network(struct page *p, const struct tuner *t)
 	head(p, "uplink_speed_bytes_per_second", "gauge", "Its speed; 0: not known.");
 	put(p, "memnet_tune_uplink_speed_bytes_per_second{device=\"%s\"} %.0f\n", u->device,
 	    u->speed_bps);
+}
+
+static void put_memory(struct page *p, const struct tuner *t)
+{
+	const struct host_memory *m = &t->memory;
+
+	if (m->total_bytes) {
+		head(p, "host_memory_bytes", "gauge", "Memory of the host.");
+		put(p, "memnet_tune_host_memory_bytes %" PRIu64 "\n", m->total_bytes);
+		head(p, "host_memory_available_bytes", "gauge", "What is left of it.");
+		put(p, "memnet_tune_host_memory_available_bytes %" PRIu64 "\n", m->available_bytes);
+	}
+	if (!m->pressure)
+		return;
+	head(p, "host_memory_stall_seconds", "counter",
+	     "Time in which some task of the host, or all, waited for memory.");
+	put(p, "memnet_tune_host_memory_stall_seconds_total{tasks=\"some\"} %.6f\n", m->some_s);
+	put(p, "memnet_tune_host_memory_stall_seconds_total{tasks=\"all\"} %.6f\n", m->full_s);
 }
 
 static double cpu_seconds(void)
@@ -241,6 +320,8 @@ static int format(const struct tuner *t, char *buf, size_t size, bool plain)
 		put_figure(&p, t, &figures[i]);
 	put_vms(&p, t);
 	put_network(&p, t);
+	put_energy(&p, t);
+	put_memory(&p, t);
 	put_rejected(&p, t);
 	put_alarms(&p, t);
 	if (!plain)

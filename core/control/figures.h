@@ -10,7 +10,7 @@
 struct tuner;
 
 /* Room for the text of so many spaces. */
-#define FIGURES_ROOM(nspaces) (8192 + 6144 * (nspaces))
+#define FIGURES_ROOM(nspaces) (24576 + 8192 * (nspaces))
 
 /* Its size, or -ENOSPC. */
 int figures_format(const struct tuner *tuner, char *buf, size_t size);

@@ -15,8 +15,7 @@
 /* A loop that has just died may leave its watchdog at work for a moment. */
 #define LOCK_WAIT_NS NS_PER_S
 
-/* Which of `from`'s spaces this one is; its number of spaces: none. */
-static size_t find_space(const struct tuner *from, const struct space_name *name)
+size_t tuner_find(const struct tuner *from, const struct space_name *name)
 {
 	size_t i = 0;
 
@@ -89,10 +88,13 @@ static void imagine(const struct tuner_space *s, struct control_facts *facts)
 
 static void look(struct tuner *t, int64_t now_ns)
 {
+	double dt_s = t->last_ns ? (double)(now_ns - t->last_ns) / 1e9 : 0;
+
 	for (size_t i = 0; i < t->config->nspaces; i++) {
 		struct tuner_space *s = &t->space[i];
 		struct control_facts *facts = &t->facts[i];
 
+		streaming_look(t, i, dt_s);
 		profiler_look(&s->profiler, now_ns, &s->hints, &t->scratch, facts);
 		imagine(s, facts);
 		if (facts->peak_bytes > s->peak_bytes)
@@ -101,6 +103,7 @@ static void look(struct tuner *t, int64_t now_ns)
 		s->out_bytes += facts->delivered_bytes;
 		s->in_total += facts->inflow_bytes;
 		s->out_total += facts->delivered_bytes;
+		s->records += facts->nrecords;
 	}
 }
 
@@ -116,6 +119,9 @@ static void tell(struct tuner *t, size_t i, uint64_t from_bytes, bool period, in
 		.wish = &t->config->space[i],
 		.facts = &t->facts[i],
 		.order = &t->order[i],
+		.vm = &t->vm[s->vm],
+		.counted_s = (double)(now_ns - t->vm[s->vm].since_ns) / 1e9,
+		.lent_bps = (double)s->streaming.lent_bps,
 		.from_bytes = from_bytes,
 		.peak_bytes = s->peak_bytes,
 		.in_bps = rate(s->in_bytes, now_ns - s->since_ns),
@@ -174,16 +180,29 @@ static void pace_all(struct tuner *t, int64_t now_ns, bool period)
 	for (size_t i = 0; i < t->config->nspaces; i++) {
 		struct tuner_space *s = &t->space[i];
 
-		if (!t->facts[i].absent)
-			pacing_tell(&s->pacing, &s->profiler.place, &t->facts[i], &t->order[i],
-				    dt_s, period, valid_ns);
+		if (t->facts[i].absent)
+			continue;
+		pacing_tell(&s->pacing, &s->profiler.place, &t->facts[i], &t->order[i], dt_s,
+			    period, valid_ns);
+		s->streaming.short_of_room |= s->pacing.pace.level > 0;
 	}
 }
 
 /* ---- the host: once a period, for what is about VMs and the network ---- */
 
+/* What the spaces may still take. */
+static uint64_t promised(const struct tuner *t)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < t->config->nspaces; i++)
+		sum += t->facts[i].size_bytes - t->facts[i].used_bytes;
+	return sum;
+}
+
 static void look_at_host(struct tuner *t, int64_t now_ns)
 {
+	host_memory_look(&t->memory, promised(t));
 	uplink_look(&t->uplink, now_ns);
 	for (size_t i = 0; i < t->config->nstreams; i++)
 		connections_look(&t->connections[i], t->stream[i].port);
@@ -205,6 +224,8 @@ static void find_vm(struct tuner *t, size_t i)
 		return;
 	t->vm[t->nvms].name = w->name.vm;
 	vcpus_init(&t->vm[t->nvms].vcpus, t->loop, w->monitor);
+	power_vm_init(&t->vm[t->nvms].power);
+	t->vm[t->nvms].since_ns = t->loop->now_ns;
 	t->nvms++;
 }
 
@@ -212,6 +233,7 @@ static void open_host(struct tuner *t)
 {
 	task_times_open(&t->times);
 	uplink_open(&t->uplink, t->config->uplink);
+	host_memory_init(&t->memory, "/proc");
 	for (size_t i = 0; i < t->config->nstreams; i++)
 		connections_open(&t->connections[i]);
 	for (size_t i = 0; i < t->config->nspaces; i++)
@@ -222,10 +244,63 @@ static void close_host(struct tuner *t)
 {
 	for (size_t i = 0; t->connections && i < t->config->nstreams; i++)
 		connections_close(&t->connections[i]);
-	for (size_t i = 0; t->vm && i < t->nvms; i++)
+	for (size_t i = 0; t->vm && i < t->nvms; i++) {
 		vcpus_close(&t->vm[i].vcpus);
+		power_vm_close(&t->vm[i].power);
+	}
+	power_close(&t->power);
 	uplink_close(&t->uplink);
 	task_times_close(&t->times);
+}
+
+static int start_watchdog(struct tuner *t, struct mn_error *e)
+{
+	for (size_t i = 0; i < t->config->nspaces; i++) {
+		t->place[i] = &t->space[i].profiler.place;
+		t->lockfd[i] = t->space[i].lockfd;
+	}
+	if (t->dry_run)
+		return 0;
+	return watchdog_start(&t->watchdog, t->runtime_dir, t->place, t->lockfd, t->config->nspaces,
+			      e);
+}
+
+/* Without one the loop goes on, and tries again. */
+static void mind_watchdog(struct tuner *t)
+{
+	struct mn_error e = MN_ERROR_INIT;
+
+	if (t->watchdog.table && !watchdog_died(&t->watchdog))
+		return;
+	if (t->watchdog.table)
+		log_warn("the watchdog died: another one is started");
+	watchdog_stop(&t->watchdog);
+	if (start_watchdog(t, &e) && !t->unwatched)
+		log_error("%s: sizes are not safe if the loop dies", e.text);
+	t->unwatched = !t->watchdog.table;
+}
+
+static uint64_t believed(const struct control_order *order, uint64_t records)
+{
+	for (int k = RECORD_OK + 1; k < RECORD_NVERDICTS; k++)
+		records -= order->rejected[k] < records ? order->rejected[k] : records;
+	return records;
+}
+
+/* Before the decisions are told, which have it. */
+static void look_at_power(struct tuner *t)
+{
+	power_look(&t->power);
+	for (size_t i = 0; i < t->nvms; i++) {
+		struct tuner_vm *vm = &t->vm[i];
+
+		power_vm_look(&vm->power, &t->power, vm->vcpus.count ? vm->vcpus.tid[0] : 0);
+		vm->jobs = vm->delivered_bytes = 0;
+	}
+	for (size_t i = 0; i < t->config->nspaces; i++) {
+		t->vm[t->space[i].vm].jobs += believed(&t->order[i], t->space[i].records);
+		t->vm[t->space[i].vm].delivered_bytes += t->space[i].out_total;
+	}
 }
 
 static void look_and_act(struct tuner *t)
@@ -239,14 +314,21 @@ static void look_and_act(struct tuner *t)
 	if (t->looked)
 		t->looked(t, now);
 	period = control_tick(&t->control, (uint64_t)now, t->facts, t->order);
+	if (period)
+		look_at_power(t);
 	act(t, now, period);
 	if (!t->dry_run)
 		pace_all(t, now, period);
+	if (period)
+		streaming_lend(t);
 	t->last_ns = now;
 	t->periods += period;
 	if (period)
 		look_at_host(t, now);
+	if (period)
+		streaming_find(t);
 	if (period && !t->dry_run) {
+		mind_watchdog(t);
 		fill_rows(t);
 		watchdog_tell(&t->watchdog, t->row, t->config->tuning.budget_bytes);
 	}
@@ -256,74 +338,18 @@ static void look_and_act(struct tuner *t)
 		loop_stop(t->loop);
 }
 
-/* ---- the streams' word, which is waited for so that it is of the moment of the look ---- */
-
-/*
- * Limits that are set are the truth. How the drain is divided among several spaces nobody knows;
- * and what the kernel takes a connection's rate for is its path's, not what its client reads.
+/* ---- the streams' word, which is waited for so that it is of the moment of the look ----
  */
-static void take_rates(struct tuner *t, size_t i, const struct scrape *scrape)
+
+static void answered(struct tuner *t)
 {
-	struct profiler_hints *hints = &t->space[i].hints;
-	double uplink = t->config->uplink[0] ? t->uplink.speed_bps : 0;
-
-	hints->drain_bps = scrape->rate_bps ? (double)scrape->rate_bps : uplink;
-	if (t->config->nspaces > 1)
-		hints->drain_bps = 0;
-	hints->client_bps = (double)scrape->client_bps;
-}
-
-static void take_figure(struct scrape *scrape, const char *space, const char *name, uint64_t value)
-{
-	struct tuner *t = scrape->cookie;
-	struct space_name wanted;
-	size_t i;
-
-	if (name_parse(space, &wanted, NULL))
-		return; /* a plain folder that it serves */
-	i = find_space(t, &wanted);
-	if (i == t->config->nspaces)
-		return;
-	if (strcmp(name, "memnet_stream_space_sent_bytes_total") == 0)
-		t->space[i].hints.sent_bytes = value;
-	else if (strcmp(name, "memnet_stream_space_released_bytes_total") == 0)
-		t->space[i].hints.released_bytes = value;
-	else
-		return;
-	t->space[i].hints_ns = t->loop->now_ns;
-	t->space[i].hints.streamed = true;
-	take_rates(t, i, scrape);
-}
-
-static bool waiting(const struct tuner *t)
-{
-	for (size_t i = 0; i < t->config->nstreams; i++) {
-		if (t->stream[i].waiting)
-			return true;
-	}
-	return false;
-}
-
-static void answered(struct scrape *scrape)
-{
-	struct tuner *t = scrape->cookie;
-
-	if (t->asking && !waiting(t))
+	if (t->asking && !streaming_waiting(t))
 		look_and_act(t);
 }
 
 static void answers_late(struct timer *timer)
 {
 	look_and_act(container_of(timer, struct tuner, late));
-}
-
-/* A stream that has not told of its spaces for a while no longer serves them. */
-static void forget_old(struct tuner *t, int64_t now_ns)
-{
-	for (size_t i = 0; i < t->config->nspaces; i++) {
-		if (now_ns - t->space[i].hints_ns > SCRAPE_WAIT_NS)
-			t->space[i].hints.streamed = false;
-	}
 }
 
 static void tick(struct timer *timer)
@@ -336,10 +362,8 @@ static void tick(struct timer *timer)
 	loop_timer_set(t->loop, timer, next > now ? next : now + step);
 	if (t->asking)
 		return;
-	forget_old(t, now);
-	for (size_t i = 0; i < t->config->nstreams; i++)
-		scrape_ask(&t->stream[i]);
-	if (!waiting(t)) {
+	streaming_ask(t);
+	if (!streaming_waiting(t)) {
 		look_and_act(t);
 		return;
 	}
@@ -361,7 +385,8 @@ static int lock_space(const char *runtime_dir, const struct space_name *name, st
 	fd = lock_acquire(path, LOCK_WAIT_NS, e);
 	if (fd == -EBUSY)
 		mn_fail(e, MN_BUSY, EBUSY,
-			"%s/%s: another memnet tune sizes it (stop that one, or leave it out here)",
+			"%s/%s: another memnet tune sizes it (stop that one, or leave it "
+			"out here)",
 			name->vm, name->space);
 	return fd;
 }
@@ -375,9 +400,11 @@ static int take_arrays(struct tuner *t, size_t n)
 	t->place = calloc(n, sizeof(struct place *));
 	t->lockfd = calloc(n, sizeof(*t->lockfd));
 	t->stream = calloc(t->config->nstreams + 1, sizeof(*t->stream));
+	t->streams = calloc(1, sizeof(*t->streams));
 	t->connections = calloc(t->config->nstreams + 1, sizeof(*t->connections));
 	t->vm = calloc(n, sizeof(*t->vm));
-	if (!t->space || !t->facts || !t->order || !t->row || !t->place || !t->lockfd || !t->stream)
+	if (!t->space || !t->facts || !t->order || !t->row || !t->place || !t->lockfd ||
+	    !t->stream || !t->streams || !t->connections || !t->vm)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		t->space[i].lockfd = -1;
@@ -421,34 +448,8 @@ static int open_spaces(struct tuner *t, const struct tuner *from, struct mn_erro
 	int err = t->dry_run ? 0 : pool_runtime_make(t->runtime_dir, e);
 
 	for (size_t i = 0; !err && i < t->config->nspaces; i++) {
-		if (!from || find_space(from, &t->config->space[i].name) == from->config->nspaces)
+		if (!from || tuner_find(from, &t->config->space[i].name) == from->config->nspaces)
 			err = open_space(t, i, e);
-	}
-	return err;
-}
-
-static int start_watchdog(struct tuner *t, struct mn_error *e)
-{
-	for (size_t i = 0; i < t->config->nspaces; i++) {
-		t->place[i] = &t->space[i].profiler.place;
-		t->lockfd[i] = t->space[i].lockfd;
-	}
-	if (t->dry_run)
-		return 0;
-	return watchdog_start(&t->watchdog, t->runtime_dir, t->place, t->lockfd, t->config->nspaces,
-			      e);
-}
-
-static int open_streams(struct tuner *t, struct mn_error *e)
-{
-	int err = 0;
-
-	for (size_t i = 0; !err && i < t->config->nstreams; i++) {
-		t->stream[i].space = take_figure;
-		t->stream[i].done = answered;
-		t->stream[i].cookie = t;
-		err = scrape_open(&t->stream[i], t->loop, t->config->stream[i].address,
-				  t->config->stream[i].port, e);
 	}
 	return err;
 }
@@ -463,9 +464,11 @@ static int prepare(struct tuner *t, const struct tuner *from, struct mn_error *e
 		return mn_fail_errno(e, -err, "controller");
 	err = init_control(t, e);
 	if (!err)
-		err = open_streams(t, e);
+		err = streaming_open(t, e);
 	if (!err)
 		err = open_spaces(t, from, e);
+	if (!err && !from)
+		err = power_open(&t->power, &t->config->energy, e);
 	if (!err)
 		open_host(t);
 	return err;
@@ -482,13 +485,11 @@ static void dispose(struct tuner *t)
 		pacing_end(&s->profiler.place);
 		close(s->lockfd);
 	}
-	for (size_t i = 0; t->stream && i < t->config->nstreams; i++)
-		scrape_close(&t->stream[i]);
+	streaming_close(t);
 	close_host(t);
 	control_close(&t->control);
 	free(t->connections);
 	free(t->vm);
-	free(t->stream);
 	free(t->space);
 	free(t->facts);
 	free(t->order);
@@ -508,6 +509,7 @@ int tuner_open(struct tuner *t, struct loop *loop, const char *runtime_dir,
 	t->dry_run = dry_run;
 	t->timer.fire = tick;
 	t->late.fire = answers_late;
+	t->answered = answered;
 	t->watchdog.pipefd = -1;
 	err = prepare(t, NULL, e);
 	if (!err)
@@ -517,11 +519,24 @@ int tuner_open(struct tuner *t, struct loop *loop, const char *runtime_dir,
 	return err;
 }
 
+static void inherit_energy(struct tuner_vm *vm, struct tuner *from)
+{
+	for (size_t j = 0; j < from->nvms; j++) {
+		struct tuner_vm *old = &from->vm[j];
+
+		if (strcmp(old->name, vm->name) != 0)
+			continue;
+		vm->power = old->power;
+		vm->since_ns = old->since_ns;
+		power_vm_init(&old->power);
+	}
+}
+
 /* Spaces that stay move over, with their locks and what was learned of them. */
 static void inherit(struct tuner *t, struct tuner *from)
 {
 	for (size_t i = 0; i < t->config->nspaces; i++) {
-		size_t j = find_space(from, &t->config->space[i].name), vm = t->space[i].vm;
+		size_t j = tuner_find(from, &t->config->space[i].name), vm = t->space[i].vm;
 
 		if (j == from->config->nspaces)
 			continue;
@@ -531,6 +546,8 @@ static void inherit(struct tuner *t, struct tuner *from)
 		from->space[j].profiler.activity.fd = -1;
 		control_adopt(&t->control, i, &from->control, j);
 	}
+	for (size_t i = 0; i < t->nvms; i++)
+		inherit_energy(&t->vm[i], from);
 }
 
 int tuner_reopen(struct tuner *t, const struct tuner_config *config, struct mn_error *e)
@@ -561,10 +578,12 @@ int tuner_reopen(struct tuner *t, const struct tuner_config *config, struct mn_e
 	t->nvms = fresh.nvms;
 	t->times = fresh.times;
 	t->uplink = fresh.uplink;
-	for (size_t i = 0; i < config->nstreams; i++)
-		t->stream[i].cookie = t;
+	t->memory = fresh.memory;
+	t->streams = fresh.streams;
+	streaming_move(t);
 	t->asking = false;
 	loop_timer_clear(t->loop, &t->late);
+	old.power.meter = NULL; /* counts on */
 	dispose(&old);
 	/* Without a watchdog the loop is still better than none. */
 	if (start_watchdog(t, e))

@@ -18,10 +18,14 @@
 
 #include "base/loop.h"
 #include "control/connections.h"
+#include "control/host_memory.h"
 #include "control/orchestrator.h"
 #include "control/pacing.h"
+#include "control/power.h"
 #include "control/profiler.h"
 #include "control/scrape.h"
+#include "control/streaming.h"
+#include "control/streams.h"
 #include "control/uplink.h"
 #include "control/vcpus.h"
 #include "control/watchdog.h"
@@ -61,12 +65,17 @@ struct tuner_config {
 	struct tuner_stream stream[TUNER_STREAMS_MAX];
 	size_t nstreams;
 	char uplink[16]; /* ""; the default route's */
+	struct meter_options energy;
 };
 
 /* A VM, of which there may be several spaces. */
 struct tuner_vm {
 	const char *name;
 	struct vcpus vcpus;
+	struct power_vm power;
+	int64_t since_ns; /* that its energy is counted */
+	/* Of all its spaces, since the start. */
+	uint64_t jobs, delivered_bytes;
 };
 
 /* One line of the log: what was decided for a space, and from what. */
@@ -74,6 +83,9 @@ struct tuner_decision {
 	const struct tuner_wish *wish;
 	const struct control_facts *facts; /* size_bytes is the new size */
 	const struct control_order *order;
+	const struct tuner_vm *vm;
+	double counted_s; /* for so long its VM's energy has been counted */
+	double lent_bps;  /* what its streams were told; 0: nothing */
 	uint64_t from_bytes,
 		peak_bytes;	/* the size before; the highest use since the last period */
 	double in_bps, out_bps; /* since the last period's decision */
@@ -88,12 +100,13 @@ struct tuner_space {
 	int64_t hints_ns; /* when a stream last told of it */
 	size_t vm;	  /* whose it is */
 	struct pacing pacing;
+	struct streaming streaming;
 	int lockfd;
 	uint64_t virtual_bytes; /* dry run: the size it would have; 0: as it is */
 	/* Since the last period. */
 	uint64_t peak_bytes, in_bytes, out_bytes;
 	int64_t since_ns;
-	uint64_t in_total, out_total; /* since the start */
+	uint64_t in_total, out_total, records; /* since the start */
 	unsigned int resizes;
 	enum control_reason reason; /* of the last decision told */
 	unsigned int alarms;
@@ -118,12 +131,17 @@ struct tuner {
 	int *lockfd;
 	struct scrape *stream;
 	struct connections *connections; /* of each stream */
+	struct streams *streams;	 /* those that were found */
 	struct tuner_vm *vm;
 	size_t nvms;
 	struct task_times times;
 	struct uplink uplink;
+	struct host_memory memory;
+	struct power power;
 	struct watchdog watchdog;
+	bool unwatched; /* there is none, which has been told */
 	struct profiler_scratch scratch;
+	void (*answered)(struct tuner *tuner); /* no stream is waited for any more */
 	/* Called, where it is set, with the facts of every look; with every decision; after every
 	 * tick. */
 	void (*looked)(struct tuner *tuner, int64_t now_ns);
@@ -141,6 +159,9 @@ int tuner_open(struct tuner *tuner, struct loop *loop, const char *runtime_dir,
 
 /* Another configuration: what was learned of spaces that stay is kept. As tuner_open(). */
 int tuner_reopen(struct tuner *tuner, const struct tuner_config *config, struct mn_error *e);
+
+/* Which of its spaces that is; config->nspaces: none. */
+size_t tuner_find(const struct tuner *tuner, const struct space_name *name);
 
 /* Gives each space the size at which it is safe unattended. The number resized. */
 unsigned int tuner_failsafe(struct tuner *tuner);

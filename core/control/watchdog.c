@@ -176,6 +176,16 @@ void watchdog_tell(struct watchdog *w, const struct watchdog_row rows[], uint64_
 	atomic_store(&table->current, half);
 }
 
+bool watchdog_died(struct watchdog *w)
+{
+	if (w->pid <= 0 || waitpid(w->pid, NULL, WNOHANG) == 0)
+		return false;
+	w->pid = 0;
+	close(w->pipefd);
+	w->pipefd = -1;
+	return true;
+}
+
 void watchdog_stop(struct watchdog *w)
 {
 	int status;

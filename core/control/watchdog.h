@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -43,6 +44,9 @@ int watchdog_start(struct watchdog *watchdog, const char *runtime_dir, struct pl
 /* From now on these are the sizes, and their sum shall be within budget_bytes (0: no budget). */
 void watchdog_tell(struct watchdog *watchdog, const struct watchdog_row rows[],
 		   uint64_t budget_bytes);
+
+/* Whether it was started and its child lives no more: it is to be stopped, and started anew. */
+bool watchdog_died(struct watchdog *watchdog);
 
 /* The child ends without doing anything. Accepts one never started. */
 void watchdog_stop(struct watchdog *watchdog);

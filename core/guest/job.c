@@ -206,13 +206,15 @@ static int job_record(struct job *j)
 	return renameat(j->rootfd, page, j->rootfd, path) < 0 ? -errno : 0;
 }
 
-/* The host emptied the space, our page with it. */
+/* The host emptied the space: of its folders, or of our page as well. */
 static int job_record_anew(struct job *j)
 {
 	char path[PAGE_PATH_MAX];
 	int fd, err = space_prepare(j->rootfd);
 
-	if (err)
+	if (!err)
+		err = job_record(j);
+	if (err != -ENOENT)
 		return err;
 	page_path(j->record.id, path);
 	fd = confine_open(j->rootfd, path, O_RDWR | O_CREAT | O_EXCL, 0600);

@@ -15,6 +15,8 @@
 #include "host/listing.h"
 #include "host/metrics.h"
 #include "host/mime.h"
+#include "host/pacer.h"
+#include "host/unpack.h"
 #include "host/validator.h"
 #include "space/name.h"
 
@@ -155,29 +157,40 @@ static bool is_playlist(const struct object *o)
 	       strcmp(o->type, "application/dash+xml") == 0;
 }
 
-static void put_content_range(struct text *t, const struct object *o, int64_t first, int64_t last)
+/* Of all that could be had by this name in this form. */
+static int64_t content_size(const struct conn *c)
+{
+	return c->unpack ? unpack_size(c->unpack) : c->object->st.st_size;
+}
+
+/* For host/validator.h. */
+static const char *form_of(const struct conn *c)
+{
+	return c->unpack ? "-u" : "";
+}
+
+static void put_content_range(struct text *t, const struct conn *c, int64_t first, int64_t last)
 {
 	text_put(t, "Content-Range: bytes ");
 	text_decimal(t, first);
 	text_put(t, "-");
 	text_decimal(t, last);
 	text_put(t, "/");
-	if (o->live)
+	if (c->object->live)
 		text_put(t, "*");
 	else
-		text_decimal(t, o->st.st_size);
+		text_decimal(t, content_size(c));
 	text_put(t, "\r\n");
 }
 
-static struct text part_head(const struct object *o, struct byte_range range, char *buf,
-			     size_t room)
+static struct text part_head(const struct conn *c, struct byte_range range, char *buf, size_t room)
 {
 	struct text t = {.buf = buf, .room = room};
 
 	text_put(&t, "\r\n--" BOUNDARY "\r\nContent-Type: ");
-	text_put(&t, o->type);
+	text_put(&t, c->object->type);
 	text_put(&t, "\r\n");
-	put_content_range(&t, o, range.first, range.last);
+	put_content_range(&t, c, range.first, range.last);
 	text_put(&t, "\r\n");
 	return t;
 }
@@ -193,7 +206,7 @@ static int64_t parts_size(const struct conn *c)
 	for (int i = 0; i < c->parts->count; i++) {
 		const struct byte_range range = c->parts->range[i];
 
-		size += (int64_t)part_head(c->object, range, buf, sizeof(buf)).size;
+		size += (int64_t)part_head(c, range, buf, sizeof(buf)).size;
 		size += range.last - range.first + 1;
 	}
 	return size;
@@ -212,8 +225,15 @@ enum step answer_next_part(struct conn *c)
 	}
 	c->at = parts->range[parts->next].first;
 	c->end = parts->range[parts->next].last + 1;
-	t = part_head(c->object, parts->range[parts->next++], buf, sizeof(buf));
+	t = part_head(c, parts->range[parts->next++], buf, sizeof(buf));
 	return conn_put(c, t.buf, t.size, true) ? STEP_CLOSE : STEP_GO_ON;
+}
+
+static int64_t body_size(const struct conn *c)
+{
+	const int64_t promise = c->promise ? (int64_t)strlen(c->promise) : 0;
+
+	return c->parts ? parts_size(c) : promise + c->end - c->at;
 }
 
 static void put_object_fields(struct conn *c, struct text *t, int status, bool encoded)
@@ -224,18 +244,20 @@ static void put_object_fields(struct conn *c, struct text *t, int status, bool e
 	if (c->parts)
 		text_put(t, "multipart/byteranges; boundary=" BOUNDARY);
 	else
-		text_put(t, encoded ? mime_inner_type(o->path) : o->type);
+		text_put(t, encoded || c->unpack ? mime_inner_type(o->path) : o->type);
 	text_put(t, "\r\n");
 	if (encoded)
-		text_put(t, "Content-Encoding: zstd\r\nVary: Accept-Encoding\r\n");
+		text_put(t, "Content-Encoding: zstd\r\n");
+	if (encoded || c->unpack)
+		text_put(t, "Vary: Accept-Encoding\r\n");
 	if (status == 206 && !c->parts)
-		put_content_range(t, o, c->at, c->open_ended ? RANGE_FOREVER : c->end - 1);
+		put_content_range(t, c, c->at, c->open_ended ? RANGE_FOREVER : c->end - 1);
 	if (!c->open_ended)
-		field(t, "Content-Length: ", c->parts ? parts_size(c) : c->end - c->at);
+		field(t, "Content-Length: ", body_size(c));
 	else if (c->chunked)
 		text_put(t, "Transfer-Encoding: chunked\r\n");
-	validator_put(t, o);
-	text_put(t, "Accept-Ranges: bytes\r\n");
+	validator_put(t, o, form_of(c));
+	text_put(t, c->promise ? "Accept-Ranges: none\r\n" : "Accept-Ranges: bytes\r\n");
 	if (o->live || is_playlist(o))
 		text_put(t, "Cache-Control: no-cache\r\n");
 }
@@ -272,20 +294,32 @@ static enum step send_mapped(struct conn *c, const struct text *head, void *body
 	return STEP_GO_ON;
 }
 
-static void *small_mapping(const struct conn *c)
+/* Whether all of the body may go out at once, with its head. */
+static bool may_send_whole(struct conn *c)
 {
 	const int64_t size = c->end - c->at;
 
-	if (c->open_ended || c->out || size > OBJECT_COPY_MAX)
-		return NULL;
-	return object_mapping(c->object, c->at, (size_t)size);
+	return !c->open_ended && size <= OBJECT_COPY_MAX &&
+	       pacer_may_send(c, size, PACER_TURN_BYTES) == size;
+}
+
+/* Head and body. What is not taken of a mapped one, or is too large to copy, goes by sender.c. */
+static enum step send_whole(struct conn *c, struct text *head)
+{
+	const size_t size = (size_t)(c->end - c->at);
+	void *body = c->out ? NULL : object_mapping(c->object, c->at, size);
+
+	if (body)
+		return send_mapped(c, head, body);
+	if (size <= SMALL_OBJECT_MAX)
+		return send_small(c, head);
+	return conn_put(c, head->buf, head->size, true) ? STEP_CLOSE : STEP_GO_ON;
 }
 
 static enum step send_object(struct conn *c, int status, bool encoded)
 {
 	const bool head_only = c->worker->request.method == HTTP_HEAD;
 	struct text t;
-	void *body;
 
 	c->chunked = c->open_ended && c->worker->request.minor > 0;
 	c->close |= c->open_ended && !c->chunked;
@@ -294,16 +328,18 @@ static enum step send_object(struct conn *c, int status, bool encoded)
 	t = begin_head(c, status);
 	put_object_fields(c, &t, status, encoded);
 	end_head(c, &t);
+	if (c->promise && !head_only)
+		text_put(&t, c->promise);
 	if (t.cut)
 		return STEP_CLOSE;
 	if (head_only)
 		conn_leave_object(c);
+	else if (c->unpack)
+		c->at = c->end = 0;
 	else if (c->parts)
 		c->at = c->end;
-	else if ((body = small_mapping(c)) != NULL)
-		return send_mapped(c, &t, body);
-	else if (!c->open_ended && c->end - c->at <= SMALL_OBJECT_MAX)
-		return send_small(c, &t);
+	else if (may_send_whole(c))
+		return send_whole(c, &t);
 	return conn_put(c, t.buf, t.size, !head_only) ? STEP_CLOSE : STEP_GO_ON;
 }
 
@@ -332,7 +368,7 @@ static enum step answer_not_modified(struct conn *c)
 	char fields[160];
 	struct text t = {.buf = fields, .room = sizeof(fields) - 1};
 
-	validator_put(&t, c->object);
+	validator_put(&t, c->object, form_of(c));
 	fields[t.size] = '\0';
 	return answer_plain(c, 304, fields, NULL);
 }
@@ -355,16 +391,21 @@ static int choose_bytes(struct conn *c, const struct http_request *r)
 {
 	struct object *o = c->object;
 	struct byte_range ranges[RANGES_MAX];
-	int n = validator_range_counts(r, o)
-			? http_range_parse(r->range, o->st.st_size, o->live, ranges)
+	const int64_t size = content_size(c);
+	int n = validator_range_counts(r, o, form_of(c))
+			? http_range_parse(r->range, size, o->live, ranges)
 			: 0;
 
 	c->at = 0;
-	c->end = o->st.st_size;
+	c->end = size;
 	c->open_ended = o->live;
+	if (c->promise) {
+		c->at = (int64_t)c->skipped;
+		return 200;
+	}
 	if (n < 0)
 		return 416;
-	if (n == 0 || (n > 1 && o->live))
+	if (n == 0 || (n > 1 && (o->live || c->unpack)))
 		return 200; /* the whole is always a permitted answer */
 	if (n > 1) {
 		c->parts = make_parts(ranges, n);
@@ -372,7 +413,7 @@ static int choose_bytes(struct conn *c, const struct http_request *r)
 	}
 	c->at = ranges[0].first;
 	c->open_ended = ranges[0].last == RANGE_FOREVER;
-	c->end = c->open_ended ? o->st.st_size : ranges[0].last + 1;
+	c->end = c->open_ended ? size : ranges[0].last + 1;
 	return 206;
 }
 
@@ -404,8 +445,9 @@ static int join_readers(struct conn *c)
 		o->given = release_given(o->fd, &o->st, true);
 		return 410;
 	}
-	/* Parts out of order prove nothing about what lies between them. */
-	if (!err && c->parts)
+	/* Parts out of order prove nothing about what lies between them; who has a playlist that
+	 * grows will come for it again, and who has the content does not have the object. */
+	if (!err && (c->parts || c->grows || c->unpack))
 		c->reader.counts = false;
 	return err == -ENOENT ? 404 : err ? 503 : 0;
 }
@@ -413,7 +455,7 @@ static int join_readers(struct conn *c)
 static enum step answer_object(struct conn *c, const struct http_request *r, bool encoded)
 {
 	struct object *o = c->object;
-	int status = validator_check(r, o);
+	int status = validator_check(r, o, form_of(c));
 
 	if (status == 304)
 		return answer_not_modified(c);
@@ -421,7 +463,9 @@ static enum step answer_object(struct conn *c, const struct http_request *r, boo
 		return answer_plain(c, 412, "", NULL);
 	status = choose_bytes(c, r);
 	if (status == 416)
-		return answer_no_range(c, o->st.st_size);
+		return answer_no_range(c, content_size(c));
+	if (c->unpack && r->method != HTTP_HEAD && conn_unpack_start(c))
+		return answer_plain(c, 503, "Retry-After: 1\r\n", NULL);
 	if (first_byte(c) < o->given)
 		return answer_gone(c, o->given);
 	switch (join_readers(c)) {
@@ -496,7 +540,10 @@ static enum step answer_listing(struct conn *c, const struct http_request *r, st
 	return step;
 }
 
-/* Opens what the path names into c->object; *encoded if that is its .zst. 0 or -errno. */
+/*
+ * Opens what the path names into c->object. Where there is only its .zst, that is sent as it is,
+ * *encoded, to who accepts it, and else its content, if it is seekable. 0 or -errno.
+ */
 static int open_object(struct conn *c, const struct http_request *r, struct site *site,
 		       const char *path, bool *encoded)
 {
@@ -505,14 +552,14 @@ static int open_object(struct conn *c, const struct http_request *r, struct site
 	char compressed[OBJECT_PATH_MAX + 1];
 
 	*encoded = false;
-	if (err != -ENOENT || !r->accept_encoding.at || !http_accepts(r->accept_encoding, "zstd"))
-		return err;
-	if (*path == '\0' ||
+	if (err != -ENOENT || *path == '\0' ||
 	    snprintf(compressed, sizeof(compressed), "%s.zst", path) >= (int)sizeof(compressed))
 		return err;
 	err = store_get(&w->store, site, compressed, w->loop.now_ns, &c->object);
-	*encoded = !err;
-	return err;
+	if (err)
+		return err;
+	*encoded = r->accept_encoding.at && http_accepts(r->accept_encoding, "zstd");
+	return *encoded ? 0 : conn_unpack(c);
 }
 
 enum step answer_request(struct conn *c, const struct http_request *r)
@@ -520,6 +567,7 @@ enum step answer_request(struct conn *c, const struct http_request *r)
 	struct worker *w = c->worker;
 	const char *path;
 	struct site *site;
+	enum step step;
 	bool encoded;
 	int err;
 
@@ -537,6 +585,10 @@ enum step answer_request(struct conn *c, const struct http_request *r)
 	err = open_object(c, r, site, path, &encoded);
 	if (err)
 		return answer_plain(c, status_of(err), "", NULL);
+	c->grows = false;
+	c->promise = NULL;
+	if (!encoded && (step = conn_reload_check(c, r)) != STEP_DONE)
+		return step;
 	site->requests++;
 	return answer_object(c, r, encoded);
 }

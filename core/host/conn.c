@@ -2,9 +2,10 @@
  * The life of a connection. What it does with its time is in conn_read.c, answer.c, conn_send.c and
  * conn_hold.c; when it may send, in pacer.h.
  *
- * Theory of operation. A connection is in one of four states:
+ * Theory of operation. A connection is in one of five states:
  *
  *	HEAD    reads until a request is there, then answers it
+ *	RELOAD  keeps the request until its playlist has changed (conn_reload.c)
  *	SEND    sends the response; waits for room in the socket, or for a live object to grow
  *	ACK     has sent all; waits for the client's TCP to acknowledge it, where that releases
  *	LINGER  has refused something and sent all; reads and drops what the client still sends, as
@@ -50,8 +51,10 @@ void conn_init(struct worker *w)
 	list_init(&w->conns);
 	list_init(&w->acking);
 	list_init(&w->spare);
+	list_init(&w->unpacking);
 	w->ack_timer.fire = conn_check_acks;
 	pacer_init(w);
+	survey_init(w);
 }
 
 #define SLAB 64
@@ -120,7 +123,9 @@ void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *peer, 
 	list_init(&c->acking);
 	list_append(&w->conns, &c->all);
 	w->conn_count++;
+	pacer_accept(c);
 	conn_set_deadline(c, CONN_HEAD_TIMEOUT_NS);
+	survey_expect(w);
 	loop_add(&w->loop, &c->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
 }
 
@@ -155,6 +160,7 @@ static void end_response(struct conn *c, bool complete)
 		log_response(c, complete);
 	c->status = 0;
 	c->sent = 0;
+	c->held_until_ns = 0;
 }
 
 void conn_close(struct conn *c)
@@ -163,6 +169,8 @@ void conn_close(struct conn *c)
 
 	end_response(c, false);
 	conn_leave_object(c);
+	list_remove(&c->waiting);
+	free_pointer(&c->log);
 	free_pointer(&c->in);
 	free_pointer(&c->out);
 	loop_remove(&w->loop, &c->watch);
@@ -223,6 +231,7 @@ void conn_run(struct conn *c)
 	do {
 		switch (c->state) {
 		case CONN_HEAD: step = conn_read(c); break;
+		case CONN_RELOAD: step = conn_reload(c); break;
 		case CONN_SEND: step = conn_send(c, &share); break;
 		case CONN_ACK: step = conn_check_ack(c); break;
 		default: step = conn_discard(c); break;
@@ -273,6 +282,10 @@ static void conn_expired(struct timer *t)
 			loop_timer_set(&w->loop, t, c->deadline_ns);
 		return;
 	}
+	if (c->state == CONN_RELOAD) {
+		conn_run(c);
+		return;
+	}
 	if (c->state == CONN_HEAD && c->in_size > 0) {
 		memset(&w->request, 0, offsetof(struct http_request, path));
 		if (answer_refuse(c, 408) == STEP_GO_ON) {
@@ -282,6 +295,8 @@ static void conn_expired(struct timer *t)
 	}
 	if (c->state == CONN_SEND) {
 		w->counters.stalls++;
+		if (c->object)
+			c->object->site->stalls++;
 		conn_reset(c);
 	} else {
 		conn_close(c);
@@ -306,6 +321,8 @@ static void drain_one(struct conn *c)
 {
 	if (c->state == CONN_HEAD && c->in_size == 0)
 		conn_close(c);
+	else if (c->state == CONN_RELOAD)
+		conn_run(c);
 }
 
 void conn_drain(struct worker *w)

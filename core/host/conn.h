@@ -2,10 +2,11 @@
 #pragma once
 
 #include "base/clock.h"
+#include "host/rate.h"
 #include "host/text.h"
 #include "host/worker.h"
 
-enum conn_state { CONN_HEAD, CONN_SEND, CONN_ACK, CONN_LINGER };
+enum conn_state { CONN_HEAD, CONN_RELOAD, CONN_SEND, CONN_ACK, CONN_LINGER };
 
 /* What a step left the connection in; DONE: the response is out. */
 enum step { STEP_GO_ON, STEP_WAIT, STEP_DONE, STEP_CLOSE, STEP_RESET };
@@ -46,12 +47,26 @@ struct conn {
 	bool started;	       /* a chunk has been sent before */
 	bool open_ended;       /* goes on to the end, wherever that will be */
 	struct multipart *parts;
+	struct unpack *unpack; /* its content is sent, decompressed, and at and end are of that */
+	int64_t unpack_memory;
 	struct reader reader;
+
+	bool grows;	     /* it is a playlist that segments will still be added to */
+	const char *promise; /* sent in the place of its first `skipped` bytes, or NULL */
+	size_t skipped;
+	int64_t held_until_ns; /* for a request that waits for a segment; 0: it does not */
 
 	int status; /* of the response under way; 0: none */
 	size_t head_size;
 	uint64_t sent; /* of it, head included */
 	int64_t began_ns;
+	struct rate rate;     /* of what it has been sent; see host/pacer.h */
+	bool bbr;	      /* its congestion control does not shrink the window in pauses */
+	uint64_t socket_rate; /* the client rate that its socket is set for */
+	int64_t granted;      /* booked with the shared rates, not sent yet */
+	int64_t grant_ns;     /* from when on that may be sent */
+	unsigned limits_seen; /* when that was booked; see host/limits.h */
+
 	char *log; /* what the access log will say of the request; see host/access_log.h */
 };
 
@@ -103,6 +118,35 @@ int conn_put(struct conn *c, const char *data, size_t size, bool more);
  */
 struct iovec;
 ssize_t conn_put_pieces(struct conn *c, const struct iovec pieces[2]);
+
+/* ---- conn_unpack.c ---- */
+
+/* Makes the object's content what is sent. 0; -ENOENT: that cannot be had; -ENOMEM. */
+int conn_unpack(struct conn *c);
+
+/* Begins to, with at and end. 0; -EBUSY: too many do just now; -ENOMEM, -EBADMSG. */
+int conn_unpack_start(struct conn *c);
+
+/* SEND, for that. */
+enum step conn_unpack_send(struct conn *c, int64_t share);
+void conn_unpack_end(struct conn *c);
+
+/* Lets those who decompress go on for a fraction of a millisecond. */
+void conn_unpack_turn(struct worker *w);
+
+/* ---- conn_reload.c ---- */
+
+/*
+ * For an object that may be a playlist. DONE: it is to be served now, with the promise if there is
+ * one; else it was answered, or the request waits in RELOAD and is to be kept.
+ */
+enum step conn_reload_check(struct conn *c, const struct http_request *r);
+
+/* RELOAD: GO_ON once the request is to be answered anew. */
+enum step conn_reload(struct conn *c);
+
+/* For host/reload.h: their file has changed. */
+void conn_reload_wake(struct list *waiting);
 
 /* ---- conn_hold.c ---- */
 

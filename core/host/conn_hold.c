@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "host/conn.h"
+#include "host/pacer.h"
 
 #define ACK_POLL_NS (3 * NS_PER_MS)
 
@@ -73,8 +74,10 @@ void conn_leave_object(struct conn *c)
 		return;
 	list_remove(&c->waiting);
 	list_remove(&c->acking);
+	pacer_leave(c);
 	free(c->parts);
 	c->parts = NULL;
+	conn_unpack_end(c);
 	if (c->reader.holding)
 		leave_readers(c);
 	c->object = NULL;

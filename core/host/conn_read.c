@@ -91,9 +91,10 @@ enum step conn_read(struct conn *c)
 	if (head == 0)
 		return wait_for_input(c, size);
 	c->scanned = 0;
-	c->began_ns = w->loop.now_ns;
+	if (c->held_until_ns == 0)
+		c->began_ns = w->loop.now_ns;
 	status = http_request_parse(w->in, head, &w->request);
-	if (w->server->logfd >= 0)
+	if (w->server->logfd >= 0 && !c->log)
 		c->log = access_log_begin(&w->request, &c->peer, w->server->options.log_json);
 	if (status && status != 405)
 		return answer_refuse(c, status);
@@ -104,7 +105,10 @@ enum step conn_read(struct conn *c)
 	c->close |= w->request.close;
 	if (status)
 		return answer_plain(c, 405, "Allow: GET, HEAD\r\n", NULL);
-	return answer_request(c, &w->request);
+	step = answer_request(c, &w->request);
+	if (c->state == CONN_RELOAD && save_input(c, w->in, size))
+		return STEP_CLOSE;
+	return step;
 }
 
 enum step conn_discard(struct conn *c)

@@ -22,7 +22,7 @@ static void count_sent(struct conn *c, ssize_t n)
 {
 	c->sent += (uint64_t)n;
 	c->worker->counters.sent += (uint64_t)n;
-	c->worker->allowance -= n;
+	pacer_sent(c, n);
 	if (c->object)
 		c->object->site->sent += (uint64_t)n;
 }
@@ -146,10 +146,14 @@ static bool in_huge_pages(const struct object *o)
 	return o->st.st_blksize > sysconf(_SC_PAGESIZE);
 }
 
-static enum step send_body(struct conn *c, int64_t most, int64_t *share)
+/* What is left of the object, or of the chunk that is under way. */
+static int64_t body_left(const struct conn *c)
 {
-	const int64_t left = c->chunked ? c->chunk : c->end - c->at;
-	const size_t size = (size_t)(left < most ? left : most);
+	return c->chunked ? c->chunk : c->end - c->at;
+}
+
+static enum step send_body(struct conn *c, size_t size, int64_t *share)
+{
 	const bool copied = c->reader.holding && c->reader.flows && in_huge_pages(c->object);
 	struct sender *sender = &c->worker->sender;
 	const ssize_t n = copied ? sender_copy(sender, c->watch.fd, c->object, c->at, size)
@@ -173,16 +177,21 @@ static enum step send_body(struct conn *c, int64_t most, int64_t *share)
 
 enum step conn_send(struct conn *c, int64_t *share)
 {
+	int64_t left;
+
 	if (!c->writable)
 		return STEP_WAIT;
 	if (c->out)
 		return send_saved(c);
 	if (!c->object)
 		return STEP_DONE;
-	if (c->chunked ? c->chunk > 0 : c->at < c->end) {
-		int64_t allowed = pacer_may_send(c, *share);
+	if (c->unpack)
+		return conn_unpack_send(c, *share);
+	left = body_left(c);
+	if (left > 0) {
+		const int64_t size = pacer_may_send(c, left, *share);
 
-		return allowed > 0 ? send_body(c, allowed, share) : pacer_wait(c, *share);
+		return size > 0 ? send_body(c, (size_t)size, share) : pacer_wait(c, *share);
 	}
 	if (c->parts)
 		return answer_next_part(c);

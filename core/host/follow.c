@@ -64,6 +64,7 @@ static void take_event(void *cookie, const struct inotify_event *ev)
 	struct object *o = object_of(f, ev->wd);
 	struct site *site = site_of(f, ev->wd);
 
+	reload_event(&f->reload, ev->wd, ev->mask);
 	if (ev->mask & IN_Q_OVERFLOW) {
 		look_all(f, NULL);
 		return;
@@ -105,6 +106,7 @@ int follow_init(struct follow *f, struct loop *loop, struct store *store, struct
 	f->watch.fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	if (f->watch.fd < 0)
 		return -errno;
+	reload_init(&f->reload, f->watch.fd);
 	return loop_add(loop, &f->watch, EPOLLIN);
 }
 
@@ -113,6 +115,7 @@ void follow_fini(struct follow *f)
 	if (f->watch.fd > 0)
 		close(f->watch.fd);
 	f->watch.fd = -1;
+	reload_fini(&f->reload);
 }
 
 static void watch_markers(struct follow *f, struct site *site)

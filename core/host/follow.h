@@ -10,6 +10,7 @@
 
 #include "base/loop.h"
 #include "host/object.h"
+#include "host/reload.h"
 
 #define FOLLOW_TICK_NS 500000000LL
 
@@ -19,6 +20,7 @@ struct follow {
 	struct loop *loop;
 	struct store *store;
 	struct sites *sites;
+	struct reload reload; /* who waits for playlists: the same descriptor's events */
 };
 
 /* Looks at the store's live objects when they change, from then on. 0 or -errno. */

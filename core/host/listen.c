@@ -36,24 +36,6 @@ static bool is_loopback(const union address *a)
 	return IN6_IS_ADDR_LOOPBACK(&a->in6.sin6_addr);
 }
 
-/*
- * The kernel paces each connection. A second's worth in the socket's buffer, by reference, spares
- * wake-ups: 2,000 clients at 2 Mbit/s cost 0.19 s/GB with it and 0.22 without. Faster ones
- * are left to TCP's own sizing.
- */
-#define PACED_BUFFER_MAX (512 * 1024)
-
-static int set_pacing(int fd, uint64_t rate, struct mn_error *e)
-{
-	const int buffer = (int)rate;
-
-	if (setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &rate, sizeof(rate)) < 0)
-		return mn_fail_errno(e, errno, "pacing");
-	if (rate >= PACED_BUFFER_MAX / 8 && rate <= PACED_BUFFER_MAX)
-		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
-	return 0;
-}
-
 /* Left alone where the system does not have it, or does not let us. */
 #define CONGESTION_DEFAULT "cubic"
 
@@ -74,7 +56,7 @@ int listen_inherit(int fd, const struct server_options *o, struct mn_error *e)
 			       "%s: congestion control not available (see sysctl "
 			       "net.ipv4.tcp_available_congestion_control)",
 			       o->congestion);
-	return o->client_rate > 0 ? set_pacing(fd, o->client_rate, e) : 0;
+	return 0;
 }
 
 int listen_open(const struct server_options *o, const struct endpoint *at, struct mn_error *e)

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
 
@@ -65,45 +66,74 @@ static void put_responses(FILE *f, const struct counters *all)
 			(unsigned long long)all->responses[k]);
 }
 
-static void put_space(FILE *f, const char *name, const char *space, uint64_t value)
+static void put_label(FILE *f, const char *space)
 {
-	fprintf(f, "%s_total{space=\"", name);
+	fprintf(f, "{space=\"");
 	for (const char *p = space; *p; p++)
 		fprintf(f, *p == '"' || *p == '\\' ? "\\%c" : *p == '\n' ? "\\n" : "%c", *p);
-	fprintf(f, "\"} %llu\n", (unsigned long long)value);
+	fprintf(f, "\"} ");
 }
 
-/* One figure of every space; names need no escapes: they are checked, or a folder's own. */
-static void put_sites(FILE *f, const struct server *s, const char *name, const char *help,
-		      size_t offset)
+/* A figure of every space. */
+struct space_figure {
+	const char *name, *type, *help;
+	uint64_t (*of)(struct server *s, size_t i);
+};
+
+static uint64_t requests_of(struct server *s, size_t i)
 {
-	const struct sites *sites = &s->workers[0].sites;
+	uint64_t total = 0;
 
-	head(f, name, "counter", help);
-	for (size_t i = 0; i < sites->count; i++) {
-		uint64_t total = 0;
+	for (unsigned k = 0; k < s->options.workers; k++)
+		total += s->workers[k].sites.site[i].requests;
+	return total;
+}
 
-		for (unsigned k = 0; k < s->options.workers; k++)
-			total += *(const uint64_t *)(const void *)((const char *)&s->workers[k]
-									   .sites.site[i] +
-								   offset);
-		put_space(f, name, sites->site[i].name, total);
+#define SURVEYED(name, member)                                                                     \
+	static uint64_t name(struct server *s, size_t i)                                           \
+	{                                                                                          \
+		return survey_of(s, i).member;                                                     \
 	}
+SURVEYED(sent_of, sent)
+SURVEYED(released_of, released)
+SURVEYED(stalled_of, stalls)
+SURVEYED(clients_of, now.clients)
+SURVEYED(edge_of, now.edge)
+SURVEYED(backlog_of, now.backlog)
+
+static uint64_t rate_of(struct server *s, size_t i)
+{
+	return limits_space(&s->limits, i);
 }
 
-/* A space that nobody asks for is not open in any worker, and nothing of it is released. */
-static void put_released(FILE *f, struct server *s)
+static const struct space_figure space_figures[] = {
+	{"requests", "counter", "Requests for a space's objects.", requests_of},
+	{"sent_bytes", "counter", "Bytes of a space's objects sent.", sent_of},
+	{"released_bytes", "counter", "Memory of a space given back.", released_of},
+	{"stalled", "counter", "Clients of a space that took nothing for too long.", stalled_of},
+	{"clients", "gauge", "Clients that are being sent an object of it.", clients_of},
+	{"edge_clients", "gauge", "Of these, those that wait for a live object to grow.", edge_of},
+	{"backlog_bytes", "gauge", "What they are still to be sent of what is there.", backlog_of},
+	{"rate_limit_bytes", "gauge", "Most that it may send in a second, by memnet tune; 0: any.",
+	 rate_of},
+};
+
+static void put_spaces(FILE *f, struct server *s)
 {
 	const struct sites *sites = &s->workers[0].sites;
-	const char *name = "memnet_stream_space_released_bytes";
 
-	head(f, name, "counter", "Memory of a space given back.");
-	for (size_t i = 0; i < sites->count; i++) {
-		dev_t dev = 0;
+	for (size_t k = 0; k < sizeof(space_figures) / sizeof(*space_figures); k++) {
+		const struct space_figure *figure = &space_figures[k];
+		const char *suffix = strcmp(figure->type, "counter") == 0 ? "_total" : "";
+		char name[64];
 
-		for (unsigned k = 0; k < s->options.workers && !dev; k++)
-			dev = s->workers[k].sites.site[i].dev;
-		put_space(f, name, sites->site[i].name, dev ? release_of(&s->release, dev) : 0);
+		snprintf(name, sizeof(name), "memnet_stream_space_%s", figure->name);
+		head(f, name, figure->type, figure->help);
+		for (size_t i = 0; i < sites->count; i++) {
+			fprintf(f, "%s%s", name, suffix);
+			put_label(f, sites->site[i].name);
+			fprintf(f, "%llu\n", (unsigned long long)figure->of(s, i));
+		}
 	}
 }
 
@@ -128,13 +158,13 @@ static uint16_t port_of(int fd)
 }
 
 /* What `memnet tune` wants to know of us; no limit is 0. */
-static void put_limits(FILE *f, const struct server *s)
+static void put_limits(FILE *f, struct server *s)
 {
 	gauge(f, "memnet_stream_listen_port", "Where objects are served.", port_of(s->listenfd));
 	gauge(f, "memnet_stream_rate_limit_bytes", "Most that all connections get in a second.",
-	      s->options.rate);
+	      limits_total(&s->limits));
 	gauge(f, "memnet_stream_client_rate_limit_bytes", "Most that one connection gets.",
-	      s->options.client_rate);
+	      limits_client(&s->limits));
 }
 
 static void put_all(FILE *f, struct server *s)
@@ -147,11 +177,7 @@ static void put_all(FILE *f, struct server *s)
 	counter(f, "memnet_stream_aborted", "Responses broken off.", all.aborted);
 	counter(f, "memnet_stream_stalled", "Clients that took nothing for too long.", all.stalls);
 	counter(f, "memnet_stream_sent_bytes", "Bytes sent, heads included.", all.sent);
-	put_sites(f, s, "memnet_stream_space_requests", "Requests for a space's objects.",
-		  offsetof(struct site, requests));
-	put_sites(f, s, "memnet_stream_space_sent_bytes", "Bytes of a space's objects sent.",
-		  offsetof(struct site, sent));
-	put_released(f, s);
+	put_spaces(f, s);
 	put_limits(f, s);
 	counter(f, "memnet_stream_released_objects", "Objects released.", s->release.objects);
 	counter(f, "memnet_stream_abandoned_objects", "Objects given back in part, then dropped.",
@@ -162,6 +188,8 @@ static void put_all(FILE *f, struct server *s)
 	head(f, "memnet_stream_cpu_seconds_per_gigabyte", "gauge", "CPU time by 1e9 bytes sent.");
 	fprintf(f, "memnet_stream_cpu_seconds_per_gigabyte %.6f\n",
 		all.sent ? cpu_seconds() * 1e9 / (double)all.sent : 0.0);
+	own_energy_read(&s->energy);
+	own_energy_print(&s->energy, all.sent, clock_ns(), f);
 	fprintf(f, "# EOF\n");
 }
 

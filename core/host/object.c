@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/confine.h"
+#include "host/rate.h"
 #include "host/release.h"
 #include "host/mime.h"
 #include "space/live.h"
@@ -58,6 +59,8 @@ static void destroy(struct object *o)
 	list_remove(&o->living);
 	if (o->map)
 		munmap(o->map, (size_t)o->st.st_size);
+	if (o->rate)
+		rates_put(o->rate);
 	close(o->fd);
 	free(o);
 }
@@ -123,25 +126,26 @@ static bool same_time(const struct timespec *a, const struct timespec *b)
 }
 
 /* See the theory above. */
-static bool unchanged(struct object *o)
+static bool unchanged(struct object *o, int rootfd)
 {
+	const bool deep = strchr(o->path, '/') != NULL;
 	struct stat st;
+	int err;
 
 	if (!o->settled || o->round == o->store->round)
 		return o->settled;
 	o->round = o->store->round;
-	return fstat(o->fd, &st) == 0 && st.st_nlink == o->st.st_nlink &&
-	       st.st_size == o->st.st_size && same_time(&st.st_ctim, &o->st.st_ctim) &&
-	       same_time(&st.st_mtim, &o->st.st_mtim);
+	err = deep ? fstatat(rootfd, o->path, &st, AT_SYMLINK_NOFOLLOW) : fstat(o->fd, &st);
+	return err == 0 && st.st_ino == o->st.st_ino && st.st_dev == o->st.st_dev &&
+	       st.st_nlink == o->st.st_nlink && st.st_size == o->st.st_size &&
+	       same_time(&st.st_ctim, &o->st.st_ctim) && same_time(&st.st_mtim, &o->st.st_mtim);
 }
 
-static bool is_settled(const char *path, const struct stat *st)
+static bool is_settled(const struct stat *st)
 {
 	struct timespec now;
 	int64_t age;
 
-	if (strchr(path, '/'))
-		return false;
 	clock_gettime(CLOCK_REALTIME, &now);
 	age = (now.tv_sec - st->st_ctim.tv_sec) * NS_PER_S + now.tv_nsec - st->st_ctim.tv_nsec;
 	return age > OBJECT_SETTLED_NS;
@@ -199,7 +203,7 @@ static int open_object(struct store *store, struct site *site, const char *path,
 	o->wd = -1;
 	o->beat = beat;
 	o->beat_ns = now_ns;
-	o->settled = !o->live && is_settled(path, &st);
+	o->settled = !o->live && is_settled(&st);
 	o->given = release_given(fd, &st, store->write);
 	o->type = mime_type(path);
 	strcpy(o->path, path);
@@ -259,12 +263,13 @@ int store_get(struct store *store, struct site *site, const char *path, int64_t 
 {
 	const unsigned hash = hash_of(site, path);
 	struct object *known = find(store, site, path, hash), *o = NULL;
-	int err;
+	int rootfd, err;
 
 	if (!object_path_valid(path))
 		return -ENOENT;
-	if (known && !known->live && site_root(site, now_ns) >= 0 &&
-	    site->generation == known->generation && unchanged(known)) {
+	rootfd = site_root(site, now_ns);
+	if (known && !known->live && rootfd >= 0 && site->generation == known->generation &&
+	    unchanged(known, rootfd)) {
 		if (worth_mapping(known))
 			map_object(known);
 		*out = hold(known);

@@ -8,7 +8,9 @@
  * changes the link count, a rename of the file itself its ctime, a write its mtime. ctime can be as
  * coarse as a timer tick, so only what has not changed for OBJECT_SETTLED_NS when it was opened is
  * cached, as git does it for its index. A rename of a folder changes nothing in the files beneath:
- * only objects at the root of their space are cached. The kernel is asked once in a round
+ * for objects that are not at the root of their space the name is asked after instead, by
+ * fstatat(2). Should that go by a link that was planted since, it finds another file, or the very
+ * one that was opened without. The kernel is asked once in a round
  * (store_round()): whoever asked for the object meanwhile had asked when the round began.
  *
  * Cached objects are let go after OBJECT_IDLE_NS without a request: an open file keeps its memory
@@ -40,6 +42,8 @@
 #define OBJECT_MAP_MAX	  (1024LL << 20) /* 2 MiB of page tables */
 #define OBJECT_MAP_STEP	  (2 << 20)	 /* populated at a time, in a fraction of a millisecond */
 
+struct file_rate;
+
 struct object {
 	struct object *next; /* of its hash chain */
 	struct list idle;    /* among the store's cached ones without readers */
@@ -60,11 +64,12 @@ struct object {
 	int64_t idle_ns; /* since when */
 	uint64_t beat;	 /* live: the marker's, and when it last changed */
 	int64_t beat_ns;
-	struct list waiting; /* live: who waits for more (struct conn's `waiting`) */
-	struct list living;  /* live: among the store's live ones */
-	const char *type;    /* its media type */
-	void *map;	     /* all of it, of a cached one that is asked for again; or NULL */
-	int64_t populated;   /* of it, from its beginning */
+	struct list waiting;	/* live: who waits for more (struct conn's `waiting`) */
+	struct list living;	/* live: among the store's live ones */
+	const char *type;	/* its media type */
+	void *map;		/* all of it, of a cached one that is asked for again; or NULL */
+	struct file_rate *rate; /* all clients' of this file together; NULL: not limited yet */
+	int64_t populated;	/* of it, from its beginning */
 	char path[];
 };
 

@@ -43,6 +43,12 @@ static void reopen_log(struct server *s)
 		log_warn("%s: %s (the old file is kept)", s->options.access_log, strerror(errno));
 }
 
+void server_wake(struct server *s)
+{
+	for (unsigned i = 0; i < s->options.workers; i++)
+		loop_wake(&s->workers[i].loop);
+}
+
 static void on_signal(struct loop *loop, int signo)
 {
 	struct server *server = container_of(loop, struct worker, loop)->server;
@@ -53,8 +59,8 @@ static void on_signal(struct loop *loop, int signo)
 	}
 	log_debug("%s: draining", strsignal(signo));
 	notify_state("STOPPING=1");
-	for (unsigned i = 0; i < server->options.workers; i++)
-		loop_wake(&server->workers[i].loop);
+	atomic_store(&server->stopping, true);
+	server_wake(server);
 }
 
 static int start_threads(struct server *s, struct mn_error *e)
@@ -76,6 +82,7 @@ static int start_threads(struct server *s, struct mn_error *e)
 
 static void join_threads(struct server *s)
 {
+	atomic_store(&s->stopping, true);
 	for (unsigned i = 1; i <= s->started; i++) {
 		loop_wake(&s->workers[i].loop);
 		pthread_join(s->workers[i].thread, NULL);
@@ -106,11 +113,17 @@ static int run(struct server *s, const struct sites *sites, void (*started)(cons
 				s->options.groups.count > 0 ? &s->options.groups : NULL);
 	if (err)
 		return mn_fail_errno(e, -err, "RTSP");
+	if (s->controller.fd >= 0)
+		err = controller_init(&s->workers[0].controller, &s->workers[0], s->controller.fd);
+	if (err)
+		return mn_fail_errno(e, -err, "controller");
+	own_energy_start(&s->energy, &s->workers[0].loop);
 	worker_sweep(&s->workers[0]);
 	err = start_threads(s, e);
 	if (err)
 		return err;
 	listen_url(s->listenfd, "http", url, sizeof(url));
+	snprintf(s->listening, sizeof(s->listening), "%s", url + strlen("http://"));
 	err = sandbox_calls(DIAL_NONE, e);
 	if (err)
 		return err;
@@ -141,11 +154,14 @@ static int open_rtsp(struct server *s, struct mn_error *e)
 {
 	union address a;
 	const socklen_t size = listen_address(&s->options.rtsp, &a);
+	const uint64_t *rate = &s->options.client_rate;
 
 	s->rtspfd = listen_open(&s->options, &s->options.rtsp, e);
-	return s->rtspfd < 0 ? s->rtspfd
-			     : rtsp_bind(&a.any, size, &s->options.groups, &s->options.multicast,
-					 s->rtpfds, e);
+	if (s->rtspfd < 0)
+		return s->rtspfd;
+	if (*rate > 0)
+		setsockopt(s->rtspfd, SOL_SOCKET, SO_MAX_PACING_RATE, rate, sizeof(*rate));
+	return rtsp_bind(&a.any, size, &s->options.groups, &s->options.multicast, s->rtpfds, e);
 }
 
 /* The sockets and the log: what may need more rights than serving does. */
@@ -194,11 +210,11 @@ static void close_all(struct server *s)
  * The folders that are served, and the log's. Spaces come and go, so that it is the folder they
  * come in, which is made if need be.
  */
-static int give_up_rights(const struct server_options *o, const struct sites *sites,
-			  struct mn_error *e)
+static int give_up_rights(const struct server *s, const struct sites *sites, struct mn_error *e)
 {
-	struct sandbox_path *paths = calloc(sites->count + 1, sizeof(*paths));
-	cleanup_free char *log = o->access_log ? realpath(o->access_log, NULL) : NULL;
+	const struct server_options *o = &s->options;
+	struct sandbox_path *paths = calloc(sites->count + 2, sizeof(*paths));
+	cleanup_free char *link = NULL, *log = o->access_log ? realpath(o->access_log, NULL) : NULL;
 	size_t n = 0;
 	int err = sandbox_rights(o->user, e);
 
@@ -212,6 +228,9 @@ static int give_up_rights(const struct server_options *o, const struct sites *si
 		paths[n].dir = site->space ? o->runtime_dir : site->dir;
 		paths[n++].write = o->release != RELEASE_NEVER;
 	}
+	/* Its own socket's name is to go at the end. */
+	if (s->controller.fd >= 0 && asprintf(&link, "%s/" LINK_FOLDER, o->runtime_dir) > 0)
+		paths[n++] = (struct sandbox_path){link, true, false};
 	if (log)
 		paths[n++] = (struct sandbox_path){dirname(log), true, true};
 	if (!err)
@@ -228,8 +247,15 @@ static int start(struct server *s, const struct sites *sites, void (*started)(co
 
 	if (err)
 		return err;
+	controller_listen(&s->controller, s->options.runtime_dir, sites);
+	err = limits_init(&s->limits, s, sites->count);
+	if (err)
+		return mn_fail_errno(e, -err, "server");
+	err = own_energy_open(&s->energy, s->options.energy, e);
+	if (err)
+		return err;
 	tzset(); /* reads a file, the last one for the log's sake */
-	err = give_up_rights(&s->options, sites, e);
+	err = give_up_rights(s, sites, e);
 	if (err)
 		return err;
 	s->workers = calloc(count, sizeof(*s->workers));
@@ -247,6 +273,8 @@ int server_run(const struct server_options *options, const struct sites *sites,
 	       void (*started)(const char *url), struct mn_error *e)
 {
 	struct server s = {.options = *options,
+			   .controller = {-1, -1, ""},
+			   .energy.consumer = {.process = -1, .stat = -1},
 			   .listenfd = -1,
 			   .metricsfd = -1,
 			   .logfd = -1,
@@ -257,12 +285,19 @@ int server_run(const struct server_options *options, const struct sites *sites,
 
 	if (err)
 		return mn_fail_errno(e, -err, "server");
+	err = rates_init(&s.object_rates);
+	if (err)
+		return mn_fail_errno(e, -err, "server");
 	sem_init(&s.running, 0, 0);
 	raise_limit();
 	mime_load("/etc/mime.types");
 	err = start(&s, sites, started, e);
 	close_all(&s);
+	controller_remove(&s.controller);
+	limits_fini(&s.limits);
+	own_energy_close(&s.energy);
 	sem_destroy(&s.running);
+	rates_fini(&s.object_rates);
 	release_fini(&s.release);
 	return err;
 }

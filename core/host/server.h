@@ -7,7 +7,8 @@
  * the connection, conn_read.c reads (the parsers of requests and ranges are pure functions),
  * answer.c finds the object (object.c) and begins the response, conn_send.c sends it when pacer.c
  * lets it, by the path that sender.c chooses; follow.c wakes those who wait for a live object to
- * grow, release.c gives memory back.
+ * grow, release.c gives memory back. conn_reload.c keeps a request until a playlist (playlist.c)
+ * has its segment, conn_unpack.c sends the content of a compressed object (unpack.c, seekable.c).
  */
 #pragma once
 
@@ -16,7 +17,11 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "host/controller.h"
+#include "host/limits.h"
 #include "host/multicast.h"
+#include "host/own_energy.h"
+#include "host/rate.h"
 #include "host/release.h"
 #include "host/site.h"
 
@@ -41,6 +46,7 @@ struct server_options {
 	int64_t abandon_ns;	       /* DELIVERED: see release_abandon(); 0: never */
 	uint64_t client_rate;	       /* bytes per second, 0: as fast as it goes */
 	uint64_t rate;		       /* of all connections together, likewise */
+	uint64_t object_rate;	       /* of all clients of one object together, likewise */
 	const char *congestion;	       /* TCP's algorithm; NULL: cubic if it can be had */
 	const char *cors;	       /* Access-Control-Allow-Origin; NULL: not sent */
 	bool listing;		       /* folders are listed */
@@ -50,20 +56,30 @@ struct server_options {
 	struct multicast_way multicast;
 	const char *access_log; /* a file; NULL: none */
 	bool log_json;
-	const char *user;	 /* to become when all is open; NULL: stays who it is */
-	const char *runtime_dir; /* where spaces appear */
-	int64_t drain_ns;	 /* how long requests under way may still take after SIGTERM */
+	const char *user;		    /* to become when all is open; NULL: stays who it is */
+	const char *runtime_dir;	    /* where spaces appear */
+	const struct meter_options *energy; /* NULL: not counted */
+	int64_t drain_ns; /* how long requests under way may still take after SIGTERM */
 };
 
 struct server {
 	struct server_options options;
 	struct release release;
+	struct limits limits;
+	struct rates object_rates; /* of what is sent of each object */
+	struct own_energy energy;
+	struct controller_socket controller;
+	char listening[80]; /* "ADDRESS:PORT" of HTTP; "": neither */
+	atomic_bool stopping;
 	struct worker *workers;
 	unsigned started;			/* threads, besides the caller's */
 	sem_t running;				/* posted by each of them */
 	int listenfd, metricsfd, logfd, nullfd; /* -1: none */
 	int rtspfd, rtpfds[2];
 };
+
+/* Every worker looks at `stopping`. */
+void server_wake(struct server *server);
 
 /*
  * Serves until SIGTERM or SIGINT, in the calling thread and options->workers - 1 others. 0; or

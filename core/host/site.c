@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "space/layout.h"
 #include "space/name.h"
 
 static int add(struct sites *sites, const char *name, const char *dir, bool space)
@@ -92,6 +93,26 @@ int sites_add(struct sites *sites, const char *argument, const char *runtime_dir
 				       sites->site[i].name, sites->site[i].dir);
 	}
 	return 0;
+}
+
+int site_check_release(const char *argument, const char *runtime_dir, struct mn_error *e)
+{
+	struct sites sites = {0};
+	cleanup_free char *reserved = NULL;
+	struct stat st;
+	int err = 0;
+
+	if (sites_add(&sites, argument, runtime_dir, NULL) == 0 && !sites.site->space) {
+		if (asprintf(&reserved, "%s/" SPACE_RESERVED, sites.site->dir) < 0)
+			err = -ENOMEM;
+		else if (lstat(reserved, &st) < 0 || !S_ISDIR(st.st_mode))
+			err = mn_fail(e, MN_REFUSED, EPERM,
+				      "%s: a folder that is no space: releasing would delete its "
+				      "files (--force does)",
+				      argument);
+	}
+	sites_fini(&sites);
+	return err;
 }
 
 int sites_copy(struct sites *to, const struct sites *from)

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "host/survey.h"
 
 struct site {
 	char *name; /* "web1/out": the URL's first components */
@@ -22,9 +23,10 @@ struct site {
 	unsigned generation; /* another one for each file system that has been there */
 	dev_t dev;	     /* of rootfd */
 	ino_t ino;
-	int64_t checked_ns, used_ns; /* that `dir` still is rootfd; that anyone asked */
-	int live_wd;		     /* inotify's, for .memnet/live; -1: none (host/follow.h) */
-	uint64_t requests, sent;     /* served from it: for the metrics */
+	int64_t checked_ns, used_ns;	 /* that `dir` still is rootfd; that anyone asked */
+	int live_wd;			 /* inotify's, for .memnet/live; -1: none (host/follow.h) */
+	uint64_t requests, sent, stalls; /* served from it: for the metrics */
+	struct survey_now survey;	 /* of this worker's connections */
 };
 
 struct sites {
@@ -38,6 +40,14 @@ struct sites {
  */
 int sites_add(struct sites *sites, const char *argument, const char *runtime_dir,
 	      struct mn_error *e);
+
+/*
+ * Whether what the argument names may be released: a space, or a folder that has been used as one
+ * (it has a .memnet). 0, or -EPERM with *e, and MN_REFUSED: any other folder's files are
+ * somebody's. 0, too, for what sites_add() refuses.
+ */
+int site_check_release(const char *argument, const char *runtime_dir, struct mn_error *e);
+
 int sites_copy(struct sites *to, const struct sites *from);
 void sites_fini(struct sites *sites);
 

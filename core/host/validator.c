@@ -10,7 +10,7 @@
  * file's times but not the bytes that can still be had: no tag then, and none for what still grows.
  */
 #define ETAG_MAX 64
-static bool entity_tag(const struct object *o, struct text *t)
+static bool entity_tag(const struct object *o, const char *form, struct text *t)
 {
 	const struct timespec *written = &o->st.st_mtim;
 
@@ -22,6 +22,7 @@ static bool entity_tag(const struct object *o, struct text *t)
 	text_number(t, (uint64_t)(written->tv_sec * NS_PER_S + written->tv_nsec), 16);
 	text_put(t, "-");
 	text_number(t, (uint64_t)o->st.st_size, 16);
+	text_put(t, form);
 	text_put(t, "\"");
 	return true;
 }
@@ -41,11 +42,11 @@ static bool list_has_tag(struct http_text list, const struct text *tag, bool wea
 	return false;
 }
 
-int validator_check(const struct http_request *r, const struct object *o)
+int validator_check(const struct http_request *r, const struct object *o, const char *form)
 {
 	char buf[ETAG_MAX];
 	struct text tag = {.buf = buf, .room = sizeof(buf)};
-	const bool tagged = entity_tag(o, &tag);
+	const bool tagged = entity_tag(o, form, &tag);
 	const int64_t written = o->st.st_mtim.tv_sec;
 
 	if (r->if_match.at) {
@@ -64,14 +65,14 @@ int validator_check(const struct http_request *r, const struct object *o)
 	return 0;
 }
 
-bool validator_range_counts(const struct http_request *r, const struct object *o)
+bool validator_range_counts(const struct http_request *r, const struct object *o, const char *form)
 {
 	char buf[ETAG_MAX];
 	struct text tag = {.buf = buf, .room = sizeof(buf)};
 
 	if (!r->range.at || !r->if_range.at)
 		return r->range.at != NULL;
-	if (!entity_tag(o, &tag))
+	if (!entity_tag(o, form, &tag))
 		return false;
 	if (r->if_range.size > 0 && r->if_range.at[0] == '"')
 		return r->if_range.size == tag.size &&
@@ -79,7 +80,7 @@ bool validator_range_counts(const struct http_request *r, const struct object *o
 	return http_date_parse(r->if_range) == o->st.st_mtim.tv_sec;
 }
 
-void validator_put(struct text *t, const struct object *o)
+void validator_put(struct text *t, const struct object *o, const char *form)
 {
 	const int64_t written = o->st.st_mtim.tv_sec;
 	char date[HTTP_DATE_MAX];
@@ -93,6 +94,6 @@ void validator_put(struct text *t, const struct object *o)
 	if (o->given > 0)
 		return;
 	text_put(t, "ETag: ");
-	entity_tag(o, t);
+	entity_tag(o, form, t);
 	text_put(t, "\r\n");
 }

@@ -1,4 +1,7 @@
-/* What tells one state of an object from another, and the conditions that requests put on it. */
+/*
+ * What tells one state of an object from another, and the conditions that requests put on it.
+ * `form` tells apart what is made of an object by the same name: "" for itself.
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -8,10 +11,10 @@
 #include "host/text.h"
 
 /* The request's preconditions (RFC 9110, 13.2.2): 0 to go on, or 304 or 412. */
-int validator_check(const struct http_request *r, const struct object *o);
+int validator_check(const struct http_request *r, const struct object *o, const char *form);
 
 /* Whether the Range field counts: If-Range names the object as it is now, or is not there. */
-bool validator_range_counts(const struct http_request *r, const struct object *o);
+bool validator_range_counts(const struct http_request *r, const struct object *o, const char *form);
 
 /* Last-Modified and ETag, where the object has them. */
-void validator_put(struct text *t, const struct object *o);
+void validator_put(struct text *t, const struct object *o, const char *form);

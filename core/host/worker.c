@@ -175,6 +175,14 @@ static void drain(struct loop *loop)
 		loop_stop(loop);
 }
 
+static void woken(struct loop *loop)
+{
+	struct worker *w = container_of(loop, struct worker, loop);
+
+	if (atomic_load(&w->server->stopping))
+		drain(loop);
+}
+
 static void follow_object(struct object *o)
 {
 	follow_begin(&container_of(o->store, struct worker, store)->follow, o);
@@ -191,6 +199,7 @@ static void after_batch(struct loop *loop)
 
 	store_round(&w->store);
 	pacer_run(w);
+	conn_unpack_turn(w);
 	store_round(&w->store);
 	if (w->lines.size > 0)
 		access_log_flush(&w->lines, w->server->logfd);
@@ -222,7 +231,8 @@ int worker_init(struct worker *w, struct server *server, const struct sites *sit
 	w->store.follow = follow_object;
 	w->store.unfollow = unfollow_object;
 	w->store.changed = conn_wake_waiting;
-	w->loop.on_wake = drain;
+	w->follow.reload.wake = conn_reload_wake;
+	w->loop.on_wake = woken;
 	w->loop.after = after_batch;
 	return accept_start(w);
 }
@@ -232,6 +242,7 @@ void worker_fini(struct worker *w)
 	if (!w->server)
 		return;
 	rtsp_fini(&w->rtsp);
+	controller_fini(&w->controller);
 	conn_fini(w);
 	store_fini(&w->store);
 	sender_fini(&w->sender);
@@ -246,4 +257,7 @@ void worker_run(struct worker *w)
 
 	if (err)
 		log_error("event loop: %s", strerror(-err));
+	/* What the last turn answered or broke off, which no batch comes after. */
+	if (w->lines.size > 0)
+		access_log_flush(&w->lines, w->server->logfd);
 }

@@ -4,8 +4,10 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/clock.h"
 #include "base/loop.h"
 #include "host/access_log.h"
+#include "host/controller.h"
 #include "host/http_request.h"
 #include "host/http_range.h"
 #include "host/object.h"
@@ -19,6 +21,10 @@
  * sendfile(2). */
 #define SMALL_OBJECT_MAX (16 * 1024)
 
+/* The wheel goes round in 640 ms. */
+#define PACER_TICK_NS (10 * NS_PER_MS)
+#define PACER_SLOTS   64
+
 /* Room for a response's head. */
 #define RESPONSE_HEAD_MAX 1024
 
@@ -30,18 +36,23 @@ struct worker {
 	struct follow follow;
 	struct sender sender;
 	struct watch listener, metrics_listener;
-	struct rtsp rtsp; /* the first worker's */
+	struct rtsp rtsp; /* the first worker's, as */
+	struct controller controller;
 	pthread_t thread;
 	bool draining;
 
 	struct list conns;     /* all */
 	struct list runnable;  /* have had their share of this turn and could go on */
-	struct list throttled; /* wait for --rate to allow more */
+	struct list unpacking; /* wait for their turn to decompress */
 	struct list acking;    /* wait for their client's TCP to acknowledge */
 	struct list spare;     /* connections not in use */
+	struct conn *unpacks;  /* whose turn it is */
+	int64_t unpack_memory; /* that decompressing takes now, at most */
 	unsigned conn_count;
-	struct timer ack_timer, expire_timer, drain_timer, accept_timer, rate_timer, sweep_timer;
-	int64_t allowance, refilled_ns; /* bytes that --rate allows now; as of when */
+	struct timer ack_timer, expire_timer, drain_timer, accept_timer, sweep_timer, survey_timer;
+	struct list wheel[PACER_SLOTS]; /* wait for the time when they may send: host/pacer.h */
+	int64_t tick;			/* the last one that was served */
+	struct timer wheel_timer;
 	struct counters counters;
 	struct access_lines lines;
 

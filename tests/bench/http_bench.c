@@ -3,8 +3,9 @@
  *
  * Asks REQUESTS times in all over as many persistent connections, or for SECONDS (REQUESTS is then
  * 0), and drops what comes in the kernel (MSG_TRUNC). Prints, tab-separated: requests, bytes,
- * seconds, the longest time in ms that any connection got nothing in while it was to, the least
- * bytes that one got, and the bytes that all have got.
+ * seconds, the longest time in ms that any connection got nothing in while it was to (once all were
+ * there), the least bytes that one got, and the bytes that all have got. SECONDS begin when all
+ * connections are there; the least is by its own time, as if it had been there from the first.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -24,7 +25,7 @@ struct client {
 	int fd;
 	long left; /* requests */
 	long long body, total;
-	int64_t last_ns;
+	int64_t asked_ns, last_ns;
 	size_t head_size;
 	char head[1024];
 };
@@ -60,7 +61,7 @@ static void begin(struct client *c, int epfd, long left)
 	if (epoll_ctl(epfd, EPOLL_CTL_ADD, c->fd, &ev) < 0)
 		die("epoll_ctl");
 	c->left = left;
-	c->last_ns = clock_ns();
+	c->asked_ns = clock_ns();
 	ask(c);
 }
 
@@ -129,6 +130,8 @@ static void run(struct client *clients, int count, long each, int64_t ns)
 
 	for (int i = 0; i < count; i++)
 		begin(&clients[i], epfd, each);
+	for (int i = 0; i < count; i++)
+		clients[i].last_ns = clock_ns();
 	if (ns)
 		end = clock_ns() + ns;
 	while (open > 0) {
@@ -150,8 +153,9 @@ static void run(struct client *clients, int count, long each, int64_t ns)
 int main(int argc, char **argv)
 {
 	struct rlimit limit = {20000, 20000};
-	long long least = -1, all = 0;
+	double least = -1, ns;
 	struct client *clients;
+	long long all = 0;
 	int64_t began;
 	int count;
 
@@ -169,13 +173,17 @@ int main(int argc, char **argv)
 		return 1;
 	began = clock_ns();
 	run(clients, count, atol(argv[5]) / count, argc > 6 ? atoi(argv[6]) * NS_PER_S : 0);
+	ns = (double)(clock_ns() - began);
 	for (int i = 0; i < count; i++) {
-		if (least < 0 || clients[i].total < least)
-			least = clients[i].total;
+		const double own = (double)(began + (int64_t)ns - clients[i].asked_ns);
+		const double bytes_by_time = (double)clients[i].total * ns / own;
+
+		if (least < 0 || bytes_by_time < least)
+			least = bytes_by_time;
 		all += clients[i].total;
 	}
-	printf("%ld\t%lld\t%.3f\t%.1f\t%lld\t%lld\n", requests, bytes,
-	       (double)(clock_ns() - began) / 1e9, (double)longest_ns / 1e6, least, all);
+	printf("%ld\t%lld\t%.3f\t%.1f\t%.0f\t%lld\n", requests, bytes, ns / 1e9,
+	       (double)longest_ns / 1e6, least, all);
 	free(clients);
 	return 0;
 }

@@ -222,14 +222,19 @@ client_us() {
 		"$work/out"
 }
 
-# paced CASE CONGESTION CLIENTS — at 2 Mbit/s each for ten seconds.
+# paced CASE CONGESTION CLIENTS [GOAL [RATE]] — at RATE bytes per second (2 Mbit/s) each, for ten
+# seconds. CONGESTION may be empty: each server's own.
 paced() {
-	local before after
-	congestion "$2"
+	local before after bps=${5:-250000}
+	# shellcheck disable=SC2086
+	congestion $2
 	for _ in $(seq "$((ROUNDS < 3 ? ROUNDS : 3))"); do
 		for s in $servers; do
 			[ "$s" != nginx-cache ] || continue
-			serve "$s" 10.99.0.1 18500 250000
+			# What the kernel has learnt of the path from the server before.
+			ip -n "$srv" tcp_metrics flush all >/dev/null
+			ip -n "$cli" tcp_metrics flush all >/dev/null
+			serve "$s" 10.99.0.1 18500 "$bps"
 			before=$(spent "$started")
 			rss=$(awk '/RssAnon/ { print $2 }' "/proc/$started/status")
 			ip netns exec "$cli" taskset -c 1 bash -c '"$@"; times' - \
@@ -241,12 +246,12 @@ paced() {
 			after=$(spent "$started")
 			keep "$1.$s" "$(awk 'NR == 1 { print $6 / 1e3 }' "$work/out")" "$before" "$after" \
 				"$(client_us)"
-			awk -v n="$3" -v rss="$rss" -v OFS='\t' 'NR == 1 { print $4 / 1e3, rss / n,
-				$5 / $3 / 250000, $6 / $3 / n / 250000 }' "$work/out" >>"$work/$1-seen.$s"
+			awk -v n="$3" -v rss="$rss" -v rate="$bps" -v OFS='\t' 'NR == 1 {
+				print $4 / 1e3, rss / n, $5 / $3 / rate, $6 / $3 / n / rate }' "$work/out" >>"$work/$1-seen.$s"
 			stop_all
 		done
 	done
-	report "$1" 1 s/GB "$4"
+	report "$1" 1 s/GB "${4-}"
 	for s in $servers; do
 		[ -s "$work/$1-seen.$s" ] || continue
 		line "$1 longest gap" "$s" "$(kept "$1-seen.$s" 1)" s "" "$(mine "$s" 0.3)"
@@ -271,7 +276,7 @@ bulk() {
 }
 
 default=$(sysctl -n net.ipv4.tcp_congestion_control)
-[ $# -gt 0 ] || set -- 4k 64k large large-cubic veth veth-cubic veth-own paced cubic many
+[ $# -gt 0 ] || set -- 4k 64k large large-cubic veth veth-cubic veth-own paced cubic own many fast
 for case; do
 	congestion "$default"
 	case $case in
@@ -290,7 +295,9 @@ for case; do
 	veth-own) congestion && bulk veth-own "$cli" 10.99.0.1 2 ;;
 	paced) paced paced-bbr bbr "$CLIENTS" 0.50 ;;
 	cubic) paced paced-cubic cubic "$CLIENTS" 0.90 ;;
+	own) paced paced-own "" "$CLIENTS" 0.50 ;;
 	many) paced paced-8000 cubic 8000 0.90 ;;
+	fast) paced paced-20-mbit cubic "$((CLIENTS / 10))" "" 2500000 ;;
 	*) echo "stream.sh: no case $case" >&2 && exit 2 ;;
 	esac
 done

@@ -66,5 +66,13 @@ measure "idle"
 jobs &
 worker=$!
 measure "16 objects, records a second"
+"$MEMNET" stream -q --listen http://127.0.0.1:8080 vm{1,2,3,4,5,6,7,8}/out &
+stream=$!
+until [ -e "/tmp/run/.stream/$stream.sock" ]; do sleep 0.1; done
+before=$(cost $stream)
+measure "the same, and a stream"
+cost $stream | { read -r now _; awk -v t=$((now - ${before%% *})) -v s=$((seconds + 5)) 'BEGIN {
+	printf "%-28s %6.3f %% of a core to the stream for its answers\n", "", t / s / 1e7 }'; }
+kill $stream
 kill $worker
 wait $worker 2>/dev/null || true

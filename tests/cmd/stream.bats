@@ -704,3 +704,25 @@ assert line["agent"] == "a\"b" and line["complete"] is True' "$BATS_TEST_TMPDIR/
 	serve --listen http://0.0.0.0:0
 	grep -q 'neither encrypted nor authenticated' "$BATS_TEST_TMPDIR/err"
 }
+
+@test "a folder that is no space is not released unasked" {
+	mkdir "$BATS_TEST_TMPDIR/photos"
+	random 1000 >"$BATS_TEST_TMPDIR/photos/x"
+	for release in delivered ttl:1s lru; do
+		run timeout 10 memnet stream --listen http://127.0.0.1:0 --release "$release" "$BATS_TEST_TMPDIR/photos"
+		[ "$status" = 7 ]
+		[[ $output == *"photos: a folder that is no space"*"--force"* ]]
+	done
+	run timeout 10 memnet stream --push unix:///nowhere --once --release delivered "$BATS_TEST_TMPDIR/photos"
+	[ "$status" = 7 ]
+	run timeout 10 memnet stream --force "$BATS_TEST_TMPDIR/photos"
+	[ "$status" = 2 ]
+	serve --release delivered --force "$BATS_TEST_TMPDIR/photos"
+	get -o /dev/null "${URL%/vm1/out}/photos/x"
+	until_true gone "$BATS_TEST_TMPDIR/photos/x"
+	stop
+	serve --release delivered "$D"
+	random 1000 >"$D/y"
+	get -o /dev/null "${URL%/vm1/out}/out/y"
+	until_true gone "$D/y"
+}

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC1091,SC2016 # sourced by a variable path; an inner shell expands
+# shellcheck disable=SC1091,SC2016,SC2317 # sourced by a variable path; an inner shell expands
 # The live loop of memnet tune, on real tmpfs spaces in a namespace, with real producers (memnet
 # compress --to) and a real drain (memnet stream --release delivered).
 
@@ -7,7 +7,7 @@ bats_require_minimum_version 1.5.0
 
 setup_file()
 {
-	command -v jq curl busybox >/dev/null || skip "no jq, curl or busybox"
+	command -v jq curl busybox socat >/dev/null || skip "no jq, curl, busybox or socat"
 	export VM_DIR=$BATS_FILE_TMPDIR
 	source "$BATS_TEST_DIRNAME/../guest/vm.sh"
 	vm_host_open || skip "no namespaces"
@@ -249,6 +249,21 @@ M=$((1024 * 1024))
 	stop_tune
 }
 
+@test "a watchdog that dies is replaced" {
+	create vm1/out 64M
+	tune vm1/out,min=16M,max=400M
+	until_true is vm1/out size_bytes = $((16 * M))
+	# The loop's child, among those of other tests.
+	kill -KILL "$(cat "/proc/$TUNE/task/$TUNE/children")"
+	until_true said 'another one is started'
+	head -c $((12 * M)) /dev/zero | in_space vm1/out 'cat >a'
+	until_true saw '.period and .used_bytes > 12000000'
+	kill -KILL "$TUNE"
+	wait "$TUNE" || true
+	until_true said 'the controller died: 1 of 1'
+	is vm1/out size_bytes -gt $((64 * M))
+}
+
 @test "a loop that ends leaves safe sizes, a fixed one, or none" {
 	create vm1/out 64M
 	tune vm1/out,min=16M,max=512M,failsafe=200M
@@ -406,4 +421,115 @@ taken_and_decided() {
 		jq -e '.jobs == 3 and .counterfactual_from_s >= 0 and .peak_bytes == 20971520'
 	refused 2 'unknown policy "best"' --simulate "$BATS_TEST_TMPDIR/rec,policy=best"
 	refused 1 'No such file' --simulate "$BATS_TEST_TMPDIR/none"
+}
+
+# stream OPTION… — a stream of both spaces, which the loop is to find; $STREAM.
+stream()
+{
+	begin "$MEMNET" stream --release delivered --listen http://127.0.0.1:18180 "$@" vm1/out vm2/out 2>"$BATS_TEST_TMPDIR/stream"
+	STREAM=$PID
+	until_true grep -q 'listening on' "$BATS_TEST_TMPDIR/stream"
+}
+
+# ask REQUEST — of $STREAM's control socket
+ask()
+{
+	echo "$1" | vm_host socat -t 5 - "UNIX-CONNECT:$MEMNET_RUNTIME_DIR/.stream/$STREAM.sock,shut-down"
+}
+
+# lent VM/SPACE OP NUMBER — the rate that a stream has been lent
+lent()
+{
+	test "$(ask get | sed -n "s|^space name=$1 .*rate=||p")" "$2" "$3"
+}
+
+# put_and_fetch SPACE N — N objects of 4M, compressed by the guest's command, each fetched once it is
+# there. A job that waits for room ends with the test.
+put_and_fetch()
+{
+	local i
+
+	for ((i = 1; i <= $2; i++)); do
+		begin sh -c "until curl -sf -o /dev/null http://127.0.0.1:18180/$1/$i; do sleep 0.1; done"
+	done
+	begin sh -c "for i in $(seq -s ' ' "$2"); do
+		setpriv --pdeathsig KILL '$MEMNET' compress -q --to '$MEMNET_RUNTIME_DIR/$1' -o \$i '$VM_DIR/4M'; done"
+}
+
+@test "streams are found, and tell the drain of each of several spaces" {
+	create vm1/out 64M
+	create vm2/out 64M
+	printf '[energy]\nsource = model\n' >"$MEMNET_CONF"
+	# One that was killed has left its socket.
+	stream --client-rate 40MB
+	kill -KILL "$STREAM"
+	wait "$STREAM" || true
+	stale=$MEMNET_RUNTIME_DIR/.stream/$STREAM.sock
+	vm_host test -S "$stale"
+	tune --metrics "$BATS_TEST_TMPDIR/sock" --budget 400M vm1/out,min=16M vm2/out,min=16M
+	gone() { ! vm_host test -e "$stale"; }
+	until_true gone
+	stream --rate 8MB
+	put_and_fetch vm2/out 8
+	until_true saw '.space == "vm2/out" and .drain_bytes_per_s > 2000000 and .drain_bytes_per_s <= 8000000'
+	until_true saw '.space == "vm2/out" and .out_bytes_per_s > 0'
+	figures() { vm_host curl -s --unix-socket "$BATS_TEST_TMPDIR/sock" http://x/metrics; }
+	figures >"$BATS_TEST_TMPDIR/figures"
+	grep -q '^memnet_tune_space_drain_bytes_per_second{space="vm2/out"} [1-9]' "$BATS_TEST_TMPDIR/figures"
+	grep -q '^memnet_tune_energy_joules_total{source="model"} [0-9.]*[1-9]' "$BATS_TEST_TMPDIR/figures"
+	run ! grep -q '^memnet_tune_vm_energy_joules_total' "$BATS_TEST_TMPDIR/figures"
+	grep -q '^memnet_tune_vm_joules_per_job{vm="vm2",source="model"} NaN$' "$BATS_TEST_TMPDIR/figures"
+	grep -q '^memnet_tune_host_memory_available_bytes [1-9]' "$BATS_TEST_TMPDIR/figures"
+	grep -q '^memnet_tune_stream_clients{stream="127.0.0.1:18180"} [0-9]' "$BATS_TEST_TMPDIR/figures"
+	# One that goes is done without, and one that comes is found.
+	kill -KILL "$STREAM"
+	wait "$STREAM" || true
+	stream
+	until_true eval 'figures | grep -q "stream_clients{"'
+	run ! said 'no figures'
+	stop_tune	# All of the log is there.
+	saw '.space == "vm2/out" and .client_bytes_per_s > 0'
+	[ "$(jq -n '[inputs | select(.space == "vm1/out") | .drain_bytes_per_s] | max' "$LOG")" = 0 ]
+	# No monitor tells which process the VM is: its energy is unknown, and not 0.
+	jq -e -n '[inputs.energy] | all(.source == "model" and .joules == null and .joules_per_gigabyte == null)' "$LOG"
+}
+
+@test "a space with room to spare makes way for one without; a dead loop's rates lapse" {
+	create vm1/out 16M
+	create vm2/out 64M
+	stream --rate 8MB
+	tune --budget 400M vm1/out,min=16M,max=16M vm2/out,min=16M,max=256M
+	put_and_fetch vm2/out 16
+	put_and_fetch vm1/out 12
+	until_true lent vm2/out -gt 0
+	lent vm1/out = 0
+	# At the least half of its share, and never more than the stream's own limit.
+	[ "$(ask get | head -n 1 | cut -d ' ' -f 4)" = rate=8000000 ]
+	lent vm2/out -ge 2000000
+	until_true saw '.space == "vm2/out" and .lent_bytes_per_s >= 2000000'
+	# The one that is full is drained meanwhile.
+	until_true saw '.space == "vm1/out" and .out_bytes_per_s > 2000000'
+	kill -KILL "$TUNE"
+	wait "$TUNE" || true
+	until_true lent vm2/out = 0
+	until_true said 'the controller died'
+}
+
+@test "a stream that says nothing, or nonsense without end, holds nobody up" {
+	create vm1/out 64M
+	vm_host mkdir -m 700 -p "$MEMNET_RUNTIME_DIR/.stream"
+	begin socat UNIX-LISTEN:"$MEMNET_RUNTIME_DIR/.stream/11.sock",fork SYSTEM:'sleep 60' 2>/dev/null
+	begin socat UNIX-LISTEN:"$MEMNET_RUNTIME_DIR/.stream/12.sock",fork SYSTEM:'tr "\\\\0" x </dev/zero' 2>/dev/null
+	begin socat UNIX-LISTEN:"$MEMNET_RUNTIME_DIR/.stream/13.sock",fork SYSTEM:'yes "space name=vm1/out sent=18446744073709551615 clients=-1 backlog=x"' 2>/dev/null
+	begin socat UNIX-LISTEN:"$MEMNET_RUNTIME_DIR/.stream/14.sock",fork SYSTEM:'yes end' 2>/dev/null
+	until_true vm_host test -S "$MEMNET_RUNTIME_DIR/.stream/14.sock"
+	tune vm1/out,min=16M,max=256M
+	until_true is vm1/out size_bytes = $((16 * M))
+	until_true said 'no figures from the stream of process 12: its answer is too long'
+	until_true said 'no figures from the stream of process 11: it does not answer'
+	until_true said 'no figures from the stream of process 14: it says what nobody asked for'
+	head -c $((14 * M)) /dev/zero | in_space vm1/out 'cat >a'
+	until_true is vm1/out size_bytes -gt $((17 * M))
+	[ "$(rss "$TUNE")" -lt 4096 ]
+	stop_tune
 }

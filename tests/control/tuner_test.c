@@ -80,6 +80,7 @@ static void make_spaces(void)
 	config.tuning.period_ns = 50000000;
 	config.tuning.guard_ns = 10000000;
 	config.tuning.budget_bytes = 512 * MB;
+	config.energy = meter_defaults();
 }
 
 /* A job of each space: an object comes or goes, and a record. */

@@ -138,6 +138,11 @@ static void no_folders(void)
 	is_int(begin(&j), 0, "a folder is missing: the job makes it");
 	ok(there(SPACE_LIVE), "it is there");
 	strcpy(id, j.record.id);
+	unlinkat(root, SPACE_JOBS, AT_REMOVEDIR);
+	is_int(job_end(&j, RECORD_DONE), 0, "the folder of records is missing: the job makes it");
+	is_int(read_record(id, &r), 0, "the record is in it");
+	begin(&j);
+	strcpy(id, j.record.id);
 	renameat(root, SPACE_RESERVED, root, "gone");
 	is_int(job_end(&j, RECORD_DONE), 0, "the host emptied the space");
 	is_int(read_record(id, &r), 0, "the record is there");

@@ -98,8 +98,12 @@ job_done()
 	saw '.size_bytes > .from_bytes'
 	until_true figure 'vm_vcpus{vm="web1"} 1'
 	until_true figure 'vm_cpu_seconds_total{vm="web2"} [0-9.]*[1-9]'
-	# After every tick; decisions of one look are one after the other.
-	jq -e -n '[foreach inputs as $d ({}; .[$d.space] = $d.size_bytes; [.[]] | add)] | max <= 67108864' "$VM_DIR/log"
+	# Each VM's energy, by its QEMU's threads, and by what they made.
+	until_true figure 'vm_energy_joules_total{vm="web1",source="[a-z]*"} [0-9.]*[1-9]'
+	saw '.space == "web2/out" and .energy.joules > 0 and .energy.estimated and .energy.joules_per_job > 0 and .energy.joules_per_gigabyte > 0'
+	# After every look: its decisions are told together, in the order of the spaces.
+	jq -e -s '[foreach ([., .[1:] + [{time: infinite}]] | transpose[]) as [$d, $next] ({}; .[$d.space] = $d.size_bytes;
+		if $next.time - $d.time > 0.05 then [.[]] | add else 0 end)] | max <= 67108864' "$VM_DIR/log"
 	# The guests read what the host tells them.
 	vm_run web1 'cat /mnt/memnet/out/.memnet/pace' | jq -e '.schema == 1 and .serial > 0'
 	kill -TERM "$tune"

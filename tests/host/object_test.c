@@ -71,6 +71,39 @@ static void test_cache(void)
 	get("x", -ENOENT);
 }
 
+/* A folder is renamed or replaced without a trace in the files beneath. */
+static void test_cache_in_folder(void)
+{
+	struct object *first, *second;
+
+	mkdirat(root, "d", 0700);
+	mkdirat(root, "other", 0700);
+	scratch_file(root, "d/x", "one", 3);
+	scratch_file(root, "other/x", "two", 3);
+	while (!(first = get("d/x", 0))->settled) {
+		put(first);
+		usleep(5000);
+	}
+	put(first);
+	second = get("d/x", 0);
+	ok(second == first, "an object in a folder stays open, too");
+	put(second);
+	renameat(root, "d", root, "gone");
+	get("d/x", -ENOENT);
+	renameat(root, "gone", root, "d");
+	first = get("d/x", 0);
+	put(first);
+	renameat(root, "d", root, "gone");
+	renameat(root, "other", root, "d");
+	second = get("d/x", 0);
+	ok(second != first, "the folder is another one: so is the object");
+	put(second);
+	renameat(root, "d", root, "other");
+	symlinkat("gone", root, "d");
+	get("d/x", -ELOOP);
+	unlinkat(root, "d", 0);
+}
+
 static void test_refused(void)
 {
 	get("", -ENOENT);
@@ -128,6 +161,7 @@ int main(void)
 	store.unfollow = unfollow;
 	store.changed = changed;
 	test_cache();
+	test_cache_in_folder();
 	test_refused();
 	test_live();
 	store_fini(&store);

@@ -1,0 +1,63 @@
+#include "host/limits.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "host/server.h"
+
+int limits_init(struct limits *r, const struct server *server, size_t sites)
+{
+	atomic_init(&r->total.bps, server->options.rate);
+	atomic_init(&r->client.bps, server->options.client_rate);
+	r->sites = sites;
+	r->space = calloc(sites + 1, sizeof(*r->space));
+	r->space_lease = calloc(sites + 1, sizeof(*r->space_lease));
+	return r->space && r->space_lease ? 0 : -ENOMEM;
+}
+
+void limits_fini(struct limits *r)
+{
+	free(r->space);
+	free(r->space_lease);
+}
+
+/* The lower of what the options allow and what is lent. */
+static uint64_t in_force(uint64_t own, const struct lease *lease, int64_t now_ns)
+{
+	const uint64_t lent = lease->until_ns > now_ns ? lease->rate : 0;
+
+	return lent && (!own || lent < own) ? lent : own;
+}
+
+static void set(struct limits *r, struct limit *limit, uint64_t bps)
+{
+	if (atomic_exchange(&limit->bps, bps) == bps)
+		return;
+	atomic_store(&limit->rate.due_ns, 0);
+	atomic_fetch_add(&r->changes, 1);
+}
+
+void limits_update(struct limits *r, const struct server *server, int64_t now_ns)
+{
+	const struct server_options *o = &server->options;
+
+	set(r, &r->total, in_force(o->rate, &r->total_lease, now_ns));
+	set(r, &r->client, in_force(o->client_rate, &r->client_lease, now_ns));
+	for (size_t i = 0; i < r->sites; i++)
+		set(r, &r->space[i], in_force(0, &r->space_lease[i], now_ns));
+}
+
+static int64_t sooner(const struct lease *lease, int64_t now_ns, int64_t next_ns)
+{
+	return lease->until_ns > now_ns && lease->until_ns < next_ns ? lease->until_ns : next_ns;
+}
+
+int64_t limits_next(const struct limits *r, int64_t now_ns)
+{
+	int64_t next = sooner(&r->total_lease, now_ns, INT64_MAX);
+
+	next = sooner(&r->client_lease, now_ns, next);
+	for (size_t i = 0; i < r->sites; i++)
+		next = sooner(&r->space_lease[i], now_ns, next);
+	return next;
+}

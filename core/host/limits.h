@@ -1,0 +1,66 @@
+/*
+ * The rates in force: those of the options, and what the controller has lent over its socket.
+ *
+ * Theory of operation. A limit that the controller sets is a lease: it lowers what the options
+ * allow until its end, and lapses by itself. Worker 0 keeps the leases and works out what is in
+ * force, into atomics that every worker reads when it sends: the total, that of each space, that of
+ * a client. What was booked (host/rate.h) at another rate is void: `changes` tells.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "host/rate.h"
+
+struct server;
+struct worker;
+struct site;
+
+/* Bytes a second; 0: no limit. */
+struct lease {
+	uint64_t rate;
+	int64_t until_ns;
+};
+
+struct limit {
+	atomic_uint_least64_t bps; /* 0: none */
+	struct rate rate;
+};
+
+struct limits {
+	struct limit total, client; /* client: its rate is each connection's own */
+	struct limit *space;	    /* of each site, in their order */
+	atomic_uint changes;	    /* of any of these */
+	size_t sites;
+	/* Worker 0's. */
+	struct lease total_lease, client_lease, *space_lease;
+};
+
+/* With what the server's options say. 0 or -ENOMEM. */
+int limits_init(struct limits *limits, const struct server *server, size_t sites);
+void limits_fini(struct limits *limits);
+
+/*
+ * Worker 0: works out what is in force at now_ns. limits_next() is when to do so again, INT64_MAX
+ * for never.
+ */
+void limits_update(struct limits *limits, const struct server *server, int64_t now_ns);
+int64_t limits_next(const struct limits *limits, int64_t now_ns);
+
+static inline uint64_t limits_total(struct limits *r)
+{
+	return atomic_load_explicit(&r->total.bps, memory_order_relaxed);
+}
+
+static inline uint64_t limits_client(struct limits *r)
+{
+	return atomic_load_explicit(&r->client.bps, memory_order_relaxed);
+}
+
+static inline uint64_t limits_space(struct limits *r, size_t site)
+{
+	return atomic_load_explicit(&r->space[site].bps, memory_order_relaxed);
+}

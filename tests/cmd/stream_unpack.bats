@@ -1,0 +1,178 @@
+#!/usr/bin/env bats
+# memnet stream and the content of compressed objects, for clients that do not take zstd.
+
+setup() {
+	python3 -c 'import zstandard' 2>/dev/null || command -v zstd >/dev/null || skip "needs zstd"
+	D=$BATS_TEST_TMPDIR/run/vm1/out
+	mkdir -p "$D/.memnet/part" "$D/.memnet/live" "$D/.memnet/jobs"
+	PLAIN=$BATS_TEST_TMPDIR/plain
+	SERVER=
+}
+
+teardown() {
+	[ -z "$SERVER" ] || stop
+	umount -l "$D" 2>/dev/null || true
+}
+
+load stream.bash
+
+code() {
+	curl -s --max-time 20 -o /dev/null -w '%{http_code}' "$@"
+}
+
+# content BYTES — which compress, and differ from one place to another.
+content() {
+	seq 1000000000 | head -c "$1"
+}
+
+# pack FRAME NAME [WHAT] — the standard input as a seekable object, in frames of FRAME bytes; WHAT says what
+# is wrong with it.
+pack() {
+	python3 "$BATS_TEST_DIRNAME/seekable.py" "$@" >"$D/$2"
+}
+
+# part FIRST LAST — of $PLAIN.
+part() {
+	tail -c +$(($1 + 1)) "$PLAIN" | head -c $(($2 - $1 + 1))
+}
+
+@test "whole, by range, by HEAD; and compressed for who takes that" {
+	content 3000000 >"$PLAIN"
+	pack 100000 x.ts.zst <"$PLAIN"
+	serve
+	get "$URL/x.ts" | cmp - "$PLAIN"
+	for range in 0-0 0-99999 99999-100000 100000-100000 1234567-2345678 2999999-2999999; do
+		get -r "$range" "$URL/x.ts" | cmp - <(part "${range%-*}" "${range#*-}")
+	done
+	get -r -7 "$URL/x.ts" | cmp - <(tail -c 7 "$PLAIN")
+	get -r 2900000- "$URL/x.ts" | cmp - <(tail -c 100000 "$PLAIN")
+	get -r 0-3,10-11 "$URL/x.ts" | cmp - "$PLAIN"
+	[ "$(code -r 3000000- "$URL/x.ts")" = 416 ]
+	run get -I -r 5-9 "$URL/x.ts"
+	[[ $output == *" 206 "*"Content-Type: video/mp2t"*"Content-Range: bytes 5-9/3000000"*"Content-Length: 5"* ]]
+	[[ $output != *Content-Encoding* && $output == *"Vary: Accept-Encoding"* && $output == *"Accept-Ranges: bytes"* ]]
+	etag=$(sed -n 's/^ETag: \(.*\)\r/\1/p' <<<"$output")
+	[ "$(code -H "If-None-Match: $etag" "$URL/x.ts")" = 304 ]
+	[ "$(code -r 0-1 -H "If-Range: $etag" "$URL/x.ts")" = 206 ]
+	[ "$(get -I -H 'Accept-Encoding: zstd' "$URL/x.ts" | sed -n 's/^ETag: \(.*\)\r/\1/p')" != "$etag" ]
+	get -H 'Accept-Encoding: zstd' "$URL/x.ts" | cmp - "$D/x.ts.zst"
+	get "$URL/x.ts.zst" | cmp - "$D/x.ts.zst"
+}
+
+@test "without checksums, with empty frames, one frame, no frames but empty ones" {
+	content 500000 >"$PLAIN"
+	pack 100000 a.zst unchecked <"$PLAIN"
+	pack 100000 b.zst empty <"$PLAIN"
+	pack 1000000 c.zst <"$PLAIN"
+	: | pack 1000 d.zst empty
+	serve
+	for x in a b c; do
+		get "$URL/$x" | cmp - "$PLAIN"
+		get -r 150000-250000 "$URL/$x" | cmp - <(part 150000 250000)
+	done
+	[ "$(code "$URL/d")" = 200 ]
+	[ "$(code -r 0-0 "$URL/d")" = 416 ]
+}
+
+@test "what is not seekable is not there by another name" {
+	content 100000 >"$PLAIN"
+	pack 1000 plain.zst tableless <"$PLAIN"
+	echo x >"$D/text.zst"
+	: >"$D/empty.zst"
+	for wrong in magic reserved short count sum gap size packed; do
+		pack 10000 "$wrong.zst" "$wrong" <"$PLAIN"
+	done
+	serve
+	for x in plain text empty magic reserved short count sum gap size packed; do
+		[ "$(code "$URL/$x")" = 404 ] || { echo "$x is there" && false; }
+		get "$URL/$x.zst" | cmp - "$D/$x.zst"
+	done
+	get -H 'Accept-Encoding: zstd' "$URL/plain" | cmp - "$D/plain.zst"
+}
+
+@test "a table that lies about its frames costs the client a broken transfer, and nobody else" {
+	content 300000 >"$PLAIN"
+	for wrong in more less checksum broken swapped; do
+		pack 100000 "$wrong.zst" "$wrong" <"$PLAIN"
+	done
+	content 300000 >"$D/other"
+	serve
+	for x in more less checksum broken swapped; do
+		run curl -s --max-time 20 -o "$BATS_TEST_TMPDIR/got" "$URL/$x"
+		[ "$status" = 18 ] || [ "$status" = 56 ] || { echo "$x: $status" && false; }
+		[ "$(wc -c <"$BATS_TEST_TMPDIR/got")" -lt 300000 ]
+		get "$URL/other" | cmp - "$D/other"
+	done
+	# The lie is about the second frame: what is before it can be had.
+	get -r 0-99999 "$URL/checksum" | cmp - <(part 0 99999)
+}
+
+@test "an object that is truncated or overwritten while its content is sent" {
+	content 30000000 >"$PLAIN"
+	pack 1000000 x.zst <"$PLAIN"
+	serve --client-rate 20MB
+	curl -s --max-time 20 -o "$BATS_TEST_TMPDIR/got" "$URL/x" 3>&- &
+	client=$!
+	until_true [ -s "$BATS_TEST_TMPDIR/got" ]
+	truncate -s 100000 "$D/x.zst"
+	status=0
+	wait "$client" || status=$?
+	[ "$status" = 18 ] || [ "$status" = 56 ]
+	[ "$(code "$URL/x")" = 404 ]
+}
+
+@test "many at once, and others meanwhile" {
+	content 20000000 >"$PLAIN"
+	pack 1000000 x.zst <"$PLAIN"
+	echo small >"$D/small"
+	serve
+	clients=()
+	for i in 1 2 3 4 5 6; do
+		{ get -r "${i}000000-" "$URL/x" | md5sum >"$BATS_TEST_TMPDIR/$i"; } 3>&- &
+		clients+=($!)
+	done
+	for _ in 1 2 3 4 5; do [ "$(get "$URL/small")" = small ]; done
+	for i in 1 2 3 4 5 6; do
+		wait "${clients[i - 1]}"
+		cmp "$BATS_TEST_TMPDIR/$i" <(tail -c +"${i}000001" "$PLAIN" | md5sum)
+	done
+}
+
+@test "beyond its memory it says come again, and does not when they are done" {
+	content 34000000 >"$PLAIN"
+	pack 33000000 x.zst <"$PLAIN"
+	serve --client-rate 100KB
+	clients=()
+	for _ in 1 2 3 4 5 6 7 8; do
+		curl -s --max-time 60 -o /dev/null "$URL/x" 3>&- &
+		clients+=($!)
+	done
+	busy() { [ "$(code -r 0-0 "$URL/x")" = 503 ]; }
+	until_true busy
+	[ "$(code -I "$URL/x")" = 200 ]
+	kill "${clients[@]}"
+	there() { [ "$(code -r 0-0 "$URL/x")" = 206 ]; }
+	until_true there
+}
+
+@test "its content is no delivery, but keeps the object from being released" {
+	content 3000000 >"$PLAIN"
+	pack 100000 x.zst <"$PLAIN"
+	serve --release delivered
+	get "$URL/x" | cmp - "$PLAIN"
+	get "$URL/x" | cmp - "$PLAIN"
+	get -o /dev/null "$URL/x.zst"
+	gone() { [ ! -e "$D/x.zst" ]; }
+	until_true gone
+	[ "$(code "$URL/x")" = 404 ]
+}
+
+@test "what memnet compress makes seekable" {
+	content 5000000 >"$PLAIN"
+	mount -t tmpfs -o size=64m memnet-test "$D" 2>/dev/null || skip "needs a tmpfs"
+	mkdir -p "$D/.memnet/part" "$D/.memnet/live" "$D/.memnet/jobs"
+	memnet compress -q --seekable=1M --to "$D" -o x.zst "$PLAIN"
+	serve
+	get "$URL/x" | cmp - "$PLAIN"
+	get -r 2000000-4000000 "$URL/x" | cmp - <(part 2000000 4000000)
+}
