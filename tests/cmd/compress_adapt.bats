@@ -101,7 +101,7 @@ level()
 }
 
 @test "a slow client makes --adapt end at a higher level than a fast one does" {
-	level 500KB 16M -1
+	level 500KB 24M -1
 	slow=$LEVEL
 	level 10GB 64M -9
 	[ "$slow" -gt "$LEVEL" ]
@@ -112,7 +112,7 @@ level()
 	tune=(tune -j --set period=400ms --set guard=50ms "vm1/out,min=2M,max=2M")
 	begin "${tune[@]}"
 	until_true in_space .memnet/pace
-	level 500KB 16M -1
+	level 500KB 24M -1
 	slow=$LEVEL
 	begin "${tune[@]}"
 	until_true in_space .memnet/pace
