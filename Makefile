@@ -204,17 +204,13 @@ fuzz:
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run fuzz
 
 bench: all $(benches:%.c=$O/%)
-<<<<<<< HEAD
-	@$(foreach script,$(filter-out %/soak.sh,$(wildcard tests/bench/*.sh)),echo '== $(script)' && tests/run -- $(script) &&) :
-
-soak: all
-	@tests/run -- tests/bench/soak.sh
-=======
-	@$(foreach script,$(filter-out %/readme.sh,$(wildcard tests/bench/*.sh)), \
+	@$(foreach script,$(filter-out %/readme.sh %/soak.sh,$(wildcard tests/bench/*.sh)), \
 		echo '== $(script)' && tests/run -- $(script) &&) :
 	@echo '== memnet-bench' && rm -rf build/bench && \
 		tests/run -- share/bench/memnet-bench --quick -o build/bench
->>>>>>> main
+
+soak: all
+	@tests/run -- tests/bench/soak.sh
 
 # Lint -------------------------------------------------------------------------------------------
 
