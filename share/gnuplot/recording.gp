@@ -14,11 +14,15 @@ MB = 1048576.0
 
 set multiplot layout 2,1
 set grid
-set key top left
+set key above horizontal
+set lmargin 9
+set rmargin 3
+set offsets 0, 0, graph 0.08, 0 # no line on the frame
 set ylabel "MB"
 plot facts using 1:($2/MB) with steps lw 2 title "size", \
      facts using 1:($3/MB) with steps title "used", \
      facts using 1:($4 > 0 ? $2/MB : 1/0) with points pt 7 ps 0.5 title "full"
+set xrange [GPVAL_X_MIN:GPVAL_X_MAX] # as the first
 set ylabel "s"
 set xlabel "seconds"
 plot jobs using 1:2 with points pt 7 ps 0.4 title "response of each job"

@@ -17,7 +17,10 @@ MB = 1048576.0
 
 set multiplot layout 3,1 title space
 set grid
-set key top left
+set key above horizontal
+set lmargin 9
+set rmargin 3
+set offsets 0, 0, graph 0.08, 0 # no line on the frame
 set xlabel ""
 
 set ylabel "MB"
@@ -26,6 +29,7 @@ plot only using ($1-start):($5/MB) with steps lw 2 title "size", \
      only using ($1-start):($7/MB) with points pt 7 ps 0.3 title "peak", \
      only using ($1-start):($10/MB) with lines dt 2 title "99 % by the model"
 
+set xrange [GPVAL_X_MIN:GPVAL_X_MAX] # as the first
 set ylabel "s"
 plot only using ($1-start):14 with lines lw 2 title "95th percentile of the response", \
      only using ($1-start):15 with lines dt 2 title "objective"

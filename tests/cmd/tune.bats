@@ -358,6 +358,35 @@ rss()
 	stop_tune
 }
 
+# cpu PID: the nanoseconds of CPU time that it has used
+cpu()
+{
+	cut -d ' ' -f 1 "/proc/$1/schedstat"
+}
+
+@test "10^6 files among the records cost bounded memory and time" {
+	vm_host "$MEMNET" share create vm1/out --size 64M --no-attach --inodes 1100000
+	create vm2/out 64M
+	tune --budget 1G vm1/out,min=16M,max=128M vm2/out,min=16M,max=128M
+	local before start used elapsed
+	start=${EPOCHREALTIME/./} before=$(cpu "$TUNE")
+	# They come while the loop looks: more events than the kernel keeps for it.
+	in_space vm1/out 'cd .memnet/jobs && seq 1000000 | sed s/$/.json/ | xargs touch'
+	until_true said 'what is no record was found'
+	until_true said 'faster than they can be counted'
+	# All but those that it has taken meanwhile, 64 a look, are there and do not hold it up.
+	[ "$(figure vm1/out inodes_used)" -gt 500000 ]
+	head -c $((14 * M)) /dev/zero | in_space vm2/out 'cat >a'
+	until_true is vm2/out size_bytes -gt $((17 * M))
+	until_true saw '.space == "vm1/out" and .period'
+	# A tenth of a core, at four times the usual pace.
+	used=$(($(cpu "$TUNE") - before)) elapsed=$((${EPOCHREALTIME/./} - start))
+	echo "$used ns of CPU in $elapsed us, $(rss "$TUNE") kB" >&2
+	[ $((used / 100)) -lt $elapsed ]
+	[ "$(rss "$TUNE")" -lt 4096 ]
+	stop_tune
+}
+
 record()
 {
 	printf '{"schema":1,"id":"%s","kind":"compress","status":"done","arrival_ns":%s,"start_ns":%s,"end_ns":%s,"blocked_ns":%s,"cpu_ns":0,"bytes_in":1,"bytes_out":%s,"objects":1}\n' "$@"
@@ -531,5 +560,49 @@ put_and_fetch()
 	head -c $((14 * M)) /dev/zero | in_space vm1/out 'cat >a'
 	until_true is vm1/out size_bytes -gt $((17 * M))
 	[ "$(rss "$TUNE")" -lt 4096 ]
+	stop_tune
+}
+
+@test "no memory is taken from the system while it runs: records, figures and all" {
+	command -v strace >/dev/null || skip "no strace"
+	create vm1/out 64M
+	create vm2/out 64M
+	stream
+	tune --budget 400M --set period=100ms --set guard=25ms --metrics "$BATS_TEST_TMPDIR/sock" \
+		--textfile "$BATS_TEST_TMPDIR/prom" --record "$BATS_TEST_TMPDIR/rec" vm1/out,min=16M vm2/out,min=16M
+	periods() { vm_host curl -s --unix-socket "$BATS_TEST_TMPDIR/sock" http://x/metrics | sed -n 's/^memnet_tune_periods_total //p'; }
+	past() { [ "$(periods)" -gt "$1" ]; }
+	put_and_fetch vm1/out 2
+	until_true past 20
+	strace -qq -p "$TUNE" -o "$BATS_TEST_TMPDIR/calls" 3>&- &
+	PIDS+=("$!")
+	until_true test -s "$BATS_TEST_TMPDIR/calls"
+	local first
+	first=$(periods)
+	put_and_fetch vm2/out 6
+	until_true past $((first + 100))
+	until_true saw '.space == "vm2/out" and .p95_s > 0'
+	kill -TERM "${PIDS[@]: -1}" 2>/dev/null || true
+	grep -q '^statfs(' "$BATS_TEST_TMPDIR/calls"
+	run ! grep -E '^(brk|mmap|mremap|munmap)\(' "$BATS_TEST_TMPDIR/calls"
+	stop_tune
+}
+
+@test "Prometheus' own tool takes the rules and the figures" {
+	command -v promtool >/dev/null || skip "no promtool (Debian package prometheus)"
+	cp "$MEMNET_SRC/share/prometheus/memnet-tune.rules.yml" "$BATS_TEST_DIRNAME/tune.rules.yml" "$BATS_TEST_TMPDIR"
+	promtool check rules "$BATS_TEST_TMPDIR/memnet-tune.rules.yml"
+	(cd "$BATS_TEST_TMPDIR" && promtool test rules tune.rules.yml)
+	create vm1/out 64M
+	tune --metrics "$BATS_TEST_TMPDIR/sock" --textfile "$BATS_TEST_TMPDIR/prom" vm1/out,min=16M,max=256M
+	until_true test -s "$BATS_TEST_TMPDIR/prom"
+	promtool check metrics <"$BATS_TEST_TMPDIR/prom"
+	# Every figure that a rule asks for is there, but the energy, which wants a meter.
+	# shellcheck disable=SC2013 # words are meant
+	for name in $(grep -v 'record:' "$MEMNET_SRC/share/prometheus/memnet-tune.rules.yml" |
+		grep -o '[a-z:]*memnet_tune_[a-z0-9_]*' | grep -v : | sort -u); do
+		echo "$name" >&2
+		[ "$name" = memnet_tune_vm_energy_joules_total ] || grep -q "^# TYPE $name " "$BATS_TEST_TMPDIR/prom"
+	done
 	stop_tune
 }

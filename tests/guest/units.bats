@@ -137,3 +137,87 @@ $1"
 	systemd-tmpfiles --create --root="$root" "$root/usr/lib/tmpfiles.d/memnet.conf"
 	[ "$(stat -c %a "$root"/run/memnet{,/.qmp,/.lock} | tr '\n' ' ')" = "711 711 700 " ]
 }
+
+# --- memnet-tune.service ---
+
+# Two spaces, and a loop of them that is to answer within three seconds.
+tune_ready()
+{
+	guest 'mkdir -p /etc/memnet /run/systemd/system/memnet-tune.service.d
+		printf "[tune]\nperiod = 500ms\nbudget = 128M\n[space web2/a]\nmin = 16M\n[space web2/b]\nmin = 16M\nfailsafe = 40M\n" >/etc/memnet/memnet.conf
+		printf "[Service]\nWatchdogSec=3\nRestartSec=4\n" >/run/systemd/system/memnet-tune.service.d/quick.conf
+		systemctl daemon-reload
+		for s in a b; do memnet share show web2/$s >/dev/null 2>&1 || memnet share create web2/$s --size 32M --no-attach; done
+		systemctl is-active -q memnet-tune.service || systemctl start memnet-tune.service
+		size() { memnet share list -Hp | sed -n "s,^web2/$1	\([0-9]*\).*,\1,p"; }
+		until [ $(size b) = 16777216 ]; do usleep 50000; done'
+}
+
+# Runs it with the functions of these tests before it.
+#	pid                   of the loop; restarted PID: until it is another one's
+#	size a, until_size b BYTES
+tune_guest()
+{
+	guest 'pid() { systemctl show -p MainPID --value memnet-tune.service; }
+		size() { memnet share list -Hp | sed -n "s,^web2/$1	\([0-9]*\).*,\1,p"; }
+		until_size() { until [ "$(size $1)" = $2 ]; do usleep 20000; done; }
+		restarted() { until systemctl is-active -q memnet-tune.service && [ "$(pid)" != $1 ]; do usleep 50000; done; }
+		no_watchdog() { ! grep -lxs memnet-watchdog /proc/[0-9]*/comm | grep -q .; }
+'"$1"
+}
+
+@test "the controller's unit is ready once it looks, and its stop leaves safe sizes" {
+	tune_ready
+	tune_guest '[ "$(systemctl show -p NotifyAccess --value memnet-tune.service)" = main ]
+		[ "$(cat /proc/$(pid)/comm)" = memnet ]
+		systemctl stop memnet-tune.service
+		[ "$(systemctl show -p Result --value memnet-tune.service)" = success ]
+		[ $(size b) = 41943040 ]
+		no_watchdog'
+}
+
+@test "a reload takes the new configuration, and refuses a bad one" {
+	tune_ready
+	tune_guest 'before=$(pid)
+		sed -i "s/^min = 16M/min = 12M/" /etc/memnet/memnet.conf
+		systemctl reload memnet-tune.service
+		until_size b 12582912
+		echo "mini = 1" >>/etc/memnet/memnet.conf
+		systemctl reload memnet-tune.service
+		sleep 1
+		systemctl is-active memnet-tune.service
+		[ $(pid) = $before ]
+		systemctl stop memnet-tune.service
+		! systemctl start memnet-tune.service
+		systemctl reset-failed memnet-tune.service'
+}
+
+@test "a controller that is killed leaves safe sizes, and another one is started" {
+	tune_ready
+	# Its watchdog is not to be killed with it, however long it takes.
+	tune_guest 'until_size b 16777216
+		before=$(pid)
+		watchdog=$(dirname $(grep -lxs memnet-watchdog /proc/[0-9]*/comm))
+		kill -STOP ${watchdog#/proc/}
+		kill -KILL $before
+		while [ "$(pid)" = $before ]; do usleep 20000; done
+		usleep 300000
+		kill -CONT ${watchdog#/proc/}
+		until [ ! -e $watchdog ] || [ "$(size b)" = 41943040 ]; do usleep 20000; done
+		[ "$(size b)" = 41943040 ]
+		restarted $before'
+}
+
+@test "a controller that stands still is ended, its spaces made safe, and another one started" {
+	tune_ready
+	tune_guest 'until_size b 16777216
+		before=$(pid)
+		kill -STOP $before
+		until_size b 41943040
+		restarted $before
+		until_size b 16777216
+		rm -r /run/systemd/system/memnet-tune.service.d
+		systemctl stop memnet-tune.service
+		memnet share destroy web2/a
+		memnet share destroy web2/b'
+}
