@@ -177,7 +177,8 @@ int share_create(struct invocation *inv)
 	struct share s;
 	int err;
 
-	if (share_options(&s, inv) || opts_operands(inv, 1, 1))
+	/* A size without its option: what is missing is said, not what is too many. */
+	if (share_options(&s, inv) || opts_operands(inv, 1, s.tmpfs.size_bytes ? 1 : 2))
 		return command_fail(inv);
 	if (!s.tmpfs.size_bytes) {
 		mn_fail(&inv->error, MN_USAGE, EINVAL, "--size wanted");
@@ -200,9 +201,9 @@ int share_create(struct invocation *inv)
 /* "S", "+S" or "-S" against the size it has. */
 static int wanted_size(const char *text, uint64_t have, uint64_t *want, struct mn_error *e)
 {
-	char sign = *text == '+' || *text == '-' ? *text++ : '=';
+	char sign = *text, has[16];
 	uint64_t size;
-	int err = parse_size(text, &size, e);
+	int err = parse_size(text + (sign == '+' || sign == '-'), &size, e);
 
 	if (err)
 		return err;
@@ -211,8 +212,9 @@ static int wanted_size(const char *text, uint64_t have, uint64_t *want, struct m
 	else
 		*want = sign == '+' ? have + size : size;
 	if (*want < SPACE_SIZE_MIN || *want > INT64_MAX)
-		return mn_fail(e, MN_USAGE, EINVAL, "bad size \"%.64s\": want 64K or more left",
-			       text);
+		return mn_fail(e, MN_USAGE, EINVAL,
+			       "bad size \"%.64s\": want 64K or more left of %s", text,
+			       format_size(have, has));
 	return 0;
 }
 
