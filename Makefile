@@ -81,12 +81,15 @@ cjson := $(src)/cjson/cJSON.c
 zstd  := $(wildcard $(addprefix $(src)/libzstd/lib/,common/*.c compress/*.c decompress/*.[cS]))
 nl    := $(wildcard $(addprefix $(src)/libnl3/lib/,*.c genl/*.c))
 
+# What memnet-bench runs besides: installed with it.
+helpers := $(if $(filter static,$(FLAVOUR)),$(addprefix $O/tests/bench/,client_bench power_bench))
+
 all_c := $(core) $(cmd) cmd/main.c $(units) $(fuzz) $(benches)
 own   = $(patsubst %.c,$O/obj/%.o,$(1))
 third = $(patsubst $(src)/%,$D/obj/%.o,$(basename $(1)))
 libs := $O/libcmd.a $O/libcore.a $D/libcjson.a $D/libzstd.a $D/libnl.a
 
-all: $O/memnet
+all: $O/memnet $(helpers)
 deps: $D/libcjson.a $D/libzstd.a $D/libnl.a
 units: $(units:%.c=$O/%)
 fuzzers: $(fuzz:%.c=$O/%)
@@ -200,7 +203,10 @@ fuzz:
 	@FUZZ_SECONDS=$(FUZZ_SECONDS) tests/run fuzz
 
 bench: all $(benches:%.c=$O/%)
-	@$(foreach script,$(wildcard tests/bench/*.sh),echo '== $(script)' && tests/run -- $(script) &&) :
+	@$(foreach script,$(filter-out %/readme.sh,$(wildcard tests/bench/*.sh)), \
+		echo '== $(script)' && tests/run -- $(script) &&) :
+	@echo '== memnet-bench' && rm -rf build/bench && \
+		tests/run -- share/bench/memnet-bench --quick -o build/bench
 
 # Lint -------------------------------------------------------------------------------------------
 
@@ -232,14 +238,15 @@ lint-man:
 
 # Install ----------------------------------------------------------------------------------------
 # Rows of mode:source:destination below PREFIX, walked by install and by uninstall alike. A command
-# is what has a manual page memnet-COMMAND. share/ goes where systemd looks, or to share/memnet/.
+# is what has a manual page memnet-COMMAND(1). share/ goes where systemd looks, or to share/memnet/.
 
 commands := $(patsubst man/memnet-%.1,memnet-%,$(wildcard man/memnet-*.1))
-shared   := $(shell find share -type f 2>/dev/null | LC_ALL=C sort)
+shared   := $(filter-out share/bench/memnet-bench,$(shell find share -type f 2>/dev/null | LC_ALL=C sort))
 units_of := %.service %.socket %.timer %.path %.slice %.target
 rows      = $(foreach f,$(2),$(1):$f:$(3)/$(notdir $f))
 
-files := 755:build/memnet:bin/memnet \
+files := 755:build/memnet:bin/memnet 755:share/bench/memnet-bench:bin/memnet-bench \
+	$(call rows,755,$(helpers),libexec/memnet) 644:tests/guest/vm.sh:share/memnet/bench/vm.sh \
 	$(foreach f,$(wildcard man/*.[1-8]),$(call rows,644,$f,share/man/man$(lastword $(subst ., ,$f)))) \
 	$(foreach f,$(wildcard completions/*.bash),644:$f:share/bash-completion/completions/memnet) \
 	$(call rows,644,$(wildcard completions/_*),share/zsh/site-functions) \
@@ -263,7 +270,8 @@ install: all
 uninstall:
 	@rm -f $(foreach row,$(files),$(call to,$(call field,3,$(row)))) \
 		$(foreach link,$(links),$(call to,$(link)))
-	@[ ! -d $(call to,share/memnet) ] || find $(call to,share/memnet) -depth -type d -empty -delete
+	@for dir in $(call to,share/memnet) $(call to,libexec/memnet); do \
+		[ ! -d "$$dir" ] || find "$$dir" -depth -type d -empty -delete; done
 
 clean distclean:
 	@./build.sh $@

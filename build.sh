@@ -29,7 +29,10 @@ packages_of() {
 		;;
 	test)
 		echo perl python3-minimal bats git clang libclang-rt-dev libc6-dev clang-format clang-tidy cppcheck \
-			shellcheck mandoc bash zsh fish tmux iputils-ping ffmpeg openssl fio
+			shellcheck mandoc bash zsh fish tmux iputils-ping openssl fio
+		;;
+	bench)
+		echo ffmpeg gnuplot-nox
 		;;
 	esac
 }
@@ -223,7 +226,7 @@ deps)
 	compile deps
 	;;
 test)
-	packages build demo test
+	packages build demo test bench
 	sources
 	guest
 	guest13
@@ -239,7 +242,7 @@ demo)
 	become tests/run -- tests/demo/demo.sh "$@"
 	;;
 bench)
-	packages build demo
+	packages build demo bench
 	sources
 	guest
 	web_server

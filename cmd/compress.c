@@ -107,11 +107,13 @@ static int window_option(const char *text, struct encode_options *o, struct mn_e
 	return err;
 }
 
-/* "min=N,max=N" in any order, either, or nothing. */
+/* "min=N,max=N" in any order, or either. NULL: neither. */
 static int adapt_option(const char *text, struct arguments *a, struct mn_error *e)
 {
 	a->adapt = true;
-	while (text && *text) {
+	if (!text)
+		return 0;
+	do {
 		size_t len = strcspn(text, ",");
 		int *bound = strncmp(text, "min=", 4) == 0   ? &a->run.adapt_min
 			     : strncmp(text, "max=", 4) == 0 ? &a->run.adapt_max
@@ -128,7 +130,7 @@ static int adapt_option(const char *text, struct arguments *a, struct mn_error *
 		if (err)
 			return err;
 		text += len + (text[len] == ',');
-	}
+	} while (*text);
 	return 0;
 }
 

@@ -26,24 +26,6 @@ void adapt_init(struct adapt *a, int level, int min, int max)
 	a->level = level < min ? min : level > max ? max : level;
 }
 
-void adapt_learn(struct adapt *a, const struct adapt_stretch *s)
-{
-	double cost, share, harder, *old = &a->cost[a->level];
-
-	if (s->in == 0 || s->seconds <= 0)
-		return;
-	cost = s->seconds / (double)s->in;
-	share = (double)s->out / (double)s->in;
-	harder = *old > 0 ? 1 + NEWEST * (cost / *old - 1) : 1;
-	for (int i = a->min; i <= a->max; i++)
-		a->cost[i] *= harder;
-	if (*old <= 0) {
-		*old = cost;
-		a->share[a->level] = share;
-	}
-	a->share[a->level] += NEWEST * (share - a->share[a->level]);
-}
-
 /* The level tried that is nearest; 0: none was. */
 static int nearest(const struct adapt *a, int level)
 {
@@ -69,6 +51,35 @@ static double share_of(const struct adapt *a, int level)
 	int known = nearest(a, level);
 
 	return a->share[known] * usual[level].share / usual[known].share;
+}
+
+/*
+ * What a stretch shows of its data holds for all levels: data that is harder than what came before
+ * would else look like a level that is worse.
+ */
+void adapt_learn(struct adapt *a, const struct adapt_stretch *s)
+{
+	double cost, share, harder = 1, denser = 1;
+	bool first = a->cost[a->level] <= 0;
+
+	if (s->in == 0 || s->seconds <= 0)
+		return;
+	cost = s->seconds / (double)s->in;
+	share = (double)s->out / (double)s->in;
+	if (!first)
+		harder = 1 + NEWEST * (cost / a->cost[a->level] - 1);
+	if (nearest(a, a->level)) {
+		denser = 1 + NEWEST * (share / share_of(a, a->level) - 1);
+		share = share_of(a, a->level);
+	}
+	for (int i = a->min; i <= a->max; i++) {
+		a->cost[i] *= harder;
+		a->share[i] *= denser;
+	}
+	if (first) {
+		a->cost[a->level] = cost;
+		a->share[a->level] = share * denser;
+	}
 }
 
 /* Seconds until the last byte is delivered, with the rest compressed at `level`. */

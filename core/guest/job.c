@@ -122,11 +122,13 @@ int job_wait(struct job *j, int err, uint64_t want)
 
 static int open_lock(struct job *j)
 {
-	if (j->lockfd < 0)
+	if (j->lockfd < 0) {
 		j->lockfd = confine_open(j->rootfd, SPACE_LOCK, O_RDWR | O_CREAT, 0600);
-	if (j->lockfd < 0)
-		return j->lockfd;
-	turn_init(&j->turn, j->lockfd);
+		if (j->lockfd < 0)
+			return j->lockfd;
+		/* Once: a job that waits here holds its turn from one try to the next. */
+		turn_init(&j->turn, j->lockfd);
+	}
 	return lock_byte_wait(j->lockfd, LOCK_HOUSE);
 }
 

@@ -35,14 +35,19 @@ static double smooth(double old, double new, double dt_s, double over_s)
 	return old + (new - old) * (dt_s < over_s ? dt_s / over_s : 1);
 }
 
-/* This job's part of `rate`, which is for all that write into the space. */
-static double own_part(struct levels *p, double rate, double written, double grown, double dt_s)
+/*
+ * This job's part of what the host says, which is for all that write into the space. But the host
+ * says it late, and of no more than there was to take: what this job wrote and saw go, counts too.
+ */
+static double told_rate(struct levels *p, double written, double grown, double dt_s)
 {
-	double all = rate * dt_s + grown;
+	double rate = (double)p->pace.drain_bytes_per_s, all = rate * dt_s + grown;
+	double gone = grown < 0 ? written : written - grown;
 
 	if (written > 0)
 		p->part = smooth(p->part, all > written ? written / all : 1, dt_s, SMOOTH_S);
-	return rate * p->part;
+	rate *= p->part;
+	return gone > rate * dt_s ? gone / dt_s : rate;
 }
 
 static void take_rate(struct adapt_drain *d, double rate, bool busy, double dt_s, double over_s)
@@ -66,7 +71,7 @@ static void look_at_space(struct levels *p, int64_t now, double dt_s)
 	grown = (double)used - (double)p->used;
 	rate = (written - grown) / dt_s;
 	if (told)
-		rate = own_part(p, (double)p->pace.drain_bytes_per_s, written, grown, dt_s);
+		rate = told_rate(p, written, grown, dt_s);
 	rate = rate > 0 ? rate : 0;
 	if (p->drain.rate < 0 && p->waited_ns - p->looked_waited_ns > (now - p->looked_ns) / 4)
 		p->drain.rate = rate; /* nobody takes anything, and there is no room */

@@ -54,6 +54,17 @@ static size_t piece_of(uint64_t left)
 	return left < SPACE_PIECE ? (size_t)left : SPACE_PIECE;
 }
 
+/* Since Linux 6.12, 9p tells a failed write's error once more to the next read. */
+static ssize_t part_read(const struct publish *p, char *piece, uint64_t at)
+{
+	const size_t size = piece_of(p->size - at);
+	ssize_t n = pread(p->fd, piece, size, (off_t)at);
+
+	if (n < 0 && errno == ENOSPC)
+		n = pread(p->fd, piece, size, (off_t)at);
+	return n;
+}
+
 /* Copies the part into the unnamed file `fd`: its `size` bytes, of which the file may have more. */
 static int aside_copy(const struct publish *p, int fd)
 {
@@ -61,7 +72,7 @@ static int aside_copy(const struct publish *p, int fd)
 	uint64_t at = 0;
 
 	while (piece && at < p->size) {
-		ssize_t n = pread(p->fd, piece, piece_of(p->size - at), (off_t)at);
+		ssize_t n = part_read(p, piece, at);
 		int err = n <= 0 ? (n < 0 ? -errno : -EIO) : io_write_all(fd, piece, (size_t)n);
 
 		if (err)
@@ -97,11 +108,13 @@ static int set_aside(struct object *o)
 /* Gives the part's room back. Where there is no place for its bytes it keeps them; no error. */
 static int give_back(struct object *o)
 {
-	if (set_aside(o) == 0)
+	int err = set_aside(o);
+
+	if (err == 0)
 		return publish_rewind(&o->publish);
 	o->no_aside = true;
-	log_debug("%s: no place in TMPDIR to keep %llu bytes while others finish", o->path,
-		  (unsigned long long)o->publish.size);
+	log_debug("%s: no place in TMPDIR to keep %llu bytes while others finish: %s", o->path,
+		  (unsigned long long)o->publish.size, strerror(-err));
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 /*
  * Power over time: once a second what the machine used, and each process' estimated part of it, as
- * TSV with comments that say where the figures are from. An unknown figure is "nan", never 0.
+ * TSV with comments that say when it began, and where the figures are from. An unknown figure is
+ * "nan", never 0.
  *
  * usage: power_bench SECONDS [PID...]	MEMNET_CONF names a configuration with [energy]
  */
@@ -64,8 +65,11 @@ static int start(struct bench *b, char **pids, struct mn_error *e)
 
 static void put_head(const struct bench *b)
 {
+	struct timespec now;
 	char what[512];
 
+	clock_gettime(CLOCK_REALTIME, &now);
+	printf("# epoch %lld.%03ld\n", (long long)now.tv_sec, now.tv_nsec / 1000000);
 	printf("# source: %s: %s\n", energy_source_name(b->last.source),
 	       meter_describe(b->meter, what, sizeof(what)));
 	if (*meter_note(b->meter))

@@ -281,7 +281,7 @@ line.zst" words
 	memnet compress --adapt -T2 -c random | zstd -dcq | cmp - random
 	run -0 memnet compress --json -9 --adapt=max=5 -fo out.zst words
 	[[ $output == *'"level":'[1-5]* ]]
-	for bad in --adapt=min=9,max=3 --adapt=max=20 --adapt=min --adapt=x=1 --adapt=min=99; do
+	for bad in --adapt= --adapt=min=9,max=3 --adapt=max=20 --adapt=min --adapt=x=1 --adapt=min=99; do
 		run -2 memnet compress $bad -c words
 	done
 	memnet compress --ultra --adapt=max=22 -fo out.zst words

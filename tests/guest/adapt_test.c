@@ -139,6 +139,26 @@ static void unknown(void)
 	is_int(a.level, 1, "down to the least");
 }
 
+/* The slow drain's level stays up when what comes is harder to make small. */
+static void denser_data(void)
+{
+	struct adapt_drain d = {.rate = MB, .backlog = 4 * MB};
+	struct adapt_stretch easy = {2000000, 400000, 0.01}, hard = {2000000, 800000, 0.05};
+	struct adapt a;
+	int before;
+
+	adapt_init(&a, 1, 1, 19);
+	adapt_learn(&a, &easy);
+	adapt_choose(&a, &d, 50 * MB);
+	before = a.level;
+	for (int i = 0; i < 3; i++) {
+		adapt_learn(&a, &hard);
+		adapt_choose(&a, &d, 50 * MB);
+	}
+	ok(before > 1 && a.level >= before, "data, not the level, was harder (%d, %d)", before,
+	   a.level);
+}
+
 int main(void)
 {
 	as_good_as_the_best();
@@ -146,5 +166,6 @@ int main(void)
 	changes();
 	whole_objects();
 	unknown();
+	denser_data();
 	return done_testing();
 }

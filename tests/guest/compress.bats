@@ -156,7 +156,8 @@ has_alive() { objects | grep -qx alive; }
 
 @test "a killed guest leaves what its next life cleans up" {
 	share resize web/out 3M
-	vm_run web 'memnet compress --fast=1 --to /mnt/memnet/out /tmp/random' 3>&- &
+	# Nobody answers it: the deadline is how long the test waits.
+	VM_DEADLINE=30 vm_run web 'memnet compress --fast=1 --to /mnt/memnet/out /tmp/random' 3>&- &
 	until_true space_is_full
 	vm_reboot web
 	wait || true

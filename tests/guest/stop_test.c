@@ -13,6 +13,7 @@ int main(void)
 	struct itimerval soon = {.it_value = {.tv_usec = 10000}, .it_interval = {.tv_usec = 10000}};
 
 	signal(SIGHUP, SIG_IGN);
+	signal(SIGINT, SIG_DFL); /* which a shell ignores for what it runs in the background */
 	stop_install();
 	is_int(stop_check(), 0, "nobody asked");
 	raise(SIGHUP);

@@ -1,0 +1,300 @@
+# shellcheck shell=bash
+# shellcheck disable=SC2154,SC2034 # the settings are memnet-bench's
+# From DIR/runs.tsv: the medians and what they amount to, DIR/summary.tsv; the figures; and DIR/report.md.
+
+make_report() {
+	awk -f "$lib/lib/derive.awk" "$out/runs.tsv" | cat "$out/runs.tsv" - | awk -f "$lib/lib/summary.awk" >"$out/summary.tsv"
+	make_figures
+	write_report | cat -s >"$out/report.md"
+	say "$out/report.md is the report"
+}
+
+# known NAME: a line of versions.tsv
+known() {
+	sed -n "s/^$1	//p" "$out/versions.tsv"
+}
+
+# spread SCENARIO WAY CASE METRIC FORMAT: "median (least to most)"; a dash where it was not measured
+spread() {
+	local median
+
+	median=$(median_of "$1" "$2" "$3" "$4")
+	[ -n "$median" ] || { echo "–"; return; }
+	if [ "$(median_of "$1" "$2" "$3" "$4" 5)" = 1 ]; then
+		# shellcheck disable=SC2059 # a format is what is given
+		printf "$5" "$median"
+	else
+		# shellcheck disable=SC2059
+		printf "$5 ($5 to $5)" "$median" "$(median_of "$1" "$2" "$3" "$4" 7)" "$(median_of "$1" "$2" "$3" "$4" 8)"
+	fi
+}
+
+# percent SCENARIO WAY CASE METRIC: a ratio as how much more or less, "-32 %"
+percent() {
+	local median
+
+	median=$(median_of "$1" "$2" "$3" "$4")
+	[ -n "$median" ] || { echo "–"; return; }
+	awk -v m="$median" -v a="$(median_of "$1" "$2" "$3" "$4" 7)" -v b="$(median_of "$1" "$2" "$3" "$4" 8)" \
+		-v n="$(median_of "$1" "$2" "$3" "$4" 5)" 'BEGIN {
+		printf "%+.0f %%", (m - 1) * 100
+		if (n > 1) printf " (%+.0f to %+.0f)", (a - 1) * 100, (b - 1) * 100
+	}'
+}
+
+# verdict SCENARIO WAY CASE METRIC least|most GOAL
+verdict() {
+	local median
+
+	median=$(median_of "$1" "$2" "$3" "$4")
+	[ -n "$median" ] || { echo "–"; return; }
+	awk -v m="$median" -v how="$5" -v goal="$6" 'BEGIN { print ((how == "least" ? m >= goal : m <= goal) ? "yes" : "**no**") }'
+}
+
+write_report() {
+	cat <<-HEAD
+		# memnet-bench
+
+		$(where_it_ran)
+
+		## Beside the paper
+
+		$(paper_table)
+
+		$(cautions)
+
+		$(against_report)
+
+		## Transcoding and streaming
+
+		$(scenario_report transcode)
+
+		## Compression and delivery
+
+		$(scenario_report compress)
+
+		$(files_report)
+
+		## The VM's CPU capped
+
+		$(caps_report)
+
+		## Most clients
+
+		$(capacity_report)
+
+		## Memory
+
+		$(memory_report)
+
+		## Energy
+
+		$(energy_report)
+
+		## What ran
+
+		$(versions_table)
+	HEAD
+}
+
+where_it_ran() {
+	cat <<-TEXT
+		$(known date), $(known mode) mode, $(known rounds) round(s), ways in turns; $(known cores) CPUs ($(known cpu)), $(accelerator), $(known seconds) s in all.
+		The VM has one vCPU, on CPU $(known vm_cpu) by itself; clients, servers and the rest of QEMU share CPU $(known other_cpus).
+		$(known clients) clients want 2 Mbit/s each. Figures are medians, with the least and the most of all rounds behind them.
+	TEXT
+}
+
+accelerator() {
+	case $(known accelerator) in
+	kvm) echo "KVM" ;;
+	*) echo "TCG: no usable KVM, so that the guest's CPU is emulated and several times slower" ;;
+	esac
+}
+
+paper_table() {
+	grep . <<-TABLE
+		| | the paper | transcoding | compression | goal | reached |
+		|---|---|---|---|---|---|
+		$(fed_row)
+		$(paper_row "clients fed while the guest computes, against nginx in the guest" "+70 %" memnet fed_by_guest least 1.7)
+		$(paper_row "the same, against nginx on the host (plain 9p)" "near bare metal" memnet fed_by_9p least 0.95)
+		$(paper_row "job completion with MemNet, against the job alone" "similar" memnet job_by_alone most 1.03)
+		$(paper_row "the same, by CPU time of the vCPU" "" memnet vcpu_by_alone most 1.03)
+		$(paper_row "job completion with MemNet, against nginx in the guest" "-27 %" memnet job_by_guest most 0.73)
+		$(paper_row "energy for each client, against nginx in the guest ($(energy_source))" "-32 %" memnet energy_by_guest most 0.68)
+		$(paper_row "self-interference: clients that nginx in the guest feeds during the job, against before" "-40 %" guest fed_by_stream)
+		$(paper_row "self-interference: the job beside nginx in the guest, against alone" "+10 to +18 %" guest job_by_alone)
+		$(caps_row)
+		$(memory_row)
+	TABLE
+}
+
+# In figures what the next row is in percent.
+fed_row() {
+	local kind way words
+
+	for kind in transcode compress; do
+		words=''
+		for way in memnet guest 9p virtiofs; do
+			words+="${words:+ / }$(median_of "$kind" "$way" clients hybrid_fed | awk '{ printf "%.0f", $1 } END { if (!NR) print "–" }')"
+		done
+		set -- "$@" "$words"
+	done
+	echo "| clients fed during the job: MemNet / nginx in the guest / on the host by 9p / by virtiofs | 130 / 76 | $1 | $2 | | |"
+}
+
+# paper_row TITLE PAPER WAY METRIC [least|most GOAL]
+paper_row() {
+	local goal='' reached=''
+
+	if [ $# -gt 4 ]; then
+		goal=$(awk -v g="$6" 'BEGIN { printf "%+.0f %%", (g - 1) * 100 }')
+		[ "$5" = least ] && goal="at least $goal" || goal="at most $goal"
+		reached="$(verdict transcode "$3" clients "$4" "$5" "$6"), $(verdict compress "$3" clients "$4" "$5" "$6")"
+	fi
+	echo "| $1 | $2 | $(percent transcode "$3" clients "$4") | $(percent compress "$3" clients "$4") | $goal | $reached |"
+}
+
+caps_row() {
+	[ -z "$(median_of caps memnet 25 fed_by_uncapped)" ] ||
+		echo "| throughput with the VM at 25 % of a CPU, against 100 % | falls without MemNet | | MemNet $(percent caps memnet 25 fed_by_uncapped); in the guest $(percent caps guest 25 fed_by_uncapped) | at least -10 % | $(verdict caps memnet 25 fed_by_uncapped least 0.9) |"
+}
+
+memory_row() {
+	local rate
+
+	rate=$(awk -F '\t' '$1 == "memory" { print $3 }' "$out/runs.tsv" | sort -gu | head -n 1)
+	[ -z "$rate" ] ||
+		echo "| memory of the space, \`memnet tune\` against a static size, at $rate jobs a second | \"moderate\" | | $(percent memory tune "$rate" memory_by_static) | | |"
+}
+
+# Said where they are so: a report must not be believed more than it deserves.
+cautions() {
+	[ "$(known accelerator)" = kvm ] || echo "- Under TCG all that the guest does costs several times what it does under KVM, its network stack included, and so does the interference that MemNet takes away. Ratios on a KVM host differ."
+	[ "$(energy_source)" != model ] || echo "- Energy is from a model (2.5 W for each CPU and 5 W more for each busy one, unless the configuration says otherwise), not measured: it sees nothing but CPU time."
+	echo "- The clients run on this host and take part of its CPU; the paper's were other machines. Energy is the whole machine's, theirs included."
+	[ "$(known rounds)" -ge 5 ] || echo "- $(known rounds) round(s) tell no spread: run the full mode before you believe a few percent."
+	contended
+	awk -F '\t' '$4 == "late_s" && $8 > most { most = $8 } END { if (most > 0.5) printf "- The program that is the clients got no CPU for up to %.1f s: stalls, and peaks behind them, are not all the servers'"'"' doing.\n", most }' "$out/summary.tsv"
+	awk -F '\t' '$5 == "stuck" { n++ } END { if (n) printf "- After %d run(s) the network of the guest stood still until it was taken down and up again.\n", n }' "$out/runs.tsv"
+	[ -z "$(known left_out)" ] || echo "- Time was up before all was measured; left out: $(known left_out)."
+}
+
+# Busy CPU that is neither QEMU's, nor a server's, nor what the kernel did for them: by the jobs alone.
+contended() {
+	awk -F '\t' '$3 == "alone" && $4 == "machine_s" { m += $6 } $3 == "alone" && $4 ~ /^(vcpu|qemu_other|server)_s$/ { o += $6 } $3 == "alone" && $4 == "job_s" { t += $6 }
+		END { if (t && (m - o) / t > 0.15) printf "- Other programs took %.0f %% of a CPU while jobs ran alone: the machine was not quiet.\n", (m - o) / t * 100 }' "$out/summary.tsv"
+}
+
+# Of each ratio that the first table has: whether its median lies in the spread of the earlier run.
+against_report() {
+	[ -n "$against" ] || return
+	echo "### Against an earlier run"
+	echo
+	echo "| | this run | the earlier one | within its spread |"
+	echo "|---|---|---|---|"
+	awk -F '\t' 'NR == FNR { least[$1, $2, $3, $4] = $7; most[$1, $2, $3, $4] = $8; median[$1, $2, $3, $4] = $6; next }
+		$4 ~ /_by_/ && ($1, $2, $3, $4) in median {
+			key = $1 SUBSEP $2 SUBSEP $3 SUBSEP $4
+			printf "| %s, %s, %s: %s | %.3f | %.3f (%.3f to %.3f) | %s |\n", $1, $2, $3, $4, $6, median[key], least[key], most[key],
+				($6 >= least[key] && $6 <= most[key] ? "yes" : "**no**")
+		}' "$against/summary.tsv" "$out/summary.tsv"
+}
+
+scenario_report() {
+	local kind=$1 way
+
+	[ -n "$(median_of "$kind" guest clients job_s)" ] || { echo "Not run."; return; }
+	echo "| | clients fed, nothing else | clients fed during the job | players that play, on average | clients without a stall | job, s | job alone, s | vCPU, s | other QEMU, s | servers, s |"
+	echo "|---|---|---|---|---|---|---|---|---|---|"
+	for way in guest 9p virtiofs memnet; do
+		[ -z "$(median_of "$kind" "$way" clients job_s)" ] || way_row "$kind" "$way"
+	done
+	figures "throughput-$kind" "Throughput over time (the paper's figure 1)" completion-"$kind" "Job completion (figures 2, 6 and 7)" \
+		"cdf-$kind" "Throughput, distribution (figure 9)" "power-$kind" "Power over time (figures 4 and 10)" "energy-$kind" "Power for each client (figure 11)"
+}
+
+way_row() {
+	echo "| $(title_of "$2") | $(spread "$1" "$2" clients stream_fed %.0f) | $(spread "$1" "$2" clients hybrid_fed %.0f) | $(spread "$1" "$2" clients hybrid_playing %.0f) | $(spread "$1" "$2" clients hybrid_unstalled %.0f) | $(spread "$1" "$2" clients job_s %.2f) | $(spread "$1" "$2" alone job_s %.2f) | $(spread "$1" "$2" clients vcpu_s %.2f) | $(spread "$1" "$2" clients qemu_other_s %.2f) | $(spread "$1" "$2" clients server_s %.2f) |"
+}
+
+figures() {
+	while [ $# -gt 1 ]; do
+		[ ! -s "$out/figures/$1.svg" ] || printf '\n![%s](figures/%s.svg)\n' "$2" "$1"
+		shift 2
+	done
+}
+
+files_report() {
+	[ -n "$(median_of files guest clients job_s)" ] || return
+	echo "A set of files, each compressed by itself: the job takes $(spread files memnet clients job_s %.2f) s with MemNet and $(spread files guest clients job_s %.2f) s beside nginx in the guest ($(spread files guest alone job_s %.2f) s alone); clients fed meanwhile: $(spread files memnet clients hybrid_fed %.0f) and $(spread files guest clients hybrid_fed %.0f)."
+}
+
+caps_report() {
+	local cap
+
+	[ -n "$(median_of caps memnet 100 hybrid_fed)" ] || { echo "Not run."; return; }
+	echo "All of QEMU, held to a part of one CPU by a cgroup (\`$(known cgroup)\`), a job running."
+	echo
+	echo "| cap | clients fed by nginx in the guest | by MemNet |"
+	echo "|---|---|---|"
+	for cap in 100 75 50 25; do
+		[ -z "$(median_of caps guest "$cap" hybrid_fed)" ] ||
+			echo "| $cap % | $(spread caps guest "$cap" hybrid_fed %.0f) | $(spread caps memnet "$cap" hybrid_fed %.0f) |"
+	done
+	figures caps "Throughput under caps, distribution (figure 3)"
+}
+
+capacity_report() {
+	local way
+
+	[ -n "$(median_of capacity guest ramp fed)" ] || { echo "Not run."; return; }
+	echo "More and more clients while a job runs, $(($(known clients) * 4)) at the end: how many there were when 95 % of them still played."
+	echo
+	echo "| | clients |"
+	echo "|---|---|"
+	for way in guest 9p virtiofs memnet; do
+		[ -z "$(median_of capacity "$way" ramp fed)" ] || echo "| $(title_of "$way") | $(spread capacity "$way" ramp fed %.0f) |"
+	done
+}
+
+memory_report() {
+	local rate
+
+	[ -s "$out/figures/memory.tsv" ] || { echo "Not run."; return; }
+	echo "| jobs a second | static, MB | tuned, MB | in use, MB | 95 % of jobs delivered within, static, s | tuned, s |"
+	echo "|---|---|---|---|---|---|"
+	while read -r rate _; do
+		echo "| $rate | $(spread memory static "$rate" memory_mb %.0f) | $(spread memory tune "$rate" memory_mb %.0f) | $(spread memory tune "$rate" used_mb %.1f) | $(spread memory static "$rate" response_p95_s %.2f) | $(spread memory tune "$rate" response_p95_s %.2f) |"
+	done <"$out/figures/memory.tsv"
+	figures memory "Memory against arrival rate (figure 8)"
+}
+
+energy_report() {
+	local kind way
+
+	echo "Source: $(energy_source) ($(awk '/^# source: / { sub(/^# source: [a-z]*: /, ""); print; exit }' "$out"/raw/*.power.tsv 2>/dev/null))."
+	echo
+	echo "| | J for a job beside clients | J for a job alone | J/GB delivered during the job | mW for each client, nothing else | mW for each client, job running | the same without the clients' own |"
+	echo "|---|---|---|---|---|---|---|"
+	for kind in transcode compress; do
+		for way in guest 9p virtiofs memnet; do
+			[ -z "$(median_of "$kind" "$way" clients hybrid_joules)" ] || energy_row "$kind" "$way"
+		done
+	done
+}
+
+energy_row() {
+	echo "| $1, $(title_of "$2") | $(spread "$1" "$2" clients hybrid_joules %.0f) | $(spread "$1" "$2" alone alone_joules %.0f) | $(spread "$1" "$2" clients hybrid_joules_per_gb %.0f) | $(milli "$1" "$2" stream_watts_per_client) | $(milli "$1" "$2" hybrid_watts_per_client) | $(milli "$1" "$2" hybrid_own_watts_per_client) |"
+}
+
+milli() {
+	median_of "$1" "$2" clients "$3" | awk '{ printf "%.1f", $1 * 1000 } END { if (!NR) print "–" }'
+}
+
+versions_table() {
+	echo "| | |"
+	echo "|---|---|"
+	sed 's/^/| /; s/	/ | /; s/$/ |/' "$out/versions.tsv"
+}

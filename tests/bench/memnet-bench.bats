@@ -1,0 +1,305 @@
+#!/usr/bin/env bats
+# memnet-bench: what it works out of what it saw, a small run to its end, and that nothing is left of it.
+# shellcheck disable=SC2030,SC2031 # each test has its own pid
+
+bats_require_minimum_version 1.5.0
+
+setup_file() {
+	: "${MEMNET_SRC:=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)}"
+	export MEMNET_SRC
+	# Every process of a run carries this in its environment.
+	export BENCH_MARK="$BATS_FILE_TMPDIR.$$"
+}
+
+setup() {
+	bench=$MEMNET_SRC/share/bench/memnet-bench
+	lib=$MEMNET_SRC/share/bench/lib
+	cd "$BATS_TEST_TMPDIR" || return
+}
+
+# tsv FILE: standard input, with tabs for blanks
+tsv() {
+	tr ' ' '\t' >"$1"
+}
+
+# value NAME: of "name value" lines in $output
+value() {
+	sed -n "s/^$1 //p" <<<"$output"
+}
+
+# --- working out -----------------------------------------------------------------------------------------------------
+
+@test "medians and spreads, of odd and even numbers, without what is no number" {
+	tsv runs.tsv <<-RUNS
+		compress memnet clients 1 job_s 10
+		compress memnet clients 2 job_s 9.5
+		compress memnet clients 3 job_s 2
+		compress memnet clients 4 job_s nan
+		compress guest clients 1 job_s 4
+		compress guest clients 2 job_s 100
+		compress guest clients 1 source model
+	RUNS
+	run -0 awk -f "$lib/summary.awk" runs.tsv
+	[ "${lines[1]}" = $'compress\tmemnet\tclients\tjob_s\t3\t9.5\t2\t10' ]
+	[ "${lines[2]}" = $'compress\tguest\tclients\tjob_s\t2\t52\t4\t100' ]
+	[ "${#lines[@]}" = 3 ]
+}
+
+@test "ways are compared within their round" {
+	tsv runs.tsv <<-RUNS
+		compress guest clients 1 hybrid_fed 100
+		compress memnet clients 1 hybrid_fed 200
+		compress guest clients 2 hybrid_fed 400
+		compress memnet clients 2 hybrid_fed 600
+		compress memnet alone 2 job_s 5
+		compress memnet clients 2 job_s 6
+		caps memnet 100 1 hybrid_fed 50
+		caps memnet 25 1 hybrid_fed 45
+	RUNS
+	run -0 awk -f "$lib/derive.awk" runs.tsv
+	[[ $output == *$'compress\tmemnet\tclients\t1\tfed_by_guest\t2.0000'* ]]
+	[[ $output == *$'compress\tmemnet\tclients\t2\tfed_by_guest\t1.5000'* ]]
+	[[ $output == *$'compress\tmemnet\tclients\t2\tjob_by_alone\t1.2000'* ]]
+	[[ $output == *$'caps\tmemnet\t25\t1\tfed_by_uncapped\t0.9000'* ]]
+	[[ $output != *$'memnet\tclients\t1\tjob_by_alone'* ]]	# was not measured
+}
+
+# Of a phase from 101 to 103: one second at 2 MB, one at 4 MB; half of the last row of power.
+@test "a phase takes of each row the part that lies in it" {
+	printf '# epoch 100.000\n' | tee series stalls >power
+	tsv rows <<-ROWS
+		seconds started playing bytes stalls failures
+		1.000 10 10 9000000 0 0
+		2.000 10 10 2000000 0 0
+		4.000 10 5 8000000 3 0
+	ROWS
+	cat rows >>series
+	tsv rows <<-ROWS
+		client began seconds
+		7 0.500 0.200
+		8 1.900 0.300
+		8 2.500 0.200
+		9 2.800 9.000
+	ROWS
+	cat rows >>stalls
+	echo '# source: model: 5 W idle' >>power
+	tsv rows <<-ROWS
+		seconds source gaps joules watts a b c d
+		1.000 model 0 10.0 10 1 1 1 1.0
+		2.000 model 0 22.0 12 1 1 1 2.0
+		4.000 model 0 42.0 10 1 1 1 6.0
+	ROWS
+	cat rows >>power
+	run -0 awk -v from=101 -v to=103 -v clients=10 -f "$lib/phase.awk" series stalls power
+	[ "$(value bytes)" = 6000000 ]
+	[ "$(value mbit)" = 24.000 ]
+	[ "$(value fed)" = 12.00 ]
+	[ "$(value playing)" = 7.50 ]
+	[ "$(value unstalled)" = 8 ]	# 8 and 9 had one; 7's was before
+	[ "$(value joules)" = 22.00 ]
+	[ "$(value watts)" = 11.000 ]
+	[ "$(value clients_joules)" = 3.00 ]
+	[ "$(value joules_per_gb)" = 3666.667 ]
+	[ "$(value watts_per_client)" = 0.91667 ]
+	[ "$(value source)" = model ]
+}
+
+@test "energy that is not known is not told" {
+	printf '# epoch 100.000\n# source: none: nothing\n' >power
+	tsv rows <<-ROWS
+		seconds source gaps joules watts
+		1.000 none 0 nan nan
+		2.000 none 0 nan nan
+	ROWS
+	cat rows >>power
+	run -0 awk -v from=100 -v to=102 -v clients=0 -f "$lib/phase.awk" power
+	[ "$output" = "source none" ]
+}
+
+@test "the most clients are those before the server fell behind" {
+	{
+		printf '# epoch 1.0\nseconds\tstarted\tplaying\tbytes\tstalls\tfailures\n'
+		awk 'BEGIN { for (t = 1; t <= 20; t++) print t "\t" t * 10 "\t" (t <= 12 ? t * 10 - 10 : 60) "\t0\t0\t0" }'
+	} >series
+	# At 12 s the 100 that had begun at 10 s play; later only 60 do.
+	[ "$(awk -f "$lib/capacity.awk" series)" = 100 ]
+}
+
+@test "a rerun is held against the spread of the run before" {
+	mkdir old new
+	printf 'rounds\t3\naccelerator\tkvm\n' | tee old/versions.tsv >new/versions.tsv
+	for round in 1 2 3; do
+		echo "caps memnet 100 $round hybrid_fed 100"
+		echo "caps memnet 25 $round hybrid_fed 9$round"
+		echo "caps guest 100 $round hybrid_fed 100"
+		echo "caps guest 25 $round hybrid_fed 2$round"
+	done | tsv old/runs.tsv
+	sed -e '/memnet/s/\t91$/\t93/' -e '/guest/s/\t2.$/\t50/' old/runs.tsv >new/runs.tsv
+	run -0 "$bench" --report old
+	run -0 "$bench" --report new --against old
+	cat new/report.md
+	grep -qF '| caps, memnet, 25: fed_by_uncapped | 0.930 | 0.920 (0.910 to 0.930) | yes |' new/report.md
+	grep -qF '| caps, guest, 25: fed_by_uncapped | 0.500 | 0.220 (0.210 to 0.230) | **no** |' new/report.md
+	run -1 "$bench" --report new --against nowhere
+}
+
+@test "a cap is written as either version of cgroup wants it" {
+	mkdir v1 v2
+	touch v2/cpu.max
+	for version in v1 v2; do
+		# shellcheck disable=SC2016 # for the inner shell
+		run -0 bash -c 'source "$1/delivery.sh"; vm_process=42 cgroup=$2; cap_vm 25; cat "$2"/cpu.*; cap_vm ""; cat "$2"/c*' - "$lib" $version
+		case $version in
+		v1) [ "$output" = $'25000\n42\n-1' ] || [ "$output" = $'25000\n-1\n42' ] ;;
+		v2) [ "$output" = $'25000 100000\n42\nmax 100000' ] || [ "$output" = $'25000 100000\nmax 100000\n42' ] ;;
+		esac
+	done
+}
+
+# --- runs ------------------------------------------------------------------------------------------------------------
+
+needs_root() {
+	[ "$(id -u)" = 0 ] || skip "not root"
+	[ "$(nproc)" -ge 2 ] || skip "one CPU"
+	[ -c /dev/net/tun ] || skip "no /dev/net/tun"
+	command -v nginx >/dev/null || skip "no nginx"
+}
+
+left_processes() {
+	grep -lszF "BENCH_MARK=$BENCH_MARK.$BATS_TEST_NUMBER" /proc/[0-9]*/environ || true
+}
+
+# What outlives its process, and what must not be out here. Cgroups of runs that go on are others'.
+left_outside() {
+	local dir
+
+	find /sys/fs/cgroup -maxdepth 2 -name 'memnet-bench.*' 2>/dev/null | while read -r dir; do
+		[ -d "/proc/${dir##*.}" ] || echo "$dir"
+	done
+	grep ' memnet-bench ' /proc/self/mountinfo
+	find /sys/class/net -name tap0 -o -name veth0
+	find /run/bench /run/netns/clients 2>/dev/null
+	true
+}
+
+# Without a moment's grace. What another left before may go meanwhile.
+nothing_left() {
+	[ -z "$(left_processes)" ]
+	[ -z "$(comm -13 <(sort <<<"$before") <(left_outside | sort))" ]
+}
+
+start() {
+	BENCH_MARK=$BENCH_MARK.$BATS_TEST_NUMBER "$bench" --smoke -o out >said 2>&1 3>&- &
+	pid=$!
+}
+
+said() {
+	local end=$((SECONDS + 120))
+
+	until grep -qs "$1" said; do
+		if [ "$SECONDS" -ge "$end" ] || ! kill -0 "$pid"; then
+			cat said
+			return 1
+		fi
+		sleep 0.05
+	done
+}
+
+@test "a small run measures every way, writes its report, and leaves nothing" {
+	needs_root
+	before=$(left_outside)
+	start
+	said 'booting'
+	[ -n "$(left_processes)" ]	# the mark works
+	wait "$pid" || { cat said; false; }
+	nothing_left
+	cat out/report.md
+	for way in guest 9p memnet; do
+		awk -F '\t' -v w="$way" '$2 == w && $3 == "clients" && $5 == "hybrid_fed" && $6 > 0 { found = 1 } END { exit !found }' out/runs.tsv
+	done
+	# The wanted load is met, and every figure of energy says where it is from.
+	awk -F '\t' '$5 == "stream_fed" && $6 < 40 { print; bad = 1 } END { exit bad }' out/runs.tsv
+	[ "$(awk -F '\t' '$5 == "hybrid_source"' out/runs.tsv | wc -l)" -ge 3 ]
+	grep -q 'clients fed while the guest computes' out/report.md
+	grep -qE '^Source: (rapl|perf|model|none) ' out/report.md
+	if command -v gnuplot; then
+		for name in throughput completion cdf power energy; do
+			[ "$(head -c 4 "out/figures/$name-compress.png" | tail -c 3)" = PNG ]
+			grep -q '</svg>' "out/figures/$name-compress.svg"
+		done
+	fi
+	# Made anew from its data, it is the same.
+	cp out/report.md first
+	"$bench" --report out
+	cmp first out/report.md
+	# And it is not measured into again.
+	run -1 "$bench" --smoke -o out
+	[[ $output == *"has results already"* ]]
+}
+
+@test "^C at its terminal ends it with 130 and leaves nothing" {
+	needs_root
+	before=$(left_outside)
+	mkfifo keys
+	# A shell's background processes ignore SIGINT, and so would all they start.
+	BENCH_MARK=$BENCH_MARK.$BATS_TEST_NUMBER env --default-signal=INT script -qefc "'$bench' --smoke -o out" said <keys >/dev/null 2>&1 3>&- &
+	pid=$!
+	exec {keys}>keys
+	said 'MemNet, alone'
+	printf '\003' >&"$keys"
+	status=0
+	wait "$pid" || status=$?
+	exec {keys}>&-
+	[ "$status" = 130 ]
+	grep -q 'only .* is left behind' said
+	nothing_left
+	[ ! -e out/report.md ]
+}
+
+@test "ended by SIGTERM while it boots, it leaves nothing" {
+	needs_root
+	before=$(left_outside)
+	start
+	said 'booting'
+	kill -TERM "$pid"
+	status=0
+	wait "$pid" || status=$?
+	[ "$status" = 143 ]
+	nothing_left
+}
+
+@test "a cgroup is swept when its run is gone, and only then" {
+	mkdir memnet-bench.$$ memnet-bench.4194305 memnet-bench.1
+	# shellcheck disable=SC2016 # for the inner shell
+	run -0 bash -c 'source "$1/stage.sh"; cgroup_sweep "$PWD"' - "$lib"
+	[ -d memnet-bench.$$ ]
+	[ -d memnet-bench.1 ]
+	[ ! -e memnet-bench.4194305 ]
+}
+
+@test "who is not root is told so; a wrong word is usage" {
+	if [ "$(id -u)" = 0 ]; then
+		run -1 setpriv --reuid 65534 --clear-groups "$bench" --smoke -o out
+	else
+		run -1 "$bench" --smoke -o out
+	fi
+	[[ $output == "memnet-bench: must be root"* ]]
+	for words in --nonsense "--rounds 0" "--clients x" "--only nothing" "-o"; do
+		# shellcheck disable=SC2086 # words
+		run -2 "$bench" $words
+		[[ $output == "memnet-bench: "* ]]
+	done
+	run -0 "$bench" --help
+	run -1 "$bench" --report /nonexistent
+}
+
+@test "installed, it finds its own" {
+	make -s -C "$MEMNET_SRC" install DESTDIR="$PWD/dest" PREFIX=/usr >/dev/null 2>&1 3>&-
+	dest/usr/bin/memnet-bench --help
+	for file in libexec/memnet/client_bench libexec/memnet/power_bench share/memnet/bench/vm.sh share/memnet/bench/lib/run.sh \
+		share/memnet/bench/plots/cdf.gp share/man/man8/memnet-bench.8; do
+		[ -s "dest/usr/$file" ]
+	done
+	[ "$(id -u)" != 0 ] || run ! env -u MEMNET -u MEMNET_GUEST dest/usr/bin/memnet-bench --smoke --kernel /nonexistent -o out
+	[[ $output == *"no kernel /nonexistent"* ]]
+}
