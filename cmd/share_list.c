@@ -186,6 +186,9 @@ static int begin_list(struct share *s)
 	struct invocation *inv = s->inv;
 	int err = inv->operand_count ? name_check_vm(inv->operands[0], &inv->error) : 0;
 
+	if (err && strchr(inv->operands[0], '/'))
+		mn_fail(&inv->error, MN_USAGE, EINVAL,
+			"%.64s: want a VM (of one space: memnet share show)", inv->operands[0]);
 	if (err)
 		return err;
 	if (s->qmp && !inv->operand_count)

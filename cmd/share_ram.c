@@ -18,20 +18,20 @@ static int refuse(struct share *s, uint64_t limit, const char *of)
 }
 
 /* Of more than is free, or else of a sum of sizes that is more than there is. */
-static void warn(const struct share *s, uint64_t have, uint64_t used, uint64_t free, uint64_t limit)
+static void warn(const struct share *s, const struct space_info *info, uint64_t free,
+		 uint64_t limit)
 {
 	char object[2 * NAME_PART_MAX + 2], a[16], b[16];
-	uint64_t size = s->tmpfs.size_bytes, more = size > used ? size - used : 0, sum;
+	uint64_t size = s->tmpfs.size_bytes, used = info->used_bytes;
+	uint64_t more = size > used ? size - used : 0;
+	uint64_t sum = info->all_bytes - info->size_bytes + size;
 
-	if (more > free) {
+	if (more > free)
 		log_warn("%s: warning: it may take %s more, and the host has %s free",
 			 share_object(s, object), format_size(more, a), format_size(free, b));
-		return;
-	}
-	if (pool_sum(s->inv->common.runtime_dir, &sum) == 0 && sum - have + size > limit)
+	else if (sum > limit)
 		log_warn("%s: warning: all spaces together may take %s, and the host has %s",
-			 share_object(s, object), format_size(sum - have + size, a),
-			 format_size(limit, b));
+			 share_object(s, object), format_size(sum, a), format_size(limit, b));
 }
 
 int share_check_ram(struct share *s, const struct space_info *info)
@@ -41,13 +41,12 @@ int share_check_ram(struct share *s, const struct space_info *info)
 
 	if (ram_read(&ram))
 		return 0; /* no reason to make no space */
-	if (info ? info->noswap : s->tmpfs.noswap)
+	if (info->noswap || s->tmpfs.noswap)
 		ram.swap_bytes = ram.swap_free_bytes = 0;
 	limit = ram.total_bytes + ram.swap_bytes;
 	if (s->tmpfs.size_bytes > limit && !s->force)
 		return refuse(s, limit, ram.swap_bytes ? "memory and swap" : "memory");
-	warn(s, info ? info->size_bytes : 0, info ? info->used_bytes : 0,
-	     ram.available_bytes + ram.swap_free_bytes, limit);
+	warn(s, info, ram.available_bytes + ram.swap_free_bytes, limit);
 	return 0;
 }
 

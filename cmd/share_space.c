@@ -84,13 +84,30 @@ static int adopt(struct share *s, const struct space_info *info)
 	return err ? fail_space(s, err) : 0;
 }
 
-static int make(struct share *s, int poolfd, pid_t qemu)
+/* A new space is of no use to a QEMU that does not see it. */
+static int check_seen(struct share *s, pid_t qemu)
 {
-	struct mn_error *e = &s->inv->error;
 	struct space_info info;
-	int err;
+	char path[PATH_MAX];
+	int n = snprintf(path, sizeof(path), "%s/%s/%s", s->inv->common.runtime_dir, s->name.vm,
+			 s->name.space);
 
-	err = share_check_ram(s, NULL);
+	if (qemu <= 0 || n < 0 || n >= (int)sizeof(path) || pool_seen_by(qemu, path) != 0)
+		return 0;
+	if (find(s, &info) == 0)
+		space_destroy(&info, false, NULL);
+	mn_fail(&s->inv->error, MN_FAILED, EXDEV,
+		"QEMU (process %d) is in a mount namespace that new mounts do not reach (mount "
+		"--make-rshared /, and start it again)",
+		(int)qemu);
+	return fail_space(s, -EXDEV);
+}
+
+/* `info` is what pool_find() left of a space that is not there. */
+static int make(struct share *s, const struct space_info *info, int poolfd, pid_t qemu)
+{
+	int err = share_check_ram(s, info);
+
 	if (err)
 		return err;
 	share_warn_limit(s, qemu);
@@ -98,18 +115,8 @@ static int make(struct share *s, int poolfd, pid_t qemu)
 		s->tmpfs.inodes = space_inodes_default(s->tmpfs.size_bytes);
 	if (!s->tmpfs.huge && probe_huge())
 		s->tmpfs.huge = "within_size"; /* five times as fast to write */
-	err = space_create(poolfd, &s->name, &s->tmpfs, e);
-	if (err)
-		return fail_space(s, err);
-	err = find(s, &info);
-	if (err || qemu <= 0 || pool_seen_by(qemu, info.path) != 0)
-		return err;
-	space_destroy(&info, false, NULL);
-	mn_fail(e, MN_FAILED, EXDEV,
-		"QEMU (process %d) is in a mount namespace that new mounts do not reach (mount "
-		"--make-rshared /, and start it again)",
-		(int)qemu);
-	return fail_space(s, -EXDEV);
+	err = space_create(poolfd, &s->name, &s->tmpfs, &s->inv->error);
+	return err ? fail_space(s, err) : check_seen(s, qemu);
 }
 
 /* The pool without its device: for spaces at boot, before the VM starts. */
@@ -141,7 +148,7 @@ static int create_locked(struct share *s)
 	err = share_find_owner(s, q, &s->tmpfs.uid, &s->tmpfs.gid);
 	if (err)
 		return err;
-	err = find(s, &info) == 0 ? adopt(s, &info) : make(s, poolfd, share_qemu(q));
+	err = find(s, &info) == 0 ? adopt(s, &info) : make(s, &info, poolfd, share_qemu(q));
 	if (!err && s->mount_dir)
 		err = share_mount_through_agent(s, q);
 	return err;
@@ -170,7 +177,8 @@ int share_create(struct invocation *inv)
 	struct share s;
 	int err;
 
-	if (share_options(&s, inv) || opts_operands(inv, 1, 1))
+	/* A size without its option: what is missing is said, not what is too many. */
+	if (share_options(&s, inv) || opts_operands(inv, 1, s.tmpfs.size_bytes ? 1 : 2))
 		return command_fail(inv);
 	if (!s.tmpfs.size_bytes) {
 		mn_fail(&inv->error, MN_USAGE, EINVAL, "--size wanted");
@@ -193,9 +201,9 @@ int share_create(struct invocation *inv)
 /* "S", "+S" or "-S" against the size it has. */
 static int wanted_size(const char *text, uint64_t have, uint64_t *want, struct mn_error *e)
 {
-	char sign = *text == '+' || *text == '-' ? *text++ : '=';
+	char sign = *text, has[16];
 	uint64_t size;
-	int err = parse_size(text, &size, e);
+	int err = parse_size(text + (sign == '+' || sign == '-'), &size, e);
 
 	if (err)
 		return err;
@@ -204,8 +212,9 @@ static int wanted_size(const char *text, uint64_t have, uint64_t *want, struct m
 	else
 		*want = sign == '+' ? have + size : size;
 	if (*want < SPACE_SIZE_MIN || *want > INT64_MAX)
-		return mn_fail(e, MN_USAGE, EINVAL, "bad size \"%.64s\": want 64K or more left",
-			       text);
+		return mn_fail(e, MN_USAGE, EINVAL,
+			       "bad size \"%.64s\": want 64K or more left of %s", text,
+			       format_size(have, has));
 	return 0;
 }
 

@@ -152,7 +152,10 @@ static int unix_fail(const char *path, int err, struct mn_error *e)
 	case ENOTDIR: return mn_fail(e, MN_ABSENT, err, "no monitor socket %s", path);
 	case ECONNREFUSED: return mn_fail(e, MN_ABSENT, err, "nobody listens at %s", path);
 	case ETIMEDOUT:
-		return mn_fail(e, MN_TIMEOUT, err, "others are queued up at the monitor %s", path);
+		return mn_fail(e, MN_TIMEOUT, err,
+			       "others are queued up at the monitor %s (let them finish; wake "
+			       "QEMU if it is stopped: kill -CONT)",
+			       path);
 	default: return mn_fail_errno(e, err, "%s", path);
 	}
 }

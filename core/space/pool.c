@@ -314,36 +314,11 @@ int pool_each(const char *runtime_dir, int (*fn)(const struct space_info *, void
 	return err;
 }
 
-struct sum {
-	const char *root;
-	uint64_t bytes;
-};
-
-static int add_size(struct mount_line *m, void *context)
-{
-	struct sum *s = context;
-	struct space_info info;
-
-	/* The kernel does not print the size that a tmpfs has when nobody gives it one. */
-	if (take_space(m, s->root, &info) && (info.size_bytes || fill_figures(&info) == 0))
-		s->bytes += info.size_bytes;
-	return 0;
-}
-
-int pool_sum(const char *runtime_dir, uint64_t *bytes)
-{
-	cleanup_free char *root = realpath(runtime_dir, NULL);
-	struct sum s = {.root = root};
-	int err = root ? each_mount(add_size, &s) : 0;
-
-	*bytes = s.bytes;
-	return err;
-}
-
 struct search {
 	const char *root;
 	const struct space_name *name;
 	struct space_info *info;
+	uint64_t all_bytes;
 	bool found;
 };
 
@@ -352,8 +327,12 @@ static int match(struct mount_line *m, void *context)
 	struct search *s = context;
 	struct space_info info;
 
-	if (!take_space(m, s->root, &info) || strcmp(info.name.vm, s->name->vm) != 0 ||
-	    strcmp(info.name.space, s->name->space) != 0)
+	if (!take_space(m, s->root, &info))
+		return 0;
+	/* The kernel does not print the size that a tmpfs has when nobody gives it one. */
+	if (info.size_bytes || fill_figures(&info) == 0)
+		s->all_bytes += info.size_bytes;
+	if (strcmp(info.name.vm, s->name->vm) != 0 || strcmp(info.name.space, s->name->space) != 0)
 		return 0;
 	*s->info = info;
 	s->found = true; /* and on: a later line is a mount on top */
@@ -365,15 +344,15 @@ int pool_find(const char *runtime_dir, const struct space_name *name, struct spa
 {
 	cleanup_free char *root = realpath(runtime_dir, NULL);
 	struct search s = {.root = root, .name = name, .info = info};
-	int err;
+	int err = root ? each_mount(match, &s) : 0;
 
-	if (root) {
-		err = each_mount(match, &s);
-		if (!err && s.found)
-			err = fill_figures(info);
-		if (err)
-			return mn_fail_errno(e, -err, "%s/%s", name->vm, name->space);
-	}
+	if (!s.found)
+		memset(info, 0, sizeof(*info));
+	info->all_bytes = s.all_bytes;
+	if (!err && s.found)
+		err = fill_figures(info);
+	if (err)
+		return mn_fail_errno(e, -err, "%s/%s", name->vm, name->space);
 	if (!s.found)
 		return mn_fail(e, MN_ABSENT, ENOENT, "%s/%s: no such space (see memnet share list)",
 			       name->vm, name->space);

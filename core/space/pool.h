@@ -30,6 +30,7 @@ struct space_info {
 	uint64_t size_bytes, used_bytes;
 	uint64_t peak_bytes;	      /* the most that was ever used when somebody looked */
 	uint64_t inodes, inodes_used; /* those of the reserved folders included */
+	uint64_t all_bytes;	      /* the sizes of all spaces together: pool_find() only */
 	bool read_only;		      /* a destroy was killed half-way; resize heals it */
 	bool noswap;
 	char huge[16]; /* "" is never */
@@ -42,10 +43,7 @@ struct space_info {
  */
 int pool_each(const char *runtime_dir, int (*fn)(const struct space_info *, void *), void *context);
 
-/* The sizes of all spaces together. 0 or -errno. */
-int pool_sum(const char *runtime_dir, uint64_t *bytes);
-
-/* One space. 0, or -ENOENT with MN_ABSENT; -errno. */
+/* One space. 0, or -ENOENT with MN_ABSENT and all_bytes alone in *info; -errno. */
 int pool_find(const char *runtime_dir, const struct space_name *name, struct space_info *info,
 	      struct mn_error *e);
 

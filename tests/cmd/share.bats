@@ -46,6 +46,9 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 	fails 2 'bad size "12Q": want a number with K, M, G or T' create web1/out --size 12Q
 	fails 2 'bad size "0"' create web1/out --size 0
 	fails 2 '--size wanted' create web1/out
+	fails 2 '--size wanted' create web1/out 4M
+	fails 2 '4M is one too many' create web1/out 4M --size 4M
+	fails 2 'web1/out: want a VM (of one space: memnet share show)' list web1/out
 	fails 2 'bad space name "web1"' create web1 --size 1M
 	fails 2 'bad space name "../x/y"' create ../x/y --size 1M
 	fails 2 'bad --huge "big"' create web1/out --size 1M --huge big
@@ -151,7 +154,7 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 	[ "$(show web1/out .size_bytes)" = 2097152 ]
 	vm_host dd if=/dev/zero of="$MEMNET_RUNTIME_DIR/web1/out/x" bs=1M count=1 status=none
 	fails 7 'web1/out: cannot shrink to 512K: 1.00M are in use, 1048576 bytes' resize web1/out 512K
-	fails 2 'want 64K or more left' resize web1/out -4M
+	fails 2 'bad size "-4M": want 64K or more left of 2.00M' resize web1/out -4M
 	[ "$(show web1/out .size_bytes)" = 2097152 ]
 	[ "$(share resize web1/out 3M -j | jq .size_bytes)" = 3145728 ]
 }

@@ -6,7 +6,7 @@
 #
 #   FSX         a static fsx (xfstests, ltp/fsx.c)
 #   PJDFSTEST   a tree of pjdfstest, with the static program built in it
-#   POSIX_DIRS  the parts of pjdfstest, all by default: an hour and more without KVM
+#   POSIX_DIRS  the parts of pjdfstest, all by default: an hour without KVM
 
 bats_require_minimum_version 1.5.0
 
@@ -22,7 +22,7 @@ setup_file()
 	[ -z "${PJDFSTEST:-}" ] || add_pjdfstest
 	vm_host sh -c 'mkdir "$1" && mount -t tmpfs -o size=256M plain "$1"' sh "$VM_DIR/plain"
 	model=$(vm_host "$MEMNET" share check -H | sed -n 's/^OK\tattributes\t.*: \(mapped-[a-z]*\)$/\1/p')
-	VM_CPUS=2 VM_MEM=1G vm_start_memnet posix -fsdev "local,id=plain,path=$VM_DIR/plain,security_model=$model,multidevs=remap" \
+	VM_MEM=1G vm_start_memnet posix -fsdev "local,id=plain,path=$VM_DIR/plain,security_model=$model,multidevs=remap" \
 		-device virtio-9p-pci,fsdev=plain,mount_tag=plain
 	vm_wait_boot posix
 	share create posix/space --size 256M
@@ -50,13 +50,23 @@ share()
 	vm_host "$MEMNET" share "$@"
 }
 
-# Names of files come from openssl, of which the guest has this much.
+# pjdfstest starts a dozen processes for each test, a name of which openssl is one: half the time that a guest without
+# KVM takes. Its shell does here what they do.
 add_pjdfstest()
 {
-	mkdir -p "$VM_DIR/root/pjdfstest"
-	cp -r "$PJDFSTEST/pjdfstest" "$PJDFSTEST/tests" "$VM_DIR/root/pjdfstest/"
-	printf '#!/bin/sh\nmd5sum | cut -d " " -f 1\n' >"$VM_DIR/root/bin/openssl"
+	local tree=$VM_DIR/root/pjdfstest
+
+	mkdir -p "$tree"
+	cp -r "$PJDFSTEST/pjdfstest" "$PJDFSTEST/tests" "$tree/"
+	printf '#!/bin/sh\nread -r name </proc/sys/kernel/random/uuid\necho "${name//-/}"\n' >"$VM_DIR/root/bin/openssl"
 	chmod 755 "$VM_DIR/root/bin/openssl"
+	printf '%s:x:%d:%d::/:/bin/sh\n' root 0 0 nobody 65534 65534 >"$VM_DIR/root/etc/passwd"
+	sed -i '/^require posix_fallocate/d' "$tree/tests/posix_fallocate"/*.t # for FreeBSD only, it says
+	cat >>"$tree/tests/conf" <<-'END'
+		GREP=match
+		match() { local line; IFS= read -r line; [[ $line =~ $2 ]]; }
+		tail() { local line last=; while IFS= read -r line; do last=$line; done; echo "$last"; }
+	END
 }
 
 # on PLACE COMMAND: in the guest, in a fresh folder of the place; a space changes its size all the while
@@ -70,7 +80,7 @@ on()
 	while [ "$place" = space ] && kill -0 "$guest" 2>/dev/null; do
 		share resize posix/space "$size"
 		[ $size = 128M ] && size=256M || size=128M
-		sleep 0.02
+		sleep 0.1
 	done
 	wait "$guest" || status=$?
 	return $status
@@ -125,7 +135,8 @@ pjdfstest()
 			say "  $place $part $(grep -c "^$part/[^ ]* ok" "$BATS_TEST_TMPDIR/$place") $(grep -c "^$part/" "$BATS_TEST_TMPDIR/$place.bad")"
 		done
 	done
-	[ "$(wc -l <"$BATS_TEST_TMPDIR/space")" -gt 100 ]
+	[ -s "$BATS_TEST_TMPDIR/plain" ]
+	[ "$(grep -c 'ok [0-9]' "$BATS_TEST_TMPDIR/space")" = "$(grep -c 'ok [0-9]' "$BATS_TEST_TMPDIR/plain")" ]
 	run comm -13 "$BATS_TEST_TMPDIR/plain.bad" "$BATS_TEST_TMPDIR/space.bad"
 	[ -z "$output" ] || { echo "$output" | head -50; return 1; }
 }

@@ -74,7 +74,6 @@ static int stop_at_second(const struct space_info *info, void *context)
 static void test_listing(void)
 {
 	char all[256] = "";
-	uint64_t sum;
 	int seen = 0;
 
 	is_int(pool_each(RUN, collect, all), 0, "no run-time folder, no spaces");
@@ -84,8 +83,9 @@ static void test_listing(void)
 	mkdir(RUN "/web1x", 0700);
 	is_int(pool_each(RUN, collect, all), 0, "listed");
 	is_str(all, "web1/in web1/out web2/b ", "in the order of their names");
-	is_int(pool_sum(RUN, &sum), 0, "summed");
-	is_int((intmax_t)sum, 3 * MB, "all sizes");
+	is_int((intmax_t)find("web1", "in").all_bytes, 3 * MB, "all sizes, beside one space");
+	is_int((intmax_t)find("web1", "none").all_bytes, 3 * MB,
+	       "and beside one that is not there");
 	is_int(pool_each(RUN, stop_at_second, &seen), 42, "a visitor can end it");
 	is_int(pool_each("/proc", collect, all), 0, "other mounts are no spaces");
 	symlink(RUN, "/tmp/link");
@@ -118,6 +118,32 @@ static void test_pool_is_closed(void)
 	is_int(open(RUN "/web1/f", O_CREAT | O_WRONLY | O_CLOEXEC, 0600), -1, "no file either");
 	is_int(rmdir(RUN "/web1/out"), -1, "nor can a space's folder go");
 	is_int(pool_remove(RUN, "web1"), -EBUSY, "a pool with spaces stays");
+}
+
+/* What of a folder's size is taken for its being empty (space.c). */
+static void test_count_little(void)
+{
+	struct space_info info = find("web1", "in");
+	struct space_census c;
+
+	is_int(space_count(&info, 0, &c), 0, "a new space counted");
+	is_int((intmax_t)(c.objects + c.parts), 0, "nothing in it");
+	put(RUN "/web1/in/a", 100);
+	is_int(space_count(&info, 0, &c), 0, "with one object");
+	is_int((intmax_t)c.objects, 1, "an object and no part");
+	unlink(RUN "/web1/in/a");
+	put(RUN "/web1/in/.memnet/part/job.0", 30);
+	is_int(space_count(&info, 0, &c), 0, "with one part");
+	is_int((intmax_t)c.objects, 0, "no object");
+	is_int((intmax_t)c.part_bytes, 30, "and a part");
+	unlink(RUN "/web1/in/.memnet/part/job.0");
+	rename(RUN "/web1/in/.memnet", RUN "/web1/in/x");
+	put(RUN "/web1/in/x/a", 100);
+	is_int(space_count(&info, 0, &c), 0,
+	       "with another folder in the place of the reserved one");
+	is_int((intmax_t)c.objects, 1, "its object counts");
+	unlink(RUN "/web1/in/x/a");
+	rename(RUN "/web1/in/x", RUN "/web1/in/.memnet");
 }
 
 static void test_count(void)
@@ -363,6 +389,7 @@ int main(void)
 	test_listing();
 	test_info();
 	test_pool_is_closed();
+	test_count_little();
 	test_count();
 	test_resize();
 	test_destroy();
