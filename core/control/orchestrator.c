@@ -4,9 +4,9 @@
  * model foresees that as well as looking often does, and a look and a resize cost microseconds.
  * So sizes follow use, and the model serves where nobody looks (no guard, fail-safe, cold start).
  *
- * Growing. The headroom h is what can flow in during two guard intervals at the fastest rate seen
- * lately. When half of it is gone the guard grows the space to Q + h at once: late by one look, it
- * still does not block.
+ * Growing. The headroom h is what can flow in during two looks of the guard at the fastest rate
+ * seen lately. When half of it is gone the guard grows the space to Q + h at once: late by one
+ * look, it still does not block. Where looks have been late, h allows for as late a one.
  *
  * Shrinking. To shrink too early costs two resizes, too late costs memory: the ski-rental problem.
  * Idle room (size - Q - h) is summed over time since the space last needed it, and it is given
@@ -40,6 +40,8 @@
 #define GRAIN_BYTES	 65536
 #define STALL_FACTOR_MAX 1024
 #define BUSY		 0.85
+#define LOOKS_REMEMBERED 100 /* how many it takes to forget a late one */
+#define LOOK_MAX	 4   /* guard intervals; what a suspended host tells of more is nothing */
 #define GUARD_LOW	 0.4 /* of the headroom; the guard grows when less is left */
 
 struct control_space {
@@ -166,6 +168,7 @@ void control_adopt(struct control *control, size_t i, const struct control *old,
 	control->space[i].wish = wish;
 	control->last_ns = old->last_ns;
 	control->period_ns = old->period_ns;
+	control->look_s = old->look_s;
 	control->started = old->started;
 }
 
@@ -334,8 +337,8 @@ static double headroom(const struct control *control, struct control_space *spac
 		space->stall_factor = 1;
 	}
 	if (t->guard_ns)
-		room = estimator_guarded_headroom(&space->est, seconds(t->guard_ns),
-						  t->headroom_factor, least);
+		room = estimator_guarded_headroom(&space->est, control->look_s, t->headroom_factor,
+						  least);
 	else
 		room = estimator_blind_headroom(&space->est, seconds(t->period_ns),
 						t->headroom_factor, least);
@@ -587,11 +590,23 @@ static bool period_due(const struct control *control, uint64_t now_ns)
 	       now_ns - control->period_ns + slack_ns >= control->tuning.period_ns;
 }
 
+/* Looks that come late, or not at all, are expected to do so again for a while. */
+static void look(struct control *control, double dt_s)
+{
+	double guard_s = seconds(control->tuning.guard_ns);
+	double before_s = fmax(control->look_s, guard_s);
+	double fading_s = before_s - (before_s - guard_s) / LOOKS_REMEMBERED;
+
+	control->look_s = fmin(fmax(dt_s, fading_s), LOOK_MAX * guard_s);
+}
+
 bool control_tick(struct control *control, uint64_t now_ns, const struct control_facts facts[],
 		  struct control_order orders[])
 {
 	double dt_s = control->started ? seconds(now_ns - control->last_ns) : 0;
 	bool period = period_due(control, now_ns);
+
+	look(control, dt_s);
 
 	for (size_t i = 0; i < control->nspaces; i++) {
 		struct control_space *space = &control->space[i];

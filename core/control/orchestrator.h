@@ -111,6 +111,7 @@ struct control {
 	struct budget_claim *claim;
 	size_t nspaces;
 	uint64_t last_ns, period_ns; /* of the last tick, and of the last that was a period */
+	double look_s;		     /* how far ticks lie apart, the worst of late */
 	bool started;
 };
 

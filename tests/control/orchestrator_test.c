@@ -193,6 +193,32 @@ static void guard(void)
 	control_close(&world.control);
 }
 
+/* Looks at a steady inflow of 20 MB in a guard interval. The headroom after the last. */
+static intmax_t look(struct world *world, int times, uint64_t intervals)
+{
+	for (int i = 0; i < times; i++) {
+		world->now_ns += intervals * GUARD;
+		world->facts[0].inflow_bytes = intervals * 20 * MB;
+		control_tick(&world->control, world->now_ns, world->facts, world->orders);
+	}
+	return (intmax_t)world->orders[0].headroom_bytes;
+}
+
+static void late_looks(void)
+{
+	struct world world;
+	intmax_t steady, late;
+
+	open_world(&world, 0, GUARD, 1);
+	steady = look(&world, 100, 1);
+	late = look(&world, 1, 3);
+	ok(late > 2 * steady, "a look that comes late may do so again: more headroom");
+	ok(look(&world, 1, 1) > 2 * steady, "not only once");
+	ok(look(&world, 1000, 1) < steady + steady / 10, "and is forgotten");
+	ok(look(&world, 1, 36000) < 5 * steady, "a host that slept is no reason for much more");
+	control_close(&world.control);
+}
+
 /* A space that delivers nothing gets its entitlement and no more. */
 static void hoarder(void)
 {
@@ -317,6 +343,7 @@ int main(void)
 {
 	wishes();
 	guard();
+	late_looks();
 	adversary("guard", BUDGET, GUARD, N, 0);
 	adversary("refusals", BUDGET, GUARD, N, 8);
 	adversary("no guard", BUDGET, 0, N, 2);
