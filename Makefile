@@ -118,7 +118,6 @@ $(eval $(call archive,$D/libcjson.a,$(call third,$(cjson))))
 $(eval $(call archive,$D/libzstd.a,$(call third,$(zstd))))
 $(eval $(call archive,$D/libnl.a,$(call third,$(nl))))
 $(eval $(call note,$O/flags,$(CC) $(cflags) $(link)))
-$(eval $(call note,$D/flags,$(CC) -O2 $(theirs)))
 
 $O/memnet: $O/obj/cmd/main.o $(libs)
 	$(call say,LINK) $(CC) $(link) -pthread -o $@.debug $^ -lm && strip -o $@ $@.debug
@@ -141,24 +140,27 @@ $O/obj/%.o: %.c $O/flags | $(src) $(prepared)
 # The controller's decisions are the same on every machine: no multiply-add is fused into one rounding.
 $O/obj/core/control/%.o: ours += -ffp-contract=off
 
-# Not -O3, zstd's own choice: 106 KB more, and no faster.
-$D/obj/libzstd/%.o: theirs += -DZSTD_MULTITHREAD -DZSTD_LEGACY_SUPPORT=0 -DXXH_NAMESPACE=ZSTD_
+# Not -O3, zstd's own choice: 106 KB more, and no faster. Nor everything once more for BMI2: 37 KB.
+zstd_flags := -DZSTD_MULTITHREAD -DZSTD_LEGACY_SUPPORT=0 -DXXH_NAMESPACE=ZSTD_ -DDYNAMIC_BMI2=0
+$D/obj/libzstd/%.o: theirs += $(zstd_flags)
 # memnet uses no dictionaries. Where zstd chooses a block compressor, those for dictionaries are
 # spelt as the plain ones: nothing refers to the former then, and the linker drops their 138 KB.
-without_dictionaries = $(foreach s,$(1),-DZSTD_compressBlock_$s=ZSTD_compressBlock_$(subst \
-	_dedicatedDictSearch,,$(subst _dictMatchState,,$s)))
 lazy := greedy lazy lazy2
-$D/obj/libzstd/lib/compress/zstd_compress.o: theirs += $(call without_dictionaries, \
-	$(addsuffix _dictMatchState,fast doubleFast $(lazy) btlazy2 btopt btultra) \
+for_dictionaries := $(addsuffix _dictMatchState,fast doubleFast $(lazy) btlazy2 btopt btultra) \
 	$(addsuffix _dictMatchState_row,$(lazy)) $(addsuffix _dedicatedDictSearch,$(lazy)) \
-	$(addsuffix _dedicatedDictSearch_row,$(lazy)))
+	$(addsuffix _dedicatedDictSearch_row,$(lazy))
+without_dictionaries := $(foreach s,$(for_dictionaries),-DZSTD_compressBlock_$s=ZSTD_compressBlock_$(subst \
+	_dedicatedDictSearch,,$(subst _dictMatchState,,$s)))
+$D/obj/libzstd/lib/compress/zstd_compress.o: theirs += $(without_dictionaries)
 # Instead of libnl's configure, of which this is all that libnl-3 and libnl-genl-3 would use.
 $D/obj/libnl3/%.o: theirs += -I$(src)/libnl3/include/linux-private -I$(src)/libnl3/include \
 	-I$D -DSYSCONFDIR='"/etc/libnl"' -DHAVE_STRERROR_L
 $(call third,$(nl)): | $D/defs.h
 # Neither is where the time goes.
-$D/obj/libnl3/%.o $D/obj/cjson/%.o: theirs += -Os
+small := -Os
+$D/obj/libnl3/%.o $D/obj/cjson/%.o: theirs += $(small)
 
+$(eval $(call note,$D/flags,$(CC) -O2 $(theirs) $(zstd_flags) $(without_dictionaries) $(small)))
 $D/obj/%.o: $(src)/%.c $D/flags | $(src) $(prepared)
 	@mkdir -p $(@D)
 	$(call say,CC) $(CC) -std=gnu11 -D_GNU_SOURCE -O2 $(theirs) -c -o $@ $<

@@ -310,7 +310,8 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 @test "a QEMU that runs as another user, from its start or later" {
 	[ "$(id -u)" = 0 ] || skip "not root"
 	chmod o+x "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/file" "$VM_DIR"
-	qemu runas -machine q35 -runas nobody
+	# shellcheck disable=SC2046 # words are wanted
+	qemu runas -machine q35 $(vm_run_as nobody)
 	share create runas/out --size 1M
 	[ "$(vm_host stat -c %u "$MEMNET_RUNTIME_DIR/runas" "$MEMNET_RUNTIME_DIR/runas/out" "$MEMNET_RUNTIME_DIR/runas/out/.memnet/part" | sort -u)" = "$(id -u nobody)" ]
 	[ "$(share check runas -j | jq -r '.checks[] | select(.check == "owner") | .result + " " + .detail')" = "OK user $(id -u nobody), whom QEMU runs as" ]

@@ -82,9 +82,9 @@ slow() {
 	echo "# the others: 8 MB in $longest s at most; memory $had KB, $most KB with the slow ones" >&3
 	awk "BEGIN { exit !($longest < 10) }" # far from waiting for a deadline, on the busiest machine
 	[ $((most - had)) -lt 8192 ]
-	within 45 connections_at_most 200
+	within 100 connections_at_most 200
 	heads=$((SECONDS - began))
-	within 80 connections_at_most 0
+	within $((140 - heads)) connections_at_most 0
 	echo "# closed: heads and bodies after $heads s, readers after $((SECONDS - began)) s" >&3
 	[ $((SECONDS - began)) -lt 140 ] # not by themselves
 }

@@ -528,7 +528,7 @@ contended() {
 }
 
 inside() {
-	[ -z "$quick" ] || { input_mb=32 repeat=1 space=4M grown=8M shrunk=3M; }
+	[ -z "$quick" ] || { input_mb=48 repeat=1 space=4M grown=8M shrunk=3M; }
 	private_folder
 	work=$private/demo
 	runtime=$private/memnet

@@ -334,7 +334,7 @@ many_spaces()
 	[ "$(id -u)" = 0 ] || skip "not root"
 	chmod o+x "$BATS_RUN_TMPDIR" "$BATS_RUN_TMPDIR/file" "$VM_DIR"
 	# shellcheck disable=SC2046
-	vm_start user $(share qemu-args user) -runas nobody
+	vm_start user $(share qemu-args user) $(vm_run_as nobody)
 	vm_wait_boot user
 	share create user/out --size 4M
 	share attach user

@@ -26,6 +26,7 @@
 #   vm_tools PROGRAM…           programs too large for an initramfs, into a folder that guests mount: see vm_mount_tools
 #   vm_start NAME [QEMU-ARG…]   boot; returns at once
 #   vm_start_memnet NAME [QEMU-ARG…]  the same with what `memnet share qemu-args NAME` asks for
+#   vm_run_as USER              arguments with which QEMU runs as that user
 #   vm_wait_boot NAME           until the guest runs commands
 #   vm_run NAME COMMAND         run it with the guest's sh: its output, its exit status; 124 on deadline, 125 no VM
 #   vm_mount_tools NAME         mount them; started with `vm_start_memnet NAME $(vm_tools_args)`, it runs /tools/PROGRAM
@@ -348,6 +349,15 @@ vm_start() {
 		</dev/null >"$dir/qemu.log" 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- &
 	echo $! >"$dir/pid"
 	disown $!	# no "Killed" from the shell when it is
+}
+
+# QEMU's arguments to run as a user: -run-with since QEMU 9.1, and no -runas any more since 10.
+vm_run_as() {
+	if qemu-system-x86_64 -help | grep -q -e '^-run-with.*user='; then
+		echo "-run-with user=$1"
+	else
+		echo "-runas $1"
+	fi
 }
 
 vm_start_memnet() {
