@@ -70,7 +70,7 @@ frames() {
 }
 
 @test "MPEG-TS, live: a player that begins in mid-job gets every frame" {
-	hook --live --name live.ts -- /tools/ffmpeg "${clip/-f lavfi/-re -f lavfi}" -f mpegts - 3>&- &
+	hook --live --name live.ts -- /tools/ffmpeg "${clip/-f lavfi/-re -f lavfi}" -flush_packets 1 -f mpegts - 3>&- &
 	job=$!
 	until_true vm_host test -s "$space/live.ts"
 	kill -0 "$job"
