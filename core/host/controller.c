@@ -58,11 +58,13 @@ static void put_stream(struct controller *c, struct text *t)
 	};
 	const int64_t now = c->worker->loop.now_ns, next = limits_next(&server->limits, now);
 	char line[LINK_LINE_MAX];
+	int size;
 
 	if (next != INT64_MAX)
 		s.lease_ms = (uint64_t)((next - now) / NS_PER_LEASE_MS);
 	strcpy(s.listen, server->listening);
-	put_line(t, line, link_format_stream(&s, line, sizeof(line)));
+	size = link_format_stream(&s, line, sizeof(line));
+	put_line(t, line, size);
 }
 
 static void put_space(struct controller *c, struct text *t, size_t i)
@@ -79,9 +81,12 @@ static void put_space(struct controller *c, struct text *t, size_t i)
 		.rate_bps = limits_space(&server->limits, i),
 	};
 	char line[LINK_LINE_MAX];
+	int size;
 
-	if (name_parse(c->worker->sites.site[i].name, &s.name, NULL) == 0)
-		put_line(t, line, link_format_space(&s, line, sizeof(line)));
+	if (name_parse(c->worker->sites.site[i].name, &s.name, NULL) < 0)
+		return;
+	size = link_format_space(&s, line, sizeof(line));
+	put_line(t, line, size);
 }
 
 static void get(struct controller *c, struct text *t)

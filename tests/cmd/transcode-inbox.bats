@@ -257,9 +257,10 @@ script() {
 			sleep 0.0$((RANDOM % 60 + 10))
 			kill -9 $job
 			wait $job 2>/dev/null || true
-			# What is not whole is live, with a marker whose writer is dead.
+			# What is not whole is live, with a marker, or has been ended since by a worker that dies last.
 			for object in $(not_whole); do
-				[ -e "$space/.memnet/live/${object##*/}" ]
+				[ -e "$space/.memnet/live/${object##*/}" ] || [ "$(stat -c %s "$object" || echo gone)" = 300000 ] ||
+					[ ! -e "$object" ]
 			done
 		done
 		for try in $(seq 300); do
