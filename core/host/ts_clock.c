@@ -26,7 +26,8 @@ static bool read_pcr(const uint8_t *p, struct ts_pcr *pcr)
 	base = (int64_t)p[6] << 25 | (int64_t)p[7] << 17 | (int64_t)p[8] << 9 | (int64_t)p[9] << 1 |
 	       p[10] >> 7;
 	pcr->pid = (p[1] & 0x1f) << 8 | p[2];
-	pcr->ns = base * 100000 / 9 + ((p[10] & 1) << 8 | p[11]) * 1000 / 27;
+	/* The 27 MHz part counts to 300; beyond that it would lie behind the wrap. */
+	pcr->ns = base * 100000 / 9 + ((p[10] & 1) << 8 | p[11]) % 300 * 1000 / 27;
 	return true;
 }
 
