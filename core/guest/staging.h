@@ -1,9 +1,13 @@
 /*
  * A folder in the guest's own memory or disk, where a command writes files of its choice: the
  * segments and playlists of a muxer. Each is handed out when it is complete, which is when its
- * writer closed it or renamed it into place, in the order that this happened: so a playlist comes
- * behind the segments it names. It is not in the space, because there the command itself would run
- * into a full space, and would write in its own small pieces, which 9p makes dear.
+ * writer closed it or renamed it into place, in the order that this happened. It is not in the
+ * space, because there the command itself would run into a full space, and would write in its own
+ * small pieces, which 9p makes dear.
+ *
+ * A playlist comes behind the segments it names, though its writer replaces it meanwhile: what is
+ * to be handed out is moved aside first, under a name of ours, and then all comes before it that
+ * was complete by that time. What the writer puts in its place is the next one.
  *
  * The folder is locked (flock(2)) while its owner lives, and the keeper of the command. Where both
  * were killed, the next one to make such a folder removes it.
@@ -26,6 +30,10 @@ struct staging {
 	bool rescan;  /* there may be complete files that no event tells of */
 	char *events; /* read, not looked at yet */
 	size_t at, end;
+	char **playlists; /* complete, and not handed out yet */
+	size_t playlist_count;
+	char *aside; /* the one that was moved aside */
+	size_t due;  /* bytes of events from before that */
 };
 
 #define STAGING_INIT                                                                               \
@@ -48,12 +56,15 @@ uint64_t staging_bytes(const struct staging *s);
  */
 int staging_next(struct staging *s, char name[OBJECT_PATH_MAX + 1]);
 
-/* When the command is done: any file that is still there. 0, or -ENOENT: none. */
+/* When the command is done: any file that is still there, playlists last. 0, or -ENOENT: none. */
 int staging_left(struct staging *s, char name[OBJECT_PATH_MAX + 1]);
 
-/* Opens one for reading; or removes it once it is published. A descriptor, 0, or -errno. */
-int staging_file_open(const struct staging *s, const char *name);
-int staging_file_remove(const struct staging *s, const char *name);
+/*
+ * Takes a file that was handed out: a descriptor for reading, or -errno, -ENOENT where it has been
+ * renamed or removed. It is no more in the folder by its name, and is removed by staging_drop().
+ */
+int staging_take(struct staging *s, const char *name);
+int staging_drop(struct staging *s);
 
 /* Removes the folder. Accepts one never opened. */
 void staging_close(struct staging *s);

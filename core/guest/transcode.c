@@ -243,7 +243,7 @@ static int run_stdout(struct transcode *t, struct mn_error *e)
 static int publish_file(struct transcode *t, const char *name, struct mn_error *e)
 {
 	char path[OBJECT_PATH_MAX + 1];
-	cleanup_fd int fd = staging_file_open(&t->staging, name);
+	cleanup_fd int fd = staging_take(&t->staging, name);
 	struct object o = {.asidefd = -1};
 	struct source source;
 	bool more = true;
@@ -265,7 +265,7 @@ static int publish_file(struct transcode *t, const char *name, struct mn_error *
 	if (!err)
 		count(t, (int64_t)source.taken);
 	object_abort(&o);
-	return err ? object_fail(err, name, e) : staging_file_remove(&t->staging, name);
+	return err ? object_fail(err, name, e) : staging_drop(&t->staging);
 }
 
 static bool staging_full(const struct transcode *t)

@@ -46,6 +46,19 @@ static void next_is(struct staging *s, const char *want)
 	is_str(err ? strerror(-err) : name, want, "next: %s", want);
 }
 
+/* What is in a file that was handed out, as it is when it is published. */
+static const char *published(struct staging *s, const char *file)
+{
+	static char text[64];
+	int fd = staging_take(s, file);
+	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+
+	text[n < 0 ? 0 : n] = '\0';
+	if (fd >= 0)
+		close(fd);
+	return staging_drop(s) == 0 ? text : "nothing";
+}
+
 static void complete(void)
 {
 	struct mn_error e = MN_ERROR_INIT;
@@ -59,10 +72,86 @@ static void complete(void)
 	put(&s, "new\nline", "x");
 	next_is(&s, "one.ts");
 	next_is(&s, "list.tmp"); /* its writer closed it; by the time it is opened it is no more */
-	next_is(&s, "list.m3u8");
+	is_int(staging_take(&s, "list.tmp"), -ENOENT, "what was renamed is not there");
 	next_is(&s, "new\nline");
+	next_is(&s, "list.m3u8"); /* behind all that was complete when it was looked at */
+	is_str(published(&s, name), "one.ts", "it is what it was");
 	is_int(staging_next(&s, name), -EAGAIN, "no more");
-	is_int(staging_file_open(&s, "list.tmp"), -ENOENT, "what was renamed is not there");
+	staging_close(&s);
+}
+
+static void put_list(const struct staging *s, const char *text)
+{
+	put(s, "list.tmp", text);
+	move(s, "list.tmp", "list.m3u8");
+}
+
+/* A playlist is replaced at any moment, and never comes before the segments it names. */
+static void replaced(void)
+{
+	struct mn_error e = MN_ERROR_INIT;
+	struct staging s;
+
+	staging_open(&s, &e);
+	put(&s, "1.ts", "x");
+	put_list(&s, "1");
+	put(&s, "2.ts", "x");
+	put_list(&s, "1 2");
+	next_is(&s, "1.ts");
+	next_is(&s, "list.tmp");
+	next_is(&s, "2.ts");
+	next_is(&s, "list.tmp");
+	next_is(&s, "list.m3u8");
+	put(&s, "3.ts", "x");
+	put_list(&s, "1 2 3");
+	is_str(published(&s, name), "1 2", "handed out: no other takes its place");
+	next_is(&s, "3.ts");
+	next_is(&s, "list.tmp");
+	next_is(&s, "list.m3u8");
+	is_str(published(&s, name), "1 2 3", "nor is the next one lost");
+	staging_close(&s);
+}
+
+/* The command ends while one is aside. */
+static void left_aside(void)
+{
+	struct mn_error e = MN_ERROR_INIT;
+	struct staging s;
+
+	staging_open(&s, &e);
+	put_list(&s, "1");
+	next_is(&s, "list.tmp");
+	next_is(&s, "list.m3u8");
+	is_int(staging_left(&s, name), 0, "handed out, but not taken by the command's end");
+	is_str(name, "list.m3u8", "it is there");
+	put_list(&s, "1 2");
+	next_is(&s, "list.tmp");
+	next_is(&s, "list.m3u8");
+	put_list(&s, "1 2 3");
+	staging_left(&s, name);
+	is_str(published(&s, name), "1 2 3", "the newest, where there is one");
+	is_int(staging_left(&s, name), -ENOENT, "and that alone");
+	staging_close(&s);
+}
+
+/* One that is written again in its place, as some muxers do. */
+static void rewritten(void)
+{
+	struct mn_error e = MN_ERROR_INIT;
+	struct staging s;
+	char path[sizeof(scratch_path) + 64];
+	int writer;
+
+	staging_open(&s, &e);
+	put(&s, "list.m3u8", "1");
+	snprintf(path, sizeof(path), "%s/list.m3u8", s.path);
+	writer = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC);
+	is_int(staging_next(&s, name), -EAGAIN, "what is written again is not complete");
+	is_int(write(writer, "1 2", 3), 3, "written");
+	close(writer);
+	next_is(&s, "list.m3u8");
+	is_str(published(&s, name), "1 2", "when it is closed");
+	is_int(staging_next(&s, name), -EAGAIN, "and once");
 	staging_close(&s);
 }
 
@@ -79,7 +168,7 @@ static void below(void)
 	is_int(staging_next(&s, name), -EAGAIN, "a folder is no file");
 	put(&s, "sub/deep.ts", "x");
 	next_is(&s, "sub/deep.ts");
-	staging_file_remove(&s, "sub/deep.ts");
+	published(&s, "sub/deep.ts");
 	is_int(staging_next(&s, name), -EAGAIN, "handed out once");
 	staging_close(&s);
 }
@@ -99,9 +188,9 @@ static void before(void)
 	put(&s, "a/b/init.mp4", "x");
 	writer = openat(dir, "a/b/open.ts", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
 	next_is(&s, "a/b/init.mp4");
-	staging_file_remove(&s, name);
+	published(&s, name);
 	next_is(&s, "a/b/list.m3u8");
-	staging_file_remove(&s, name);
+	published(&s, name);
 	is_int(staging_next(&s, name), -EAGAIN, "not what is still written");
 	close(writer);
 	next_is(&s, "a/b/open.ts");
@@ -122,10 +211,10 @@ static void left(void)
 	put(&s, "b.ts", "x");
 	is_int(staging_left(&s, name), 0, "what is left");
 	is_str(name, "b.ts", "media before playlists");
-	is_int(staging_file_remove(&s, "b.ts"), 0, "removed");
+	is_str(published(&s, "b.ts"), "x", "taken");
 	is_int(staging_left(&s, name), 0, "then these");
-	staging_file_remove(&s, "a.m3u8");
-	staging_file_remove(&s, "z.mpd");
+	published(&s, "a.m3u8");
+	published(&s, "z.mpd");
 	is_int(staging_left(&s, name), -ENOENT, "and no more");
 	staging_close(&s);
 }
@@ -188,6 +277,9 @@ int main(void)
 	close(scratch_open());
 	setenv("TMPDIR", scratch_path, 1);
 	complete();
+	replaced();
+	left_aside();
+	rewritten();
 	below();
 	before();
 	left();
