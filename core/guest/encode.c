@@ -10,6 +10,7 @@
 #include <zstd_errors.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "guest/seektable.h"
 #include "space/layout.h"
 
@@ -22,6 +23,10 @@
 #define PACED_JOB	 (4 * 1024 * 1024)
 #define PACED_WINDOW_LOG 22
 
+/* How often the output of one thread is flushed where that is asked for. Workers would have to wait
+ * for each other. */
+#define FLUSH_NS (NS_PER_S / 2)
+
 struct encoder {
 	ZSTD_CCtx *cctx;
 	ZSTD_DCtx *dctx;
@@ -30,7 +35,8 @@ struct encoder {
 	size_t filled; /* bytes in `out` that the sink has not seen */
 	uint64_t frame_size;
 	const struct encode_pacer *pacer;
-	bool framed;	       /* each stretch is a frame */
+	bool framed; /* each stretch is a frame */
+	bool workers;
 	char tail[4];	       /* the last bytes that came out */
 	struct seektable seek; /* of the frames so far */
 };
@@ -69,6 +75,7 @@ static int set_stretches(struct encoder *z, const struct encode_options *o, stru
 	z->pacer = o->pacer;
 	z->frame_size = o->frame_size;
 	z->framed = o->frame_size || (o->pacer && o->workers == 0);
+	z->workers = o->workers > 0;
 	z->seek.checksums = !o->no_checksum;
 	if (o->workers == 0)
 		return 0;
@@ -175,6 +182,8 @@ struct encoding {
 	bool open;	    /* a frame is */
 	uint64_t left;	    /* of the stretch */
 	uint64_t in0, out0; /* counts when the frame began */
+	bool flush;
+	int64_t flushed_ns;
 };
 
 static uint64_t rest_of(const struct encoding *g)
@@ -240,13 +249,23 @@ static int frame_end(struct encoding *g)
 	return seektable_add(&g->z->seek, entry);
 }
 
-static int encode_step(struct encoding *g, const struct sink *to, bool flush, bool *more)
+static bool flush_due(struct encoding *g, bool pause)
+{
+	const int64_t now = clock_ns();
+
+	if (!g->flush || (!pause && (g->z->workers || now - g->flushed_ns < FLUSH_NS)))
+		return false;
+	g->flushed_ns = now;
+	return true;
+}
+
+static int encode_step(struct encoding *g, const struct sink *to, bool *more)
 {
 	struct encoder *z = g->z;
 	int err = g->left == 0 ? stretch_begin(g) : 0;
 	size_t want = g->left < INPUT_PIECE ? (size_t)g->left : INPUT_PIECE;
 	ssize_t n = err ? err : source_read(g->from, z->in, want, more);
-	bool pause = n < (ssize_t)want && *more, ends;
+	bool pause = n < (ssize_t)want && *more, flush = flush_due(g, pause), ends;
 
 	if (n < 0)
 		return (int)n;
@@ -257,14 +276,14 @@ static int encode_step(struct encoding *g, const struct sink *to, bool flush, bo
 	g->left -= (uint64_t)n;
 	ends = !*more || (z->framed && g->left == 0);
 	err = encode_piece(z, (size_t)n,
-			   ends		    ? ZSTD_e_end
-			   : flush && pause ? ZSTD_e_flush
-					    : ZSTD_e_continue,
+			   ends	   ? ZSTD_e_end
+			   : flush ? ZSTD_e_flush
+				   : ZSTD_e_continue,
 			   to, g->counts);
 	g->counts->in += (uint64_t)n;
 	if (!err && ends)
 		err = frame_end(g);
-	if (!err && pause && flush)
+	if (!err && flush)
 		err = drain(z, to, g->counts);
 	return !err && pause ? sink_idle(to) : err;
 }
@@ -272,13 +291,14 @@ static int encode_step(struct encoding *g, const struct sink *to, bool flush, bo
 int encode(struct encoder *z, struct source *from, const struct sink *to, bool flush,
 	   struct encode_counts *counts)
 {
-	struct encoding g = {.z = z, .from = from, .counts = counts};
+	struct encoding g = {
+		.z = z, .from = from, .counts = counts, .flush = flush, .flushed_ns = clock_ns()};
 	bool more = true;
 	int err = 0;
 
 	z->filled = 0;
 	while (more && !err)
-		err = encode_step(&g, to, flush, &more);
+		err = encode_step(&g, to, &more);
 	return err ? err : drain(z, to, counts);
 }
 

@@ -48,8 +48,9 @@ void encoder_close(struct encoder *z);
  * All that `from` has, in one frame; with frame_size in frames of that much content. With a pacer
  * and no workers each stretch is a frame, because zstd changes the level within one only for its
  * workers. Counts are kept up to date while it runs, for progress. With
- * `flush` what came so far is written out whenever the source pauses. 0 or -errno: what the source
- * or the sink said, -EIO for an error inside zstd.
+ * `flush` what came so far is written out whenever the source is slow (source_read() had to wait),
+ * and without workers twice a second. 0 or -errno: what the source or the sink said, -EIO for an
+ * error inside zstd.
  */
 int encode(struct encoder *z, struct source *from, const struct sink *to, bool flush,
 	   struct encode_counts *counts);

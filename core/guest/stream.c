@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/io.h"
 #include "guest/stop.h"
 
@@ -28,11 +29,11 @@ int source_init(struct source *s, int fd)
 	return 0;
 }
 
-/* 1: there is something to read or the end; 0: not within idle_ms. */
-static int source_wait(const struct source *s)
+/* 1: there is something to read or the end; 0: not in time. */
+static int source_wait(const struct source *s, int64_t until_ns)
 {
 	struct pollfd p = {.fd = s->fd, .events = POLLIN};
-	int n = s->idle_ms < 0 ? 1 : poll(&p, 1, s->idle_ms);
+	int n = s->idle_ms < 0 ? 1 : poll(&p, 1, clock_left_ms(until_ns));
 
 	if (n < 0 && errno != EINTR)
 		return -errno;
@@ -41,6 +42,7 @@ static int source_wait(const struct source *s)
 
 ssize_t source_read(struct source *s, void *buf, size_t want, bool *more)
 {
+	const int64_t until_ns = clock_ns() + s->idle_ms * NS_PER_MS;
 	size_t got = 0;
 
 	*more = true;
@@ -48,8 +50,8 @@ ssize_t source_read(struct source *s, void *buf, size_t want, bool *more)
 		want = (size_t)(s->size - s->taken);
 		*more = false;
 	}
-	while (got < want) {
-		int ready = source_wait(s);
+	while (got < want && (got == 0 || s->idle_ms < 0 || clock_ns() < until_ns)) {
+		int ready = source_wait(s, until_ns);
 		ssize_t n;
 
 		if (ready < 0)

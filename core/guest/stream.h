@@ -15,14 +15,14 @@ struct source {
 	int fd;
 	uint64_t size;	/* of a regular file when it was opened, else SOURCE_SIZE_UNKNOWN */
 	uint64_t taken; /* bytes read so far */
-	int idle_ms;	/* a pipe or terminal: how long source_read() may wait; -1: regular */
+	int idle_ms;	/* a pipe or terminal: how long source_read() may take; -1: regular */
 };
 
 /* Fills in a source for the open `fd`. 0 or -errno. */
 int source_init(struct source *s, int fd);
 
 /*
- * Reads until `want` bytes, the end, or nothing came for idle_ms. The bytes read, with *more false
+ * Reads until `want` bytes, the end, or idle_ms have passed. The bytes read, with *more false
  * at the end (a regular file ends where it did when it was opened); or -errno, -EINTR on a request
  * to stop, -ESTALE when a regular file became shorter.
  */

@@ -15,7 +15,8 @@
 #include "guest/words.h"
 #include "space/layout.h"
 
-#define LOOK_MS	     200 /* the longest anything waits here; a live object's reader waits no longer */
+#define LOOK_MS	     200		       /* the longest anything waits here */
+#define LIVE_NS	     (LOOK_MS * NS_PER_MS / 2) /* how long a live object's bytes wait to be a piece */
 #define SETTLE_MS    20 /* between a file's end and belief that its writer still lives */
 #define BACK_OFF_NS  NS_PER_S
 #define BACK_OFF_MAX 6 /* doublings */
@@ -84,7 +85,8 @@ static int wait_and_count(struct transcode *t, struct pollfd *p, nfds_t count)
 {
 	bool held = hold_held(&t->hold);
 	int64_t since = clock_ns();
-	int n = poll(p, count, held ? (int)(HOLD_LOOK_NS / NS_PER_MS) : LOOK_MS);
+	int ms = t->options.live ? (int)(LIVE_NS / NS_PER_MS) : LOOK_MS;
+	int n = poll(p, count, held ? (int)(HOLD_LOOK_NS / NS_PER_MS) : ms);
 
 	if (held)
 		t->job.room.blocked_ns += clock_ns() - since;
@@ -135,6 +137,7 @@ static void end_child(struct transcode *t)
 /* Copies the command's stdout into the object until it ends. */
 static int pump(struct transcode *t, struct object *o)
 {
+	int64_t since_ns = 0; /* when the first of what is filled came */
 	size_t filled = 0;
 
 	for (;;) {
@@ -144,12 +147,14 @@ static int pump(struct transcode *t, struct object *o)
 
 		if (ready > 0) {
 			n = read(t->child.outputfd, t->buffer + filled, SPACE_PIECE - filled);
+			since_ns = filled == 0 ? clock_ns() : since_ns;
 			filled += n > 0 ? (size_t)n : 0;
 		}
 		if (n < 0 && errno != EINTR)
 			err = -errno;
 		if (!err && filled > 0 &&
-		    (filled == SPACE_PIECE || n == 0 || (ready == 0 && t->options.live))) {
+		    (filled == SPACE_PIECE || n == 0 ||
+		     (t->options.live && clock_ns() - since_ns >= LIVE_NS))) {
 			err = object_write(o, t->buffer, filled);
 			filled = 0;
 		} else if (!err && ready == 0) {

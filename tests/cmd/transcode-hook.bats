@@ -68,6 +68,16 @@ script() {
 	END
 }
 
+@test "a live object grows with a command that never pauses" {
+	script 8M <<-'END'
+		"$MEMNET" transcode-hook --to "$space" --live --name a -- sh -c 'until [ -e go ]; do echo a; sleep 0.02; done' & job=$!
+		for ((i = 0; i < 500; i++)); do [ -s "$space/a" ] && break; sleep 0.02; done
+		[ -s "$space/a" ]
+		>go
+		wait $job
+	END
+}
+
 @test "a full space stops the command, room lets it go on, and no byte is lost" {
 	script 2M <<-'END'
 		head -c 6000000 /dev/urandom >data

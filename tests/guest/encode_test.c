@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/clock.h"
 #include "space/layout.h"
 #include "tests/scratch.h"
 #include "tests/tap.h"
@@ -178,6 +179,66 @@ static void pauses(void)
 	free(frame.data);
 }
 
+/* It never pauses, and never fills a piece. */
+static void trickles(void)
+{
+	struct collected frame = {0};
+	struct encode_counts counts = {0};
+	struct sink to = sink_of(&frame);
+	struct source s;
+	int pipes[2];
+
+	ok(pipe(pipes) == 0, "a pipe");
+	source_init(&s, pipes[0]);
+	s.idle_ms = 20;
+	if (fork() == 0) {
+		for (int i = 0; i < 100; i++) {
+			usleep(2000);
+			if (write(pipes[1], "x", 1) != 1)
+				_exit(1);
+		}
+		_exit(0);
+	}
+	close(pipes[1]);
+	is_int(encode(encoder, &s, &to, true, &counts), 0, "a source that is slow");
+	is_int((intmax_t)counts.in, 100, "is taken to its end");
+	ok(frame.writes >= 3, "and flushed in between (%zu writes)", frame.writes);
+	is_int(decode_text(frame.data, frame.size), 0, "into one sound frame");
+	close(pipes[0]);
+	free(frame.data);
+}
+
+static int64_t second_each(void)
+{
+	static int64_t now_ns;
+
+	return now_ns += NS_PER_S;
+}
+
+/* Input is there at once, and takes its time to be compressed to nearly nothing. */
+static void long_work(void)
+{
+	const size_t size = 1 << 20;
+	char *zeros = calloc(1, size);
+
+	for (int flush = 0; flush < 2; flush++) {
+		struct collected frame = {0};
+		struct encode_counts counts = {0};
+		struct sink to = sink_of(&frame);
+		struct source s;
+
+		open_source(&s, zeros, size);
+		clock_use(second_each);
+		is_int(encode(encoder, &s, &to, flush, &counts), 0, "encoded");
+		clock_use(NULL);
+		is_int((intmax_t)frame.writes, flush ? 4 : 1, "%s",
+		       flush ? "each half second's work is flushed" : "in one piece");
+		close(s.fd);
+		free(frame.data);
+	}
+	free(zeros);
+}
+
 static void options(void)
 {
 	struct mn_error e = MN_ERROR_INIT;
@@ -202,6 +263,8 @@ int main(void)
 	sources_that_change();
 	failing_sink();
 	pauses();
+	trickles();
+	long_work();
 	options();
 	encoder_close(encoder);
 	return done_testing();
