@@ -3,12 +3,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "host/server.h"
-
-int limits_init(struct limits *r, const struct server *server, size_t sites)
+int limits_init(struct limits *r, uint64_t total, uint64_t client, size_t sites)
 {
-	atomic_init(&r->total.bps, server->options.rate);
-	atomic_init(&r->client.bps, server->options.client_rate);
+	atomic_init(&r->total.bps, total);
+	atomic_init(&r->client.bps, client);
+	r->own_total = total;
+	r->own_client = client;
 	r->sites = sites;
 	r->space = calloc(sites + 1, sizeof(*r->space));
 	r->space_lease = calloc(sites + 1, sizeof(*r->space_lease));
@@ -37,12 +37,10 @@ static void set(struct limits *r, struct limit *limit, uint64_t bps)
 	atomic_fetch_add(&r->changes, 1);
 }
 
-void limits_update(struct limits *r, const struct server *server, int64_t now_ns)
+void limits_update(struct limits *r, int64_t now_ns)
 {
-	const struct server_options *o = &server->options;
-
-	set(r, &r->total, in_force(o->rate, &r->total_lease, now_ns));
-	set(r, &r->client, in_force(o->client_rate, &r->client_lease, now_ns));
+	set(r, &r->total, in_force(r->own_total, &r->total_lease, now_ns));
+	set(r, &r->client, in_force(r->own_client, &r->client_lease, now_ns));
 	for (size_t i = 0; i < r->sites; i++)
 		set(r, &r->space[i], in_force(0, &r->space_lease[i], now_ns));
 }
