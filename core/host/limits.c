@@ -21,12 +21,20 @@ void limits_fini(struct limits *r)
 	free(r->space_lease);
 }
 
+static uint64_t lower(uint64_t a, uint64_t b)
+{
+	return a && (!b || a < b) ? a : b;
+}
+
 /* The lower of what the options allow and what is lent. */
 static uint64_t in_force(uint64_t own, const struct lease *lease, int64_t now_ns)
 {
-	const uint64_t lent = lease->until_ns > now_ns ? lease->rate : 0;
+	return lower(own, lease->until_ns > now_ns ? lease->rate : 0);
+}
 
-	return lent && (!own || lent < own) ? lent : own;
+uint64_t limits_only(const struct limits *r, size_t site)
+{
+	return lower(lower(r->total.bps, r->client.bps), r->space[site].bps);
 }
 
 static void set(struct limits *r, struct limit *limit, uint64_t bps)

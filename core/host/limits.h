@@ -48,6 +48,9 @@ void limits_fini(struct limits *limits);
 void limits_update(struct limits *limits, int64_t now_ns);
 int64_t limits_next(const struct limits *limits, int64_t now_ns);
 
+/* The least of all that are in force for the only client of a site; 0: none. */
+uint64_t limits_only(const struct limits *limits, size_t site);
+
 static inline uint64_t limits_total(struct limits *r)
 {
 	return atomic_load_explicit(&r->total.bps, memory_order_relaxed);

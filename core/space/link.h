@@ -2,9 +2,10 @@
  * The link between a stream and the controller: what `memnet stream` and `memnet tune` tell each
  * other.
  *
- * Theory of operation. Each stream that serves spaces listens on a socket in the run-time folder,
- * RUNTIME/.stream/PID.sock, which only its own user (and root) can open; the controller finds it
- * there. One request is one line, and has one answer, in the order they were asked:
+ * Theory of operation. Each stream of spaces, whether it serves or pushes, listens on a socket in
+ * the run-time folder, RUNTIME/.stream/PID.sock, which only its own user (and root) can open; the
+ * controller finds it there. One request is one line, and has one answer, in the order they were
+ * asked:
  *
  *	get
  *		stream pid=712 listen=127.0.0.1:8080 rate=0 client=0 lease=0
@@ -72,7 +73,7 @@ int link_format_request(const struct link_request *request, char *buf, size_t si
 
 struct link_stream {
 	int64_t pid;
-	char listen[80];	       /* "ADDRESS:PORT"; "": not known */
+	char listen[80];	       /* "ADDRESS:PORT"; "": not known, or none */
 	uint16_t port;		       /* of it */
 	uint64_t rate_bps, client_bps; /* in force; 0: none */
 	uint64_t lease_ms;	       /* for which what was set still holds */
