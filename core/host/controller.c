@@ -80,6 +80,7 @@ static void put_space(struct controller *c, struct text *t, size_t i)
 		.stalls = sum.stalls,
 		.clients = sum.now.clients,
 		.edge = sum.now.edge,
+		.rtsp = sum.now.rtsp,
 		.backlog_bytes = sum.now.backlog,
 		.rate_bps = limits_space(c->limits, i),
 	};

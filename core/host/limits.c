@@ -67,3 +67,17 @@ int64_t limits_next(const struct limits *r, int64_t now_ns)
 		next = sooner(&r->space_lease[i], now_ns, next);
 	return next;
 }
+
+static void charge(struct limit *limit, int64_t bytes, int64_t now_ns)
+{
+	const uint64_t bps = atomic_load_explicit(&limit->bps, memory_order_relaxed);
+
+	if (bps > 0 && atomic_load(&limit->rate.due_ns) < now_ns + LIMITS_CHARGE_NS)
+		rate_book(&limit->rate, bps, bytes, now_ns, 0);
+}
+
+void limits_charge(struct limits *r, size_t site, int64_t bytes, int64_t now_ns)
+{
+	charge(&r->total, bytes, now_ns);
+	charge(&r->space[site], bytes, now_ns);
+}

@@ -48,6 +48,14 @@ void limits_fini(struct limits *limits);
 void limits_update(struct limits *limits, int64_t now_ns);
 int64_t limits_next(const struct limits *limits, int64_t now_ns);
 
+/*
+ * What goes out whatever the limits say (RTSP) is booked nevertheless, with the total and the
+ * site's: the others get what it leaves. They are put off by LIMITS_CHARGE_NS at most, so that they
+ * get something even where it takes all.
+ */
+#define LIMITS_CHARGE_NS 1000000000LL
+void limits_charge(struct limits *limits, size_t site, int64_t bytes, int64_t now_ns);
+
 /* The least of all that are in force for the only client of a site; 0: none. */
 uint64_t limits_only(const struct limits *limits, size_t site);
 
