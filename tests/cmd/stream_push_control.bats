@@ -92,7 +92,6 @@ delivers_in() {
 
 @test "the least of the rates holds, none is above the options', and what lapses is void at once" {
 	receiver tcp
-	random 8000000 | publish x
 	pushing "tcp://127.0.0.1:$PORT" --rate 4MB --release delivered vm1/out
 	[[ $(ask get) == *" listen= rate=4000000 client=0 lease=0"* ]]
 	ask 'rate total=9000000 client=9000000 lease=60000' >/dev/null
@@ -100,8 +99,9 @@ delivers_in() {
 	# Its second 4 KiB would come after four seconds.
 	[ "$(ask 'rate vm1/out total=1000 lease=60000')" = end ]
 	is rate = 1000
-	[ -e "$D/x" ]
-	is backlog -gt 100000
+	random 8000000 | publish x
+	until_true is backlog -gt 7900000
+	is sent -lt 100000
 	ask 'rate vm1/out total=0' >/dev/null
 	is rate = 0
 	until_true gone "$D/x"
