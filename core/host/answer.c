@@ -163,6 +163,12 @@ static int64_t content_size(const struct conn *c)
 	return c->unpack ? unpack_size(c->unpack) : c->object->st.st_size;
 }
 
+/* The media type of what is sent; a coding, with Content-Encoding, is not part of that. */
+static const char *type_of(const struct conn *c, bool encoded)
+{
+	return encoded || c->unpack ? mime_inner_type(c->object->path) : c->object->type;
+}
+
 /* For host/validator.h. */
 static const char *form_of(const struct conn *c)
 {
@@ -188,7 +194,7 @@ static struct text part_head(const struct conn *c, struct byte_range range, char
 	struct text t = {.buf = buf, .room = room};
 
 	text_put(&t, "\r\n--" BOUNDARY "\r\nContent-Type: ");
-	text_put(&t, c->object->type);
+	text_put(&t, c->parts->type);
 	text_put(&t, "\r\n");
 	put_content_range(&t, c, range.first, range.last);
 	text_put(&t, "\r\n");
@@ -223,8 +229,12 @@ enum step answer_next_part(struct conn *c)
 		c->parts = NULL;
 		return conn_put(c, parts_end, strlen(parts_end), false) ? STEP_CLOSE : STEP_GO_ON;
 	}
-	c->at = parts->range[parts->next].first;
-	c->end = parts->range[parts->next].last + 1;
+	if (c->unpack) {
+		unpack_next(c->unpack);
+	} else {
+		c->at = parts->range[parts->next].first;
+		c->end = parts->range[parts->next].last + 1;
+	}
 	t = part_head(c, parts->range[parts->next++], buf, sizeof(buf));
 	return conn_put(c, t.buf, t.size, true) ? STEP_CLOSE : STEP_GO_ON;
 }
@@ -241,10 +251,7 @@ static void put_object_fields(struct conn *c, struct text *t, int status, bool e
 	struct object *o = c->object;
 
 	text_put(t, "Content-Type: ");
-	if (c->parts)
-		text_put(t, "multipart/byteranges; boundary=" BOUNDARY);
-	else
-		text_put(t, encoded || c->unpack ? mime_inner_type(o->path) : o->type);
+	text_put(t, c->parts ? "multipart/byteranges; boundary=" BOUNDARY : type_of(c, encoded));
 	text_put(t, "\r\n");
 	if (encoded)
 		text_put(t, "Content-Encoding: zstd\r\n");
@@ -373,12 +380,13 @@ static enum step answer_not_modified(struct conn *c)
 	return answer_plain(c, 304, fields, NULL);
 }
 
-static struct multipart *make_parts(const struct byte_range *ranges, int count)
+static struct multipart *make_parts(const char *type, const struct byte_range *ranges, int count)
 {
 	const size_t size = (size_t)count * sizeof(*ranges);
 	struct multipart *parts = malloc(sizeof(*parts) + size);
 
 	if (parts) {
+		parts->type = type;
 		parts->count = count;
 		parts->next = 0;
 		memcpy(parts->range, ranges, size);
@@ -386,8 +394,17 @@ static struct multipart *make_parts(const struct byte_range *ranges, int count)
 	return parts;
 }
 
+/* Whether these go out as parts: not where it would take too much decompressing. */
+static bool choose_parts(struct conn *c, const struct byte_range *ranges, int n, bool encoded)
+{
+	if (c->object->live || (c->unpack && unpack_plan(c->unpack, c->object->fd, ranges, n) != 0))
+		return false;
+	c->parts = make_parts(type_of(c, encoded), ranges, n);
+	return c->parts != NULL;
+}
+
 /* Sets at, end, open_ended, parts. 200, 206 or 416. */
-static int choose_bytes(struct conn *c, const struct http_request *r)
+static int choose_bytes(struct conn *c, const struct http_request *r, bool encoded)
 {
 	struct object *o = c->object;
 	struct byte_range ranges[RANGES_MAX];
@@ -405,12 +422,10 @@ static int choose_bytes(struct conn *c, const struct http_request *r)
 	}
 	if (n < 0)
 		return 416;
-	if (n == 0 || (n > 1 && (o->live || c->unpack)))
-		return 200; /* the whole is always a permitted answer */
-	if (n > 1) {
-		c->parts = make_parts(ranges, n);
-		return c->parts ? 206 : 200;
-	}
+	if (n == 0) /* the whole is always a permitted answer */
+		return 200;
+	if (n > 1)
+		return choose_parts(c, ranges, n, encoded) ? 206 : 200;
 	c->at = ranges[0].first;
 	c->open_ended = ranges[0].last == RANGE_FOREVER;
 	c->end = c->open_ended ? size : ranges[0].last + 1;
@@ -461,7 +476,7 @@ static enum step answer_object(struct conn *c, const struct http_request *r, boo
 		return answer_not_modified(c);
 	if (status == 412)
 		return answer_plain(c, 412, "", NULL);
-	status = choose_bytes(c, r);
+	status = choose_bytes(c, r, encoded);
 	if (status == 416)
 		return answer_no_range(c, content_size(c));
 	if (c->unpack && r->method != HTTP_HEAD && conn_unpack_start(c))
