@@ -205,19 +205,35 @@ static bool has_dots(const char *path)
 	return false;
 }
 
-/* "http://host/path" is a request to us all the same (RFC 9112, 3.2.2). */
-static struct http_text strip_authority(struct http_text target)
+static bool is_host(struct http_text host)
+{
+	for (size_t i = 0; i < host.size; i++) {
+		if (is_blank(host.at[i]) || strchr("/\\?#@,\"<>", host.at[i]))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * "http://host/path" is a request to us all the same (RFC 9112, 3.2.2), and "http://host" one for
+ * "/". False: there is no host in it, or what cannot be one.
+ */
+static bool strip_authority(struct http_text *target)
 {
 	static const char scheme[] = "http://";
 	const size_t len = sizeof(scheme) - 1;
-	const char *slash;
+	const char *end = target->at + target->size, *host, *slash;
 
-	if (target.size <= len || strncasecmp(target.at, scheme, len) != 0)
-		return target;
-	slash = memchr(target.at + len, '/', target.size - len);
-	if (!slash)
-		return (struct http_text){target.at, 0};
-	return (struct http_text){slash, target.size - (size_t)(slash - target.at)};
+	if (target->size < len || strncasecmp(target->at, scheme, len) != 0)
+		return true;
+	host = target->at + len;
+	slash = memchr(host, '/', (size_t)(end - host));
+	if (slash)
+		*target = (struct http_text){slash, (size_t)(end - slash)};
+	else
+		*target = (struct http_text){"/", 1};
+	return host < end && host != slash &&
+	       is_host((struct http_text){host, (size_t)((slash ? slash : end) - host)});
 }
 
 static int parse_target(struct http_text target, struct http_request *r)
@@ -227,8 +243,7 @@ static int parse_target(struct http_text target, struct http_request *r)
 
 	if (r->method == HTTP_OPTIONS && text_is(target, "*"))
 		target = (struct http_text){"/", 1};
-	target = strip_authority(target);
-	if (target.size == 0 || target.at[0] != '/' || memchr(target.at, '#', target.size))
+	if (memchr(target.at, '#', target.size))
 		return BAD;
 	question = memchr(target.at, '?', target.size);
 	if (question) {
@@ -237,6 +252,8 @@ static int parse_target(struct http_text target, struct http_request *r)
 		r->query = (struct http_text){question + 1, target.size - path_size - 1};
 		target.size = path_size;
 	}
+	if (!strip_authority(&target) || target.size == 0 || target.at[0] != '/')
+		return BAD;
 	status = decode(target, r);
 	return status || !has_dots(r->path) ? status : BAD;
 }
@@ -298,13 +315,7 @@ static int take_coding(struct http_text value, struct framing *f)
 
 static int take_host(struct http_text value, struct framing *f)
 {
-	if (f->hosts++ > 0)
-		return BAD;
-	for (size_t i = 0; i < value.size; i++) {
-		if (is_blank(value.at[i]) || strchr("/\\?#@,\"<>", value.at[i]))
-			return BAD;
-	}
-	return 0;
+	return f->hosts++ > 0 || !is_host(value) ? BAD : 0;
 }
 
 static int take_connection(struct http_text value, struct http_request *r, struct framing *f)
