@@ -246,27 +246,33 @@ static int64_t body_size(const struct conn *c)
 	return c->parts ? parts_size(c) : promise + c->end - c->at;
 }
 
+/* What a cache has to know of the object in this form: in a 304 as in a 200 (RFC 9110, 15.4.5). */
+static void put_cache_fields(struct text *t, const struct conn *c, bool encoded)
+{
+	const struct object *o = c->object;
+
+	if (encoded || c->unpack)
+		text_put(t, "Vary: Accept-Encoding\r\n");
+	validator_put(t, o, form_of(c));
+	if (o->live || is_playlist(o))
+		text_put(t, "Cache-Control: no-cache\r\n");
+}
+
 static void put_object_fields(struct conn *c, struct text *t, int status, bool encoded)
 {
-	struct object *o = c->object;
-
 	text_put(t, "Content-Type: ");
 	text_put(t, c->parts ? "multipart/byteranges; boundary=" BOUNDARY : type_of(c, encoded));
 	text_put(t, "\r\n");
 	if (encoded)
 		text_put(t, "Content-Encoding: zstd\r\n");
-	if (encoded || c->unpack)
-		text_put(t, "Vary: Accept-Encoding\r\n");
 	if (status == 206 && !c->parts)
 		put_content_range(t, c, c->at, c->open_ended ? RANGE_FOREVER : c->end - 1);
 	if (!c->open_ended)
 		field(t, "Content-Length: ", body_size(c));
 	else if (c->chunked)
 		text_put(t, "Transfer-Encoding: chunked\r\n");
-	validator_put(t, o, form_of(c));
+	put_cache_fields(t, c, encoded);
 	text_put(t, c->promise ? "Accept-Ranges: none\r\n" : "Accept-Ranges: bytes\r\n");
-	if (o->live || is_playlist(o))
-		text_put(t, "Cache-Control: no-cache\r\n");
 }
 
 /*
@@ -370,12 +376,12 @@ static enum step answer_no_range(struct conn *c, int64_t size)
 	return answer_plain(c, 416, fields, NULL);
 }
 
-static enum step answer_not_modified(struct conn *c)
+static enum step answer_not_modified(struct conn *c, bool encoded)
 {
-	char fields[160];
+	char fields[256];
 	struct text t = {.buf = fields, .room = sizeof(fields) - 1};
 
-	validator_put(&t, c->object, form_of(c));
+	put_cache_fields(&t, c, encoded);
 	fields[t.size] = '\0';
 	return answer_plain(c, 304, fields, NULL);
 }
@@ -473,7 +479,7 @@ static enum step answer_object(struct conn *c, const struct http_request *r, boo
 	int status = validator_check(r, o, form_of(c));
 
 	if (status == 304)
-		return answer_not_modified(c);
+		return answer_not_modified(c, encoded);
 	if (status == 412)
 		return answer_plain(c, 412, "", NULL);
 	status = choose_bytes(c, r, encoded);

@@ -132,6 +132,21 @@ gone() {
 	[ "$(code -H "If-None-Match: $etag" "$URL/x")" = 200 ]
 }
 
+@test "304 has what a cache needs as 200 has it: Vary, Cache-Control, ETag, Last-Modified" {
+	echo one | tee "$D/x.zst" "$D/x.mpd" >"$D/y"
+	serve
+	for x in x x.mpd y; do
+		get -I -H 'Accept-Encoding: zstd' "$URL/$x" >"$BATS_TEST_TMPDIR/200"
+		get -I -H 'Accept-Encoding: zstd' -H 'If-None-Match: *' "$URL/$x" >"$BATS_TEST_TMPDIR/304"
+		grep -q ' 304 ' "$BATS_TEST_TMPDIR/304"
+		for code in 200 304; do
+			grep -E '^(Vary|Cache-Control|ETag|Last-Modified):' "$BATS_TEST_TMPDIR/$code" >"$BATS_TEST_TMPDIR/$code.cache"
+		done
+		cmp "$BATS_TEST_TMPDIR/200.cache" "$BATS_TEST_TMPDIR/304.cache"
+	done
+	grep -q 'Vary: Accept-Encoding' <(get -I -H 'Accept-Encoding: zstd' -H 'If-None-Match: *' "$URL/x")
+}
+
 @test "what is refused, and with what" {
 	echo one >"$D/x"
 	serve
