@@ -299,6 +299,11 @@ finish() {
 	run get -I -r 100-199 "$URL/l"
 	[[ $output == *"Content-Range: bytes 100-199/*"* ]]
 	[ "$(code -r 50001- "$URL/l")" = 416 ]
+	# It has no tag yet, but it is there.
+	[ "$(code -r 0-9 -H 'If-Match: *' "$URL/l")" = 206 ]
+	[ "$(code -r 0-9 -H 'If-Match: "a"' "$URL/l")" = 412 ]
+	[ "$(code -r 0-9 -H 'If-None-Match: *' "$URL/l")" = 304 ]
+	[ "$(code -r 0-9 -H 'If-None-Match: "a"' "$URL/l")" = 206 ]
 	get -r 50000- "$URL/l" >"$BATS_TEST_TMPDIR/edge" &
 	client=$!
 	sleep 0.1
