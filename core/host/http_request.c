@@ -285,14 +285,6 @@ static int parse_line(struct http_text line, struct http_request *r)
 
 /* ---- the fields ---- */
 
-static int take_once(struct http_text *into, struct http_text value)
-{
-	if (into->at)
-		return BAD;
-	*into = value;
-	return 0;
-}
-
 static int take_length(struct http_text value, struct framing *f)
 {
 	if (value.size == 0 || f->lengths++ > 0)
@@ -325,38 +317,45 @@ static int take_connection(struct http_text value, struct http_request *r, struc
 	return 0;
 }
 
-/* The field's place in the request, where it is simply kept. */
-static struct http_text *place_of(struct http_text name, struct http_request *r)
+/*
+ * Keeps the value, if the field is one of these. What decides which bytes are sent comes once; of
+ * what only prefers or tells something the first is taken, as lists may come in several lines
+ * (RFC 9110, 5.3).
+ */
+static int keep_field(struct http_text name, struct http_text value, struct http_request *r)
 {
 	const struct {
 		const char *name;
 		struct http_text *place;
+		bool once;
 	} kept[] = {
-		{"range", &r->range},
-		{"if-range", &r->if_range},
-		{"if-none-match", &r->if_none_match},
-		{"if-match", &r->if_match},
-		{"if-modified-since", &r->if_modified_since},
-		{"if-unmodified-since", &r->if_unmodified_since},
-		{"accept", &r->accept},
-		{"accept-encoding", &r->accept_encoding},
-		{"user-agent", &r->user_agent},
-		{"referer", &r->referer},
-		{"origin", &r->origin},
+		{"range", &r->range, true},
+		{"if-range", &r->if_range, true},
+		{"if-none-match", &r->if_none_match, true},
+		{"if-match", &r->if_match, true},
+		{"if-modified-since", &r->if_modified_since, true},
+		{"if-unmodified-since", &r->if_unmodified_since, true},
+		{"accept", &r->accept, false},
+		{"accept-encoding", &r->accept_encoding, false},
+		{"user-agent", &r->user_agent, false},
+		{"referer", &r->referer, false},
 	};
 
 	for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++) {
-		if (text_is(name, kept[i].name))
-			return kept[i].place;
+		if (!text_is(name, kept[i].name))
+			continue;
+		if (!kept[i].place->at)
+			*kept[i].place = value;
+		else if (kept[i].once)
+			return BAD;
+		break;
 	}
-	return NULL;
+	return 0;
 }
 
 static int take_field(struct http_text name, struct http_text value, struct http_request *r,
 		      struct framing *f)
 {
-	struct http_text *place;
-
 	if (text_is(name, "host"))
 		return take_host(value, f);
 	if (text_is(name, "connection"))
@@ -365,8 +364,7 @@ static int take_field(struct http_text name, struct http_text value, struct http
 		return take_length(value, f);
 	if (text_is(name, "transfer-encoding"))
 		return take_coding(value, f);
-	place = place_of(name, r);
-	return place ? take_once(place, value) : 0;
+	return keep_field(name, value, r);
 }
 
 static int parse_field(struct http_text line, struct http_request *r, struct framing *f)

@@ -96,6 +96,7 @@ static const struct {
 	{400, "GET / HTTP/1.1\r\n" H "Content-Length: 0x0\r\n\r\n", "a hexadecimal length"},
 	{400, "GET / HTTP/1.1\r\n" H "Content-Length:\r\n\r\n", "an empty length"},
 	{400, "GET / HTTP/1.1\r\n" H "Range: bytes=0-\r\nRange: bytes=1-\r\n\r\n", "two Ranges"},
+	{400, "GET / HTTP/1.1\r\n" H "If-Match: *\r\nIf-Match: \"a\"\r\n\r\n", "two conditions"},
 };
 
 static void test_statuses(void)
@@ -125,6 +126,18 @@ static void test_contents(void)
 	ok(text_equals(r.line, "GET /a%20b/%252e?x=%2e HTTP/1.1"), "the line as it came");
 	ok(!r.if_range.at, "what is not there is not there");
 	ok(!r.close && r.minor == 1 && r.method == HTTP_GET, "1.1 stays open");
+}
+
+static void test_repeated(void)
+{
+	static const char head[] = "GET / HTTP/1.1\r\n" H "Accept: a/b\r\nAccept: c/d\r\n"
+				   "Accept-Encoding: zstd\r\nAccept-Encoding: gzip\r\n"
+				   "User-Agent: u\r\nUser-Agent: v\r\n\r\n";
+
+	is_int(parse(head, sizeof(head) - 1), 0, "preferences in several lines");
+	ok(text_equals(r.accept, "a/b"), "the first Accept");
+	ok(text_equals(r.accept_encoding, "zstd"), "the first Accept-Encoding");
+	ok(text_equals(r.user_agent, "u"), "the first User-Agent");
 }
 
 /* Whoever reads a target otherwise than the server before it can be got round. */
@@ -214,6 +227,7 @@ int main(void)
 {
 	test_statuses();
 	test_contents();
+	test_repeated();
 	test_absolute();
 	test_close();
 	test_length();
