@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,8 +20,6 @@
 #include "host/unpack.h"
 #include "host/validator.h"
 #include "space/name.h"
-
-#define BOUNDARY "memnet-5f2c9b7d1e"
 
 static const char *reason_of(int status)
 {
@@ -189,11 +188,19 @@ static void put_content_range(struct text *t, const struct conn *c, int64_t firs
 	text_put(t, "\r\n");
 }
 
+static void put_boundary(struct text *t, const struct multipart *parts)
+{
+	text_put(t, "memnet-");
+	text_number(t, parts->boundary, 16);
+}
+
 static struct text part_head(const struct conn *c, struct byte_range range, char *buf, size_t room)
 {
 	struct text t = {.buf = buf, .room = room};
 
-	text_put(&t, "\r\n--" BOUNDARY "\r\nContent-Type: ");
+	text_put(&t, "\r\n--");
+	put_boundary(&t, c->parts);
+	text_put(&t, "\r\nContent-Type: ");
 	text_put(&t, c->parts->type);
 	text_put(&t, "\r\n");
 	put_content_range(&t, c, range.first, range.last);
@@ -201,13 +208,22 @@ static struct text part_head(const struct conn *c, struct byte_range range, char
 	return t;
 }
 
+static struct text parts_end(const struct conn *c, char *buf, size_t room)
+{
+	struct text t = {.buf = buf, .room = room};
+
+	text_put(&t, "\r\n--");
+	put_boundary(&t, c->parts);
+	text_put(&t, "--\r\n");
+	return t;
+}
+
 #define PART_HEAD_MAX 320
-static const char parts_end[] = "\r\n--" BOUNDARY "--\r\n";
 
 static int64_t parts_size(const struct conn *c)
 {
-	int64_t size = (int64_t)strlen(parts_end);
 	char buf[PART_HEAD_MAX];
+	int64_t size = (int64_t)parts_end(c, buf, sizeof(buf)).size;
 
 	for (int i = 0; i < c->parts->count; i++) {
 		const struct byte_range range = c->parts->range[i];
@@ -225,9 +241,10 @@ enum step answer_next_part(struct conn *c)
 	struct text t;
 
 	if (parts->next == parts->count) {
+		t = parts_end(c, buf, sizeof(buf));
 		free(parts);
 		c->parts = NULL;
-		return conn_put(c, parts_end, strlen(parts_end), false) ? STEP_CLOSE : STEP_GO_ON;
+		return conn_put(c, t.buf, t.size, false) ? STEP_CLOSE : STEP_GO_ON;
 	}
 	if (c->unpack) {
 		unpack_next(c->unpack);
@@ -261,7 +278,12 @@ static void put_cache_fields(struct text *t, const struct conn *c, bool encoded)
 static void put_object_fields(struct conn *c, struct text *t, int status, bool encoded)
 {
 	text_put(t, "Content-Type: ");
-	text_put(t, c->parts ? "multipart/byteranges; boundary=" BOUNDARY : type_of(c, encoded));
+	if (c->parts) {
+		text_put(t, "multipart/byteranges; boundary=");
+		put_boundary(t, c->parts);
+	} else {
+		text_put(t, type_of(c, encoded));
+	}
 	text_put(t, "\r\n");
 	if (encoded)
 		text_put(t, "Content-Encoding: zstd\r\n");
@@ -389,9 +411,15 @@ static enum step answer_not_modified(struct conn *c, bool encoded)
 static struct multipart *make_parts(const char *type, const struct byte_range *ranges, int count)
 {
 	const size_t size = (size_t)count * sizeof(*ranges);
-	struct multipart *parts = malloc(sizeof(*parts) + size);
+	struct multipart *parts;
+	uint64_t boundary;
 
+	/* Not to be known beforehand: the guest could write parts of its own into an object. */
+	if (getrandom(&boundary, sizeof(boundary), 0) != sizeof(boundary))
+		return NULL;
+	parts = malloc(sizeof(*parts) + size);
 	if (parts) {
+		parts->boundary = boundary | 1ULL << 63; /* of one length, for HEAD as for GET */
 		parts->type = type;
 		parts->count = count;
 		parts->next = 0;

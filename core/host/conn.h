@@ -17,6 +17,7 @@ enum step { STEP_GO_ON, STEP_WAIT, STEP_DONE, STEP_CLOSE, STEP_RESET };
 /* The ranges of a multipart response; `next` is the one that comes when this one is out. */
 struct multipart {
 	const char *type; /* each part's */
+	uint64_t boundary;
 	int count, next;
 	struct byte_range range[];
 };
