@@ -109,8 +109,8 @@ static int64_t late(int64_t waited_ns, bool alone)
 static void sleeps(void)
 {
 	is_int(late(0, false), ROOM_DELAY_MAX_NS, "a wait is late by 8 ms at most");
-	is_int(late(500 * NS_PER_MS, true), ROOM_DELAY_MAX_NS, "one of half a second too");
-	is_int(late(NS_PER_S, true), NS_PER_S / ROOM_LATE, "a longer one by a part of itself");
+	is_int(late(2 * NS_PER_S, true), ROOM_DELAY_MAX_NS, "one of two seconds too");
+	is_int(late(4 * NS_PER_S, true), 4 * NS_PER_S / ROOM_LATE, "a longer one by a part of itself");
 	is_int(late(60 * NS_PER_S, true), ROOM_DELAY_LONG_NS, "but by 32 ms at most");
 	is_int(late(60 * NS_PER_S, false), ROOM_DELAY_MAX_NS, "and by 8 ms where others wait");
 }
@@ -123,8 +123,8 @@ static void is_long(void)
 	ok(!room_is_long(&r), "no wait is no long one");
 	(void)room_step(&r, 1 << 20);
 	ok(!room_is_long(&r), "nor one that has just begun");
-	now += NS_PER_S;
-	ok(room_is_long(&r), "one of a second is");
+	now += 3 * NS_PER_S;
+	ok(room_is_long(&r), "one of three seconds is");
 	room_taken(&r);
 }
 
