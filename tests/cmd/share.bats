@@ -7,7 +7,7 @@ bats_require_minimum_version 1.5.0
 
 setup_file()
 {
-	command -v qemu-system-x86_64 socat jq >/dev/null || skip "no QEMU, socat or jq"
+	type qemu-system-x86_64 socat jq >/dev/null 2>&1 || skip "no QEMU, socat or jq"
 	export VM_DIR=$BATS_FILE_TMPDIR
 	source "$BATS_TEST_DIRNAME/../guest/vm.sh"
 	vm_host_open

@@ -124,10 +124,12 @@ mentioned() {
 }
 
 @test "the environment and the exit statuses that the code has" {
-	grep -ohE 'MEMNET_[A-Z_]+' "$MEMNET_SRC"/cmd/command.c | sort -u | while read -r name; do
+	grep -ohE 'MEMNET_[A-Z_]+' "$MEMNET_SRC"/cmd/command.c | sort -u >names
+	[ "$(wc -l <names)" -ge 2 ]
+	while read -r name; do
 		echo "$name"
 		grep -qx "\.It Ev $name" "$MAN/memnet.1"
-	done
+	done <names
 	sed -nE 's/^\tMN_[A-Z]+ = ([0-9]+),.*/\1/p' "$MEMNET_SRC/core/base/error.h" >statuses
 	[ "$(wc -l <statuses)" -ge 8 ]
 	while read -r status; do
