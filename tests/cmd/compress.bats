@@ -334,6 +334,20 @@ line.zst" words
 	[[ $output == *"in no memnet space (on the host: memnet share create; here: memnet share mount)" ]]
 }
 
+@test "a space that one may not enter is told from none" {
+	[ "$(id -u)" = 0 ] || skip "not root"
+	chmod 777 .
+	cp "$MEMNET" here
+	mkdir -p -m 700 space/.memnet/part inbox
+	chmod 777 inbox
+	for words in "compress --to space words" "transcode-hook --to space --name x -- true" \
+		"transcode-hook --to space --inbox inbox --once --name {} -- true"; do
+		# shellcheck disable=SC2086 # words
+		run -1 setpriv --reuid 65534 --clear-groups ./here $words
+		[[ $output == *"space: Permission denied (run as root, "* ]]
+	done
+}
+
 @test "reserved names are refused" {
 	script 16M <<-'END'
 		for name in .memnet/x ../x /x a//b .memnet/jobs/x .virtfs_metadata/x; do
