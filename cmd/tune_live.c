@@ -196,5 +196,5 @@ int tune_live(struct invocation *inv, const struct tune_live *options)
 		tuner_close(&live.tuner);
 	loop_fini(&live.loop);
 	tune_config_free(&live.config);
-	return err ? command_fail(inv) : output_finish(status);
+	return err ? command_fail(inv) : status;
 }

@@ -151,14 +151,14 @@ apart() {
 }
 
 @test "output that cannot be written is a failure, and said" {
-	for words in --version --help --list-commands 'share --help' 'compress --help'; do
-		# shellcheck disable=SC2086
-		run "$MEMNET" $words >/dev/full
+	for words in --version --help --list-commands 'share --help' 'compress --help' 'tune --simulate scenario:S0' \
+		'tune --plan 1.5,24M,1,60MB,8MB'; do
 		status=0
 		# shellcheck disable=SC2086
 		"$MEMNET" $words >/dev/full 2>err || status=$?
 		[ "$status" -eq 1 ]
 		grep -q 'standard output: ' err
+		[ "$(wc -l <err)" -eq 1 ]
 	done
 }
 
@@ -167,6 +167,18 @@ apart() {
 	{ "$MEMNET" --help 2>err || echo $? >status; } | true
 	# It may have been quick enough for the pipe to take it all.
 	[ ! -e status ] || [ "$(cat status)" -eq 1 ]
+}
+
+@test "a reader that went away early is a failure without a word, however much was to be said" {
+	mkfifo gone
+	echo x | "$MEMNET" compress -qo x.zst
+	for words in --version "compress -l $(yes x.zst | head -n 200 | xargs)" "tune --simulate scenario:S0"; do
+		# shellcheck disable=SC2086
+		{ read -r _ <gone; "$MEMNET" $words 2>err || echo $? >status; } | { exec <&-; echo >gone; }
+		[ "$(cat status)" -eq 1 ]
+		cat err
+		[ ! -s err ]
+	done
 }
 
 @test "closed standard descriptors" {
