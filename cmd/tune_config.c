@@ -362,6 +362,7 @@ static int check_space(const struct tune_config *config, struct tuner_wish *w, s
 {
 	uint64_t budget = config->tuner.tuning.budget_bytes;
 	struct control_wish *wish = &w->wish;
+	char min[16], max[16];
 
 	if (w->failsafe == TUNER_FAILSAFE_DEFAULT) {
 		w->failsafe = config->failsafe;
@@ -374,8 +375,9 @@ static int check_space(const struct tune_config *config, struct tuner_wish *w, s
 			       w->name.vm, w->name.space);
 	if (wish->min_bytes < SPACE_PIECE || wish->min_bytes > wish->max_bytes)
 		return mn_fail(e, MN_USAGE, EINVAL,
-			       "%s/%s: min must be 1M or more, and at most max", w->name.vm,
-			       w->name.space);
+			       "%s/%s: min must be 1M or more, and at most max: they are %s and %s",
+			       w->name.vm, w->name.space, format_size(wish->min_bytes, min),
+			       format_size(wish->max_bytes, max));
 	if (!(wish->weight > 0))
 		return mn_fail(e, MN_USAGE, EINVAL, "%s/%s: weight must be more than 0", w->name.vm,
 			       w->name.space);

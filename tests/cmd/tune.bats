@@ -162,7 +162,12 @@ M=$((1024 * 1024))
 	refused 2 'bad objective "p95>8s"' 'vm1/out,max=1G,slo=p95>8s'
 	refused 2 'bad objective "p100<8s"' 'vm1/out,max=1G,slo=p100<8s'
 	refused 2 'bad size "12Q"' vm1/out,max=12Q
-	refused 2 'min must be' vm1/out,min=2G,max=1G
+	refused 2 'at most max: they are 2.00G and 1.00G' vm1/out,min=2G,max=1G
+	refused 2 'they are 64.0M and 16.0M' vm1/out,max=16M
+	refused 2 'stand alone' --simulate scenario:S0 --budget 1G
+	refused 2 'stand alone' --simulate scenario:S0 vm1/out
+	refused 2 'stand alone' --plan 1.5,24M,1,60MB,8MB --once
+	refused 2 'stand alone' --plan 1.5,24M,1,60MB,8MB --simulate scenario:S0
 	refused 2 'weight must be' vm1/out,max=1G,weight=0
 	refused 2 'unknown key "periodd"' --set periodd=1s vm1/out,max=1G
 	refused 2 'at most a period' --interval 1s --set guard=2s vm1/out,max=1G
@@ -312,6 +317,16 @@ M=$((1024 * 1024))
 	[ "$(wc -l <"$LOG")" -ge 2 ]
 	is vm1/out size_bytes -ge $((20 * M))
 	is vm1/out size_bytes -lt $((64 * M))
+}
+
+@test "--once tells cron of what was named and is not there, or cannot be written" {
+	create vm1/out 64M
+	refused 4 'vm1/otu: no such space (see memnet share list)' --once --interval 50ms --set guard=50ms vm1/otu,max=1G
+	refused 3 'vm1/otu: no such space' --once --interval 50ms --set guard=50ms --budget 1G vm1/out vm1/otu
+	refused 1 '/nonexistent/x: No such file' --once --interval 50ms --set guard=50ms --textfile /nonexistent/x vm1/out,max=1G
+	# Those of the configuration may be of VMs that do not run now.
+	printf '[space vm1/otu]\nmax = 1G\n' >"$MEMNET_CONF"
+	vm_host "$MEMNET" tune --once --interval 50ms --set guard=50ms
 }
 
 @test "--dry-run touches nothing and marks what follows from what it did not do" {
