@@ -610,6 +610,8 @@ go_on() {
 
 @test "other pages' scripts, where they are let" {
 	echo x >"$D/x"
+	run memnet stream --cors '' vm1/out
+	[ "$status" = 2 ]
 	serve --cors https://player.example
 	run get -i "$URL/x"
 	[[ $output == *"Access-Control-Allow-Origin: https://player.example"* ]]

@@ -319,6 +319,15 @@ M=$((1024 * 1024))
 	is vm1/out size_bytes -lt $((64 * M))
 }
 
+@test "who may not is told who may" {
+	[ "$(id -u)" = 0 ] || skip "not root"
+	mkdir -m 700 "$BATS_TEST_TMPDIR/.lock"
+	run -1 setpriv --reuid 65534 --clear-groups --inh-caps=+dac_read_search --ambient-caps=+dac_read_search \
+		"$MEMNET" tune --runtime-dir "$BATS_TEST_TMPDIR" vm1/out,max=1G
+	echo "$output"
+	[[ $output == *'.lock/vm1@out: Permission denied (run as root)' ]]
+}
+
 @test "--once tells cron of what was named and is not there, or cannot be written" {
 	create vm1/out 64M
 	refused 4 'vm1/otu: no such space (see memnet share list)' --once --interval 50ms --set guard=50ms vm1/otu,max=1G
