@@ -321,7 +321,7 @@ M=$((1024 * 1024))
 
 @test "who may not is told who may" {
 	[ "$(id -u)" = 0 ] || skip "not root"
-	mkdir -m 700 "$BATS_TEST_TMPDIR/.lock"
+	mkdir -m 700 "$BATS_TEST_TMPDIR"/.{lock,qmp}
 	run -1 setpriv --reuid 65534 --clear-groups --inh-caps=+dac_read_search --ambient-caps=+dac_read_search \
 		"$MEMNET" tune --runtime-dir "$BATS_TEST_TMPDIR" vm1/out,max=1G
 	echo "$output"
