@@ -319,6 +319,29 @@ M=$((1024 * 1024))
 	is vm1/out size_bytes -lt $((64 * M))
 }
 
+@test "every key of the manual with its default is taken, and the example" {
+	local page=$MEMNET_SRC/man/memnet-tune.1
+
+	{
+		echo '[tune]'
+		sed '/^\.Ss Configuration/,/^A section$/!d' "$page" | sed -n 's/^\.It Cm \(.*\) Li \(.*\)/\1 = \2/p'
+		echo 'budget = 4G'
+		echo '[space vm1/out]'
+		sed '/^A section$/,/^\.Ss Decisions/!d' "$page" | sed -n 's/^\.It Cm \(.*\) Li \(.*\)/\1 = \2/p'
+	} >"$MEMNET_CONF"
+	[ "$(wc -l <"$MEMNET_CONF")" -ge 18 ]
+	vm_host "$MEMNET" tune -n --once --interval 200ms
+	grep -q '^slo.margin = ' "$MEMNET_CONF"
+	# Also what is commented out in the example.
+	sed 's/^#\(\[.*\]\|[a-z_]* = .*\)$/\1/' "$MEMNET_SRC/share/memnet.conf.example" >"$MEMNET_CONF"
+	grep -q '^uplink = ' "$MEMNET_CONF"
+	grep -q '^core_watts = ' "$MEMNET_CONF"
+	vm_host "$MEMNET" tune -n --once --interval 200ms --set uplink=lo --set metrics="$BATS_TEST_TMPDIR/sock" \
+		--set textfile="$BATS_TEST_TMPDIR/prom"
+	sed -i 's/^guard = /gaurd = /' "$MEMNET_CONF"
+	refused 2 'unknown key "gaurd"' -n --once
+}
+
 @test "who may not is told who may" {
 	[ "$(id -u)" = 0 ] || skip "not root"
 	mkdir -m 700 "$BATS_TEST_TMPDIR"/.{lock,qmp}
@@ -434,6 +457,32 @@ record()
 	for i in $(seq 40); do put "many$i" 1 2 3 0 4096; done
 	until_true rejected 'too many' 20
 	saw '.size_bytes <= 134217728'
+	stop_tune
+}
+
+@test "the figures are those of the decisions" {
+	create vm1/out 64M
+	head -c 3000000 /dev/zero | in_space vm1/out 'cat >a'
+	tune --metrics "$BATS_TEST_TMPDIR/sock" --budget 256M vm1/out,min=16M,slo=p90\<3s
+	figures() { vm_host curl -s --unix-socket "$BATS_TEST_TMPDIR/sock" http://x/metrics; }
+	figure() { [ "$(figures | sed -n "s/^memnet_tune_$1 //p")" = "$2" ]; }
+	of_space() { figure "space_$1{space=\"vm1\/out\"}" "$(tail -n 1 "$LOG" | jq "$2")"; }
+	until_true of_space present 1
+	until_true of_space size_bytes "$((16 * M))"
+	until_true of_space resizes_total 1
+	until_true of_space used_bytes .used_bytes
+	until_true of_space headroom_bytes .headroom_bytes
+	until_true of_space entitlement_bytes .entitlement_bytes
+	until_true of_space growing_objects .growing
+	until_true of_space deliverable_objects .deliverable
+	until_true of_space deliverable_objects 1
+	until_true of_space objective_seconds 3
+	until_true of_space guest_stale 0
+	until_true of_space lent_bytes_per_second 0
+	until_true figure budget_bytes $((256 * M))
+	until_true figure host_memory_bytes "$(($(sed -n 's/^MemTotal: *\([0-9]*\) kB/\1/p' /proc/meminfo) * 1024))"
+	vm_host "$MEMNET" share destroy --force vm1/out
+	until_true of_space present 0
 	stop_tune
 }
 
