@@ -29,7 +29,7 @@ packages_of() {
 		;;
 	test)
 		echo perl python3-minimal bats git clang libclang-rt-dev libc6-dev clang-format clang-tidy cppcheck \
-			shellcheck mandoc bash zsh fish iputils-ping openssl wget aria2 wrk fio
+			shellcheck mandoc bash zsh fish openssl wget aria2 wrk fio
 		;;
 	bench)
 		echo ffmpeg gnuplot-nox
