@@ -619,6 +619,16 @@ go_on() {
 	[[ $output == *"204 No Content"* && $output == *"Access-Control-Allow-Headers: Range"* ]]
 }
 
+@test "an access log on a full disk is told of once, and serving goes on" {
+	echo x >"$D/x"
+	serve --access-log /dev/full
+	for _ in 1 2 3; do
+		[ "$(get "$URL/x")" = x ]
+	done
+	stop
+	[ "$(grep -c 'access log: No space left on device' "$BATS_TEST_TMPDIR/err")" = 1 ]
+}
+
 @test "the access log, and its rotation" {
 	echo x >"$D/x"
 	serve --access-log "$BATS_TEST_TMPDIR/log"

@@ -85,6 +85,13 @@ mentioned() {
 	done
 }
 
+@test "memnet-bench(8) has the options of memnet-bench" {
+	"$MEMNET_SRC/share/bench/memnet-bench" --help | grep -oE '^  -.{17}' | grep -oE -- '-[-a-z]+' | grep -vxE -- '-h|--help' |
+		sort -u >options
+	[ "$(wc -l <options)" -ge 10 ]
+	documented "$MAN/memnet-bench.8" | diff options -
+}
+
 @test "each option documented is one" {
 	{ for command in $(commands); do options_of "$command"; done &&
 		printf '%s\n' --version -V --list-commands; } | sort -u >all
