@@ -305,6 +305,8 @@ line.zst" words
 	[[ $output == *"no: Permission denied"* ]]
 	[[ $output == *"1 folders could not be read"* ]]
 	same all.zst random
+	run -3 "${as_nobody[@]}" ./here compress -rk closed random -fo all.zst
+	run -1 "${as_nobody[@]}" ./here compress -rk closed -fo all.zst
 	chmod 700 closed
 }
 
