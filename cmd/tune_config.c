@@ -273,13 +273,8 @@ static int read_entry(const char *section, const char *key, const char *value, v
 	if ((word == 2 && strncmp(section, "vm", word) == 0) ||
 	    (word == 6 && strncmp(section, "energy", word) == 0))
 		return 0; /* other commands look at these */
-	if (word == 4 && strncmp(section, "tune", word) == 0 && !*name)
+	if (word == 4 && strncmp(section, "tune", word) == 0)
 		return tune_config_set(config, key, value, e);
-	if (word != 5 || strncmp(section, "space", word) != 0)
-		return mn_fail(e, MN_USAGE, EINVAL,
-			       "unknown section [%.64s]: there are [tune], [space VM/SPACE] and "
-			       "[vm NAME]",
-			       section);
 	err = add_space(&config->tuner, name, &w, e);
 	return err ? err : set_space_key(w, key, value, e);
 }

@@ -181,7 +181,7 @@ M=$((1024 * 1024))
 	printf '[tune]\nperiod = fast\n' >"$MEMNET_CONF"
 	refused 2 "$MEMNET_CONF:2: bad duration \"fast\""
 	printf '[spaec vm1/out]\nmin = 64M\n' >"$MEMNET_CONF"
-	refused 2 "$MEMNET_CONF:2: unknown section [spaec vm1/out]"
+	refused 2 "$MEMNET_CONF:1: unknown section [spaec vm1/out]"
 	printf '[space vm1]\nmin = 64M\n' >"$MEMNET_CONF"
 	refused 2 "$MEMNET_CONF:2: bad space name"
 }
