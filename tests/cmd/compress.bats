@@ -340,7 +340,8 @@ line.zst" words
 	[ "$(id -u)" = 0 ] || skip "not root"
 	chmod 777 .
 	cp "$MEMNET" here
-	mkdir -p -m 700 space/.memnet/part inbox
+	mkdir -p space/.memnet/part inbox
+	chmod 700 space
 	chmod 777 inbox
 	for words in "compress --to space words" "transcode-hook --to space --name x -- true" \
 		"transcode-hook --to space --inbox inbox --once --name {} -- true"; do
