@@ -238,6 +238,7 @@ lint-includes:
 
 lint-shell:
 	tests/lint/shell.sh
+	tests/lint/forgiven.sh
 
 lint-man:
 	$(foreach page,$(wildcard man/*.[1-8]),mandoc -T lint -W warning $(page) &&) :

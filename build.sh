@@ -25,14 +25,14 @@ packages_of() {
 		echo gcc binutils musl-tools linux-libc-dev make patch xz-utils debian-archive-keyring
 		;;
 	demo)
-		echo "qemu-system-$qemu" busybox-static curl zstd jq iproute2 procps socat
+		echo "qemu-system-$qemu" busybox-static curl zstd jq iproute2 socat
 		;;
 	test)
 		echo perl python3-minimal bats git clang libclang-rt-dev libc6-dev clang-format clang-tidy cppcheck \
-			shellcheck mandoc bash zsh fish tmux iputils-ping openssl wget aria2 wrk fio
+			shellcheck mandoc bash zsh fish openssl wget aria2 wrk fio
 		;;
 	bench)
-		echo ffmpeg gnuplot-nox
+		echo ffmpeg gnuplot-nox procps
 		;;
 	esac
 }

@@ -1,9 +1,11 @@
 #include "cmd/command.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/log.h"
 
@@ -260,13 +262,23 @@ int opts_operands(struct invocation *inv, int min, int max)
 int command_fail(const struct invocation *inv)
 {
 	const struct mn_error *e = &inv->error;
-	bool usage = e->status == MN_USAGE && !strchr(e->text, ':');
+	size_t len = strlen(e->text);
+	bool told = strchr(e->text, ':') || (len && e->text[len - 1] == ')');
+	bool usage = e->status == MN_USAGE && !told;
 
 	if (usage)
 		log_error("%s (see %s --help)", e->text, inv->name);
 	else
 		log_error("%s", e->text);
 	return e->status ? (int)e->status : MN_FAILED;
+}
+
+/* Whoever read has seen enough, as head(1) and less(1) have. */
+static bool reader_gone(void)
+{
+	struct pollfd p = {.fd = STDOUT_FILENO};
+
+	return poll(&p, 1, 0) == 1 && (p.revents & POLLERR);
 }
 
 int output_finish(int status)
@@ -276,7 +288,7 @@ int output_finish(int status)
 	errno = 0;
 	if (fflush(stdout) == 0 && !lost)
 		return status;
-	if (errno == EPIPE) /* who reads has seen enough: head(1), less(1) */
+	if (errno == EPIPE || reader_gone())
 		return status == MN_OK ? MN_FAILED : status;
 	log_error("standard output: %s",
 		  errno ? strerror(errno) : "some of it could not be written");

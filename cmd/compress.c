@@ -82,6 +82,7 @@ static const struct opt opts[] = {
 struct arguments {
 	struct compress_options run;
 	struct inputs inputs;
+	size_t unread; /* folders, which have failed */
 	const char *filelist[16];
 	size_t filelists;
 	bool ultra, to_stdout, recursive, null, exclude, no_progress, list, adapt;
@@ -303,14 +304,13 @@ static bool is_compressed(const char *path)
 
 static int collect(struct invocation *inv, struct arguments *a)
 {
-	size_t unread = 0;
 	int err = 0;
 
 	for (int i = 0; i < inv->operand_count && !err; i++) {
 		const char *path = inv->operands[i];
 
 		if (a->recursive && is_folder(path))
-			err = inputs_add_below(&a->inputs, path, &unread);
+			err = inputs_add_below(&a->inputs, path, &a->unread);
 		else
 			err = inputs_add(&a->inputs, path);
 	}
@@ -319,8 +319,8 @@ static int collect(struct invocation *inv, struct arguments *a)
 					&inv->error);
 	if (!err && inv->operand_count == 0 && a->filelists == 0)
 		err = inputs_add(&a->inputs, "-");
-	if (unread)
-		log_warn("%zu folders could not be read", unread);
+	if (a->unread && inv->common.quiet < 2)
+		log_error("%zu folders could not be read", a->unread);
 	if (err && !inv->error.text[0])
 		mn_fail_errno(&inv->error, -err, "list of inputs");
 	return err;
@@ -461,6 +461,7 @@ static int run_all(struct invocation *inv, struct arguments *a)
 	}
 	if (compress_open(&c, &a->run, e))
 		return command_fail(inv);
+	c.failed += a->unread;
 	for (size_t i = 0; i < a->inputs.count && !stop_signal(); i++) {
 		if (a->exclude && is_compressed(a->inputs.list[i].path))
 			continue;

@@ -37,6 +37,19 @@ struct reader {
 	void *context;
 };
 
+static bool is_section(const char *text)
+{
+	static const char *const words[] = {"tune", "energy", "vm ", "vm\t", "space ", "space\t"};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(*words); i++) {
+		size_t len = strlen(words[i]);
+
+		if (strncmp(text, words[i], len) == 0 && (i > 1 || !text[len]))
+			return true;
+	}
+	return false;
+}
+
 static int read_section(struct reader *r, char *line, struct mn_error *e)
 {
 	size_t len = strlen(line);
@@ -45,6 +58,11 @@ static int read_section(struct reader *r, char *line, struct mn_error *e)
 		return mn_fail(e, MN_USAGE, EINVAL, "bad section \"%.64s\": want [NAME]", line);
 	line[len - 1] = '\0';
 	strcpy(r->section, trim(line + 1));
+	if (!is_section(r->section))
+		return mn_fail(e, MN_USAGE, EINVAL,
+			       "unknown section [%.64s]: there are [tune], [space VM/SPACE], "
+			       "[vm NAME] and [energy]",
+			       r->section);
 	return 0;
 }
 

@@ -5,8 +5,8 @@
  *	[vm web1]
  *	qmp = /run/qemu/web1.qmp
  *
- * The reader knows lines; what a section or a key means is its caller's. Every section of the file
- * is looked at by each command, so that a typing error in any of them is told at once.
+ * The reader knows lines; what a section or a key means is its caller's. A section that is no
+ * command's is an error of each, so that a typing error in its name is told at once.
  */
 #pragma once
 

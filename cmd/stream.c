@@ -54,7 +54,7 @@ static const struct opt stream_opts[] = {
 	{OPT_USER, "user", "NAME", "become that user once all is open", false},
 	{OPT_DRAIN, "drain", "DURATION", "how long SIGTERM waits for clients (30s)", false},
 	{OPT_RTSP, "rtsp", "ADDRESS:PORT", "where to serve transport streams by RTSP", false},
-	{OPT_MULTICAST, "multicast", "ADDRESS/PREFIX", "groups for RTSP clients that ask for one",
+	{OPT_MULTICAST, "multicast", "ADDRESS[/PREFIX]", "groups for RTSP clients that ask for one",
 	 false},
 	{OPT_PUSH, "push", "URL", "send to tcp:, unix:, http:, udp: or rtp: instead of serving",
 	 false},
@@ -130,7 +130,7 @@ static int parse_log_format(const char *text, struct server_options *o, struct m
 /* It goes into a header field as it is. */
 static int parse_cors(const char *text, struct server_options *o, struct mn_error *e)
 {
-	for (const char *p = text; *p; p++) {
+	for (const char *p = text; p == text || *p; p++) {
 		if (*p <= ' ' || *p >= 0x7f || p - text > 200)
 			return mn_fail(e, MN_USAGE, EINVAL,
 				       "bad origin \"%.64s\": want * or https://HOST", text);

@@ -37,6 +37,21 @@ struct words {
 	char *set[TUNE_SETS_MAX];
 };
 
+/* What is not looked at would be taken for said. */
+static int check_alone(struct invocation *inv, const struct words *w)
+{
+	const struct tune_live *live = &w->live;
+
+	if (!w->simulate && !w->plan)
+		return 0;
+	if ((w->simulate && w->plan) || live->words.sets || live->record || live->once ||
+	    inv->operand_count)
+		return mn_fail(&inv->error, MN_USAGE, EINVAL,
+			       "--simulate and --plan stand alone: what they take is behind their "
+			       "commas, as in --simulate scenario:S1,budget=2G");
+	return 0;
+}
+
 static int take_words(struct invocation *inv, struct words *w)
 {
 	int key, err = 0;
@@ -60,7 +75,7 @@ static int take_words(struct invocation *inv, struct words *w)
 		}
 	}
 	w->live.words.spaces = inv->operands;
-	return err;
+	return err ? err : check_alone(inv, w);
 }
 
 static int run(struct invocation *inv)
@@ -92,7 +107,7 @@ static const struct opt opts[] = {
 	{OPT_RECORD, "record", "FILE", "write there what is seen, for --simulate", false},
 	{OPT_SIMULATE, "simulate", "FILE|scenario:NAME[,KEY=VALUE…]",
 	 "play a recording or a scenario, and print what comes of it", false},
-	{OPT_PLAN, "plan", "LAMBDA,SIZE,CV,DRAIN,CLIENT",
+	{OPT_PLAN, "plan", "LAMBDA,SIZE,CV,DRAIN,CLIENT[,WORK]",
 	 "how much a space would hold, in closed form", false},
 	OPT_END,
 };

@@ -273,13 +273,8 @@ static int read_entry(const char *section, const char *key, const char *value, v
 	if ((word == 2 && strncmp(section, "vm", word) == 0) ||
 	    (word == 6 && strncmp(section, "energy", word) == 0))
 		return 0; /* other commands look at these */
-	if (word == 4 && strncmp(section, "tune", word) == 0 && !*name)
+	if (word == 4 && strncmp(section, "tune", word) == 0)
 		return tune_config_set(config, key, value, e);
-	if (word != 5 || strncmp(section, "space", word) != 0)
-		return mn_fail(e, MN_USAGE, EINVAL,
-			       "unknown section [%.64s]: there are [tune], [space VM/SPACE] and "
-			       "[vm NAME]",
-			       section);
 	err = add_space(&config->tuner, name, &w, e);
 	return err ? err : set_space_key(w, key, value, e);
 }
@@ -362,6 +357,7 @@ static int check_space(const struct tune_config *config, struct tuner_wish *w, s
 {
 	uint64_t budget = config->tuner.tuning.budget_bytes;
 	struct control_wish *wish = &w->wish;
+	char min[16], max[16];
 
 	if (w->failsafe == TUNER_FAILSAFE_DEFAULT) {
 		w->failsafe = config->failsafe;
@@ -374,8 +370,9 @@ static int check_space(const struct tune_config *config, struct tuner_wish *w, s
 			       w->name.vm, w->name.space);
 	if (wish->min_bytes < MIN_BYTES || wish->min_bytes > wish->max_bytes)
 		return mn_fail(e, MN_USAGE, EINVAL,
-			       "%s/%s: min must be 1M or more, and at most max", w->name.vm,
-			       w->name.space);
+			       "%s/%s: min must be 1M or more, and at most max: they are %s and %s",
+			       w->name.vm, w->name.space, format_size(wish->min_bytes, min),
+			       format_size(wish->max_bytes, max));
 	if (!(wish->weight > 0))
 		return mn_fail(e, MN_USAGE, EINVAL, "%s/%s: weight must be more than 0", w->name.vm,
 			       w->name.space);

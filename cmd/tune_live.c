@@ -171,6 +171,25 @@ static int start(struct live *live, struct mn_error *e)
 	return err ? mn_fail_errno(e, -err, "signals") : 0;
 }
 
+/* Nobody looks at a cron job: what was named and is not there, or not written, is a failure. */
+static int once_status(const struct live *live)
+{
+	const struct tuner_config *config = &live->config.tuner;
+	size_t absent = 0;
+
+	for (size_t i = 0; live->options->words.spaces[0] && i < config->nspaces; i++) {
+		const struct space_name *name = &config->space[i].name;
+
+		if (!live->tuner.facts[i].absent)
+			continue;
+		absent++;
+		log_error("%s/%s: no such space (see memnet share list)", name->vm, name->space);
+	}
+	if (absent)
+		return absent == config->nspaces ? MN_ABSENT : MN_PARTIAL;
+	return live->text_failed ? MN_FAILED : MN_OK;
+}
+
 /* Records are parsed by the thousand: musl's malloc is not for that. */
 static char json_memory[256 * 1024] __attribute__((aligned(16)));
 
@@ -188,6 +207,8 @@ int tune_live(struct invocation *inv, const struct tune_live *options)
 		err = loop_run(&live.loop);
 		notify_state("STOPPING=1");
 		tuner_failsafe(&live.tuner);
+		if (!err && options->once)
+			status = once_status(&live);
 	}
 	if (end_recording(&live))
 		status = MN_FAILED;
@@ -196,5 +217,5 @@ int tune_live(struct invocation *inv, const struct tune_live *options)
 		tuner_close(&live.tuner);
 	loop_fini(&live.loop);
 	tune_config_free(&live.config);
-	return err ? command_fail(inv) : output_finish(status);
+	return err ? command_fail(inv) : status;
 }

@@ -232,7 +232,7 @@ static int run_scenario(struct invocation *inv, char *what)
 		return command_fail(inv);
 	}
 	output_object(&inv->common, simulate_columns, result_object(&spec, &result));
-	return output_finish(MN_OK);
+	return MN_OK;
 }
 
 /* ---- --simulate FILE,policy=…,size=…,budget=… ---- */
@@ -321,7 +321,7 @@ static int run_replay(struct invocation *inv, char *what)
 	if (!err)
 		output_object(&inv->common, replay_columns, replay_object(path, &spec, &result));
 	replay_close(&result);
-	return err ? command_fail(inv) : output_finish(MN_OK);
+	return err ? command_fail(inv) : MN_OK;
 }
 
 int tune_simulate(struct invocation *inv, char *what)
@@ -425,5 +425,5 @@ int tune_plan(struct invocation *inv, char *what)
 	if (err)
 		return command_fail(inv);
 	output_object(&inv->common, plan_columns, plan_object(&answer));
-	return output_finish(MN_OK);
+	return MN_OK;
 }

@@ -388,6 +388,8 @@ static int lock_space(const char *runtime_dir, const struct space_name *name, st
 			"%s/%s: another memnet tune sizes it (stop that one, or leave it "
 			"out here)",
 			name->vm, name->space);
+	else if (fd == -EACCES)
+		mn_fail(e, MN_FAILED, EACCES, "%s: %s (run as root)", path, strerror(EACCES));
 	return fd;
 }
 

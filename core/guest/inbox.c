@@ -682,12 +682,7 @@ static int check_space(const char *to, struct mn_error *e)
 	cleanup_fd int rootfd = -1;
 	int err = space_find(to, &rootfd, below, sizeof(below));
 
-	if (!err)
-		return 0;
-	return mn_fail(e, MN_ABSENT, -err,
-		       "%s: in no memnet space (on the host: memnet share create; here: memnet "
-		       "share mount)",
-		       to);
+	return err ? job_refused(to, err, e) : 0;
 }
 
 static void close_inbox(struct inbox *in)

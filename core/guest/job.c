@@ -165,7 +165,7 @@ static int job_open_anyway(struct job *j)
 	return err ? err : job_open(j);
 }
 
-static int begin_failed(const char *dir, int err, struct mn_error *e)
+int job_refused(const char *dir, int err, struct mn_error *e)
 {
 	if (err == -ENOENT || err == -ENOTDIR)
 		return mn_fail(e, MN_ABSENT, -err,
@@ -177,6 +177,10 @@ static int begin_failed(const char *dir, int err, struct mn_error *e)
 			       "%s: no room for the job's record (memnet share resize on the host, "
 			       "or a longer --max-wait)",
 			       dir);
+	if (err == -EACCES)
+		return mn_fail(e, MN_FAILED, EACCES,
+			       "%s: %s (run as root, or have root give you the space's folders)",
+			       dir, strerror(EACCES));
 	return mn_fail_errno(e, -err, "%s", dir);
 }
 
@@ -190,14 +194,14 @@ int job_begin(struct job *j, const char *dir, enum record_kind kind, int64_t max
 	j->record.arrival_ns = j->record.start_ns = clock_ns();
 	err = space_find(dir, &j->rootfd, j->below, sizeof(j->below));
 	if (err)
-		return begin_failed(dir, err, e);
+		return job_refused(dir, err, e);
 	room_init(&j->room, j->rootfd, max_wait_ns);
 	do
 		err = job_open_anyway(j);
 	while (err && (err = job_wait(j, err, RECORD_MAX)) == 0);
 	room_taken(&j->room);
 	turn_end(&j->turn);
-	return err ? begin_failed(dir, err, e) : 0;
+	return err ? job_refused(dir, err, e) : 0;
 }
 
 static int job_record(struct job *j)

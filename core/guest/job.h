@@ -36,6 +36,9 @@ struct job {
 int job_begin(struct job *j, const char *dir, enum record_kind kind, int64_t max_wait_ns,
 	      struct mn_error *e);
 
+/* What space_find() or a job of the folder `dir` failed with, as the error to print; `err`. */
+int job_refused(const char *dir, int err, struct mn_error *e);
+
 /* Ends it: writes the record. Accepts a job that never began. 0 or -errno. */
 int job_end(struct job *j, enum record_status status);
 

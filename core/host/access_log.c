@@ -1,6 +1,7 @@
 #include "host/access_log.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "host/text.h"
 
 #define LINE_MAX_BYTES 16384
@@ -116,8 +118,15 @@ bool access_log_end(struct access_lines *lines, const char *begun, const struct 
 
 void access_log_flush(struct access_lines *lines, int fd)
 {
-	if (lines->size > 0 && write(fd, lines->buf, lines->size) < 0) {
-		/* A full disk must not stop the traffic that is being logged. */
-	}
+	bool failed;
+
+	if (lines->size == 0)
+		return;
+	/* A full disk must not stop the traffic that is being logged. */
+	failed = write(fd, lines->buf, lines->size) < 0;
+	if (failed && !lines->failed)
+		log_warn("access log: %s (its lines are lost until it can be written)",
+			 strerror(errno));
+	lines->failed = failed;
 	lines->size = 0;
 }

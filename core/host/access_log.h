@@ -19,6 +19,7 @@
 struct access_lines {
 	size_t size;
 	char buf[LOG_BUFFER];
+	bool failed; /* which has been told */
 };
 
 struct access_end {
@@ -35,5 +36,5 @@ char *access_log_begin(const struct http_request *r, const struct peer *peer, bo
 bool access_log_end(struct access_lines *lines, const char *begun, const struct access_end *end,
 		    bool json);
 
-/* Writes what there is. A log that cannot be written costs its lines and nothing else. */
+/* Writes what there is. A log that cannot be written costs its lines and a word, nothing else. */
 void access_log_flush(struct access_lines *lines, int fd);

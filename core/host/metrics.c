@@ -109,7 +109,7 @@ static uint64_t rate_of(struct server *s, size_t i)
 
 static const struct space_figure space_figures[] = {
 	{"requests", "counter", "Requests for a space's objects.", requests_of},
-	{"sent_bytes", "counter", "Bytes of a space's objects sent.", sent_of},
+	{"sent_bytes", "counter", "Bytes of a space sent, heads included.", sent_of},
 	{"released_bytes", "counter", "Memory of a space given back.", released_of},
 	{"stalled", "counter", "Clients of a space that took nothing for too long.", stalled_of},
 	{"clients", "gauge", "Clients that are being sent an object of it.", clients_of},

@@ -59,6 +59,7 @@ int space_find(const char *dir, int *rootfd, char *below, size_t size)
 {
 	cleanup_free char *path = realpath(dir, NULL);
 	cleanup_free char *full = path ? strdup(path) : NULL;
+	int err = -ENOENT;
 	char *end;
 
 	if (!full)
@@ -70,8 +71,11 @@ int space_find(const char *dir, int *rootfd, char *below, size_t size)
 
 		*end = '\0';
 		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd < 0 || space_probe(fd) != 0)
+		if (fd < 0 || space_probe(fd) != 0) {
+			if (fd < 0 && errno == EACCES && !*rest)
+				err = -EACCES; /* what lies above need not be a space */
 			continue;
+		}
 		rest += *rest == '/';
 		if (strlen(rest) >= size)
 			return -ENAMETOOLONG;
@@ -79,5 +83,5 @@ int space_find(const char *dir, int *rootfd, char *below, size_t size)
 		*rootfd = STEAL_FD(fd);
 		return 0;
 	}
-	return -ENOENT;
+	return err;
 }

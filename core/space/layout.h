@@ -49,7 +49,8 @@ int space_prepare(int rootfd);
 
 /*
  * Finds the space that the folder `dir` lies in: opens its root (the caller closes) and writes the
- * rest of the path, "" for the root itself, into `below`. -errno, -ENOENT when it is in no space.
+ * rest of the path, "" for the root itself, into `below`. -errno: -ENOENT when it is in no space,
+ * -EACCES when it may not be looked into.
  */
 int space_find(const char *dir, int *rootfd, char *below, size_t size);
 

@@ -15,6 +15,10 @@ setup() {
 	cp "$D/memnet-stream@.service" "$D/memnet-stream@web1-out.service"
 	cp "$D/memnet-space@.service" "$D/memnet-space@web1-out.service"
 	rm "$D"/*@.service
+	sed 's/^Type=.*/Type=nonsense/' "$D/memnet-tune.service" >"$D/wrong.service"
+	run systemd-analyze verify --man=no "$D/wrong.service"
+	[[ $output == *wrong.service*nonsense* ]]
+	rm "$D/wrong.service"
 	for unit in "$D"/*.service; do
 		run systemd-analyze verify --man=no "$unit"
 		echo "$output"

@@ -7,7 +7,7 @@ bats_require_minimum_version 1.5.0
 
 setup_file()
 {
-	command -v curl busybox >/dev/null || skip "no curl or busybox"
+	type curl busybox >/dev/null 2>&1 || skip "no curl or busybox"
 	export VM_DIR=$BATS_FILE_TMPDIR
 	source "$BATS_TEST_DIRNAME/../guest/vm.sh"
 	vm_host_open || skip "no namespaces"

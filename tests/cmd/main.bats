@@ -32,7 +32,8 @@ apart() {
 
 @test "--version names memnet and what it is built of" {
 	apart --version
-	[ "$status" -eq 0 ] && [ -z "$err" ]
+	[ "$status" -eq 0 ]
+	[ -z "$err" ]
 	[[ $out =~ ^memnet\ [0-9]+\.[0-9]+\.[0-9]+ ]]
 	for part in zstd cJSON libnl; do
 		grep -Eq "^$part [0-9.]+$" out
@@ -44,11 +45,13 @@ apart() {
 
 @test "--list-commands and --help list the same commands" {
 	apart --list-commands
-	[ "$status" -eq 0 ] && [ -z "$err" ]
+	[ "$status" -eq 0 ]
+	[ -z "$err" ]
 	cp out list
 	grep -qx share list
 	apart --help
-	[ "$status" -eq 0 ] && [ -z "$err" ]
+	[ "$status" -eq 0 ]
+	[ -z "$err" ]
 	sed -n '/^Commands:/,/^$/s/^  \([a-z-]*\) .*/\1/p' out | cmp - list
 	cp out long
 	apart -h
@@ -62,7 +65,8 @@ apart() {
 		echo "$words"
 		# shellcheck disable=SC2086 # a command and its verb
 		apart $words --help
-		[ "$status" -eq 0 ] && [ -z "$err" ]
+		[ "$status" -eq 0 ]
+		[ -z "$err" ]
 		[[ $out == "usage: memnet $words "* ]]
 		grep -q -- '--runtime-dir DIR' out
 		cp out long
@@ -72,7 +76,9 @@ apart() {
 	done
 	for command in $("$MEMNET" --list-commands); do
 		apart "$command" --help
-		[ "$status" -eq 0 ] && [ -z "$err" ] && [ -n "$out" ]
+		[ "$status" -eq 0 ]
+		[ -z "$err" ]
+		[ -n "$out" ]
 	done
 }
 
@@ -92,7 +98,8 @@ apart() {
 
 @test "what is no command" {
 	apart nothing
-	[ "$status" -eq 2 ] && [ -z "$out" ]
+	[ "$status" -eq 2 ]
+	[ -z "$out" ]
 	[ "$err" = 'memnet: unknown command "nothing" (see memnet --help)' ]
 	apart --nothing
 	[ "$status" -eq 2 ]
@@ -101,15 +108,18 @@ apart() {
 	apart $'a\nb\033[2J'
 	[ "$err" = 'memnet: unknown command "a?b?[2J" (see memnet --help)' ]
 	apart "$(printf '%10000s' x)"
-	[ "$status" -eq 2 ] && [ "$(wc -c <err)" -lt 200 ]
+	[ "$status" -eq 2 ]
+	[ "$(wc -c <err)" -lt 200 ]
 }
 
 @test "no command at all" {
 	apart
-	[ "$status" -eq 2 ] && [ -z "$out" ]
+	[ "$status" -eq 2 ]
+	[ -z "$out" ]
 	[[ $err == usage:* ]]
 	apart share
-	[ "$status" -eq 2 ] && [ -z "$out" ]
+	[ "$status" -eq 2 ]
+	[ -z "$out" ]
 	(exec -a '' "$MEMNET" --version) | grep -q ^memnet
 }
 
@@ -118,7 +128,8 @@ apart() {
 		# shellcheck disable=SC2086
 		apart $words --no-such-option
 		echo "$words: $err"
-		[ "$status" -eq 2 ] && [ -z "$out" ]
+		[ "$status" -eq 2 ]
+		[ -z "$out" ]
 		[ "$err" = "memnet $words: unknown option \"--no-such-option\" (see memnet $words --help)" ]
 	done
 }
@@ -140,14 +151,14 @@ apart() {
 }
 
 @test "output that cannot be written is a failure, and said" {
-	for words in --version --help --list-commands 'share --help' 'compress --help'; do
-		# shellcheck disable=SC2086
-		run "$MEMNET" $words >/dev/full
+	for words in --version --help --list-commands 'share --help' 'compress --help' 'tune --simulate scenario:S0' \
+		'tune --plan 1.5,24M,1,60MB,8MB'; do
 		status=0
 		# shellcheck disable=SC2086
 		"$MEMNET" $words >/dev/full 2>err || status=$?
 		[ "$status" -eq 1 ]
 		grep -q 'standard output: ' err
+		[ "$(wc -l <err)" -eq 1 ]
 	done
 }
 
@@ -156,6 +167,18 @@ apart() {
 	{ "$MEMNET" --help 2>err || echo $? >status; } | true
 	# It may have been quick enough for the pipe to take it all.
 	[ ! -e status ] || [ "$(cat status)" -eq 1 ]
+}
+
+@test "a reader that went away early is a failure without a word, however much was to be said" {
+	mkfifo gone
+	echo x | "$MEMNET" compress -qo x.zst
+	for words in --version "compress -l $(yes x.zst | head -n 200 | xargs)" "tune --simulate scenario:S0"; do
+		# shellcheck disable=SC2086
+		{ read -r _ <gone; "$MEMNET" $words 2>err || echo $? >status; } | { exec <&-; echo >gone; }
+		[ "$(cat status)" -eq 1 ]
+		cat err
+		[ ! -s err ]
+	done
 }
 
 @test "closed standard descriptors" {
@@ -176,11 +199,13 @@ apart() {
 	for words in '' nothing 'nothing x' 'share nothing x' '--' '-- --' 'share create --='; do
 		# shellcheck disable=SC2086
 		apart --complete $words
-		[ "$status" -eq 0 ] && [ -z "$err" ]
+		[ "$status" -eq 0 ]
+		[ -z "$err" ]
 	done
 	"$MEMNET" --complete '' >/dev/full 2>err
 	"$MEMNET" --complete '' >&- 2>>err
 	[ ! -s err ]
 	MEMNET_RUNTIME_DIR=/proc/self/nothing apart --complete share create ''
-	[ "$status" -eq 0 ] && [ -z "$out$err" ]
+	[ "$status" -eq 0 ]
+	[ -z "$out$err" ]
 }

@@ -7,7 +7,7 @@ bats_require_minimum_version 1.5.0
 
 setup_file()
 {
-	command -v qemu-system-x86_64 socat jq >/dev/null || skip "no QEMU, socat or jq"
+	type qemu-system-x86_64 socat jq >/dev/null 2>&1 || skip "no QEMU, socat or jq"
 	export VM_DIR=$BATS_FILE_TMPDIR
 	source "$BATS_TEST_DIRNAME/../guest/vm.sh"
 	vm_host_open
@@ -293,6 +293,10 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 	fails 2 "$MEMNET_CONF:3: unknown key \"qpm\"" create web1/out --size 1M
 	printf 'qmp = x\n' >"$MEMNET_CONF"
 	fails 2 "$MEMNET_CONF:1: \"qmp\" stands before any [SECTION]" create web1/out --size 1M
+	for section in vms vm 'tune x' 'energy x' space; do
+		printf '[%s]\n' "$section" >"$MEMNET_CONF"
+		fails 2 "$MEMNET_CONF:1: unknown section [$section]" create web1/out --size 1M
+	done
 	printf '[vm web1\n' >"$MEMNET_CONF"
 	fails 2 "$MEMNET_CONF:1: bad section" create web1/out --size 1M
 	fails 1 'No such file' create web1/out --size 1M --config /nonexistent

@@ -633,11 +633,23 @@ go_on() {
 
 @test "other pages' scripts, where they are let" {
 	echo x >"$D/x"
+	run memnet stream --cors '' vm1/out
+	[ "$status" = 2 ]
 	serve --cors https://player.example
 	run get -i "$URL/x"
 	[[ $output == *"Access-Control-Allow-Origin: https://player.example"* ]]
 	run get -i -X OPTIONS "$URL/x"
 	[[ $output == *"204 No Content"* && $output == *"Access-Control-Allow-Headers: Range"* ]]
+}
+
+@test "an access log on a full disk is told of once, and serving goes on" {
+	echo x >"$D/x"
+	serve --access-log /dev/full
+	for _ in 1 2 3; do
+		[ "$(get "$URL/x")" = x ]
+	done
+	stop
+	[ "$(grep -c 'access log: No space left on device' "$BATS_TEST_TMPDIR/err")" = 1 ]
 }
 
 @test "the access log, and its rotation" {
@@ -672,6 +684,22 @@ assert line["agent"] == "a\"b" and line["complete"] is True' "$BATS_TEST_TMPDIR/
 	[[ $output == *'memnet_stream_space_requests_total{space="vm1/out"} 1'* ]]
 	[[ $output == *'# EOF' ]]
 	[ "$(code "http://127.0.0.1:18907/vm1/out/x")" = 404 ]
+	stop
+	cp "$D/x" "$D/y"
+	serve --metrics 127.0.0.1:18907 --release delivered --rate 3MB --client-rate 2MB
+	get "$URL/y" >/dev/null
+	until_true gone "$D/y"
+	get http://127.0.0.1:18907/metrics >"$BATS_TEST_TMPDIR/figures"
+	cat "$BATS_TEST_TMPDIR/figures"
+	for figure in listen_port=$(sed 's/.*:\([0-9]*\)\/.*/\1/' <<<"$URL") rate_limit_bytes=3000000 client_rate_limit_bytes=2000000 \
+		released_objects_total=1 abandoned_objects_total=0 aborted_total=0 stalled_total=0; do
+		grep -x "memnet_stream_${figure/=/ }" "$BATS_TEST_TMPDIR/figures"
+	done
+	for figure in requests_total=1 released_bytes_total=5000 stalled_total=0 clients=0 edge_clients=0 backlog_bytes=0 rate_limit_bytes=0; do
+		grep -xF "memnet_stream_space_${figure%=*}{space=\"vm1/out\"} ${figure#*=}" "$BATS_TEST_TMPDIR/figures"
+	done
+	grep -E '^memnet_stream_space_sent_bytes_total\{space="vm1/out"\} 5[0-9]{3}$' "$BATS_TEST_TMPDIR/figures"
+	grep -E '^memnet_stream_cpu_seconds_per_gigabyte [0-9.]+$' "$BATS_TEST_TMPDIR/figures"
 	[ "$(code "${URL%/vm1/out}/metrics")" = 404 ]
 }
 

@@ -4,7 +4,7 @@
 # the file it leaves. A space is a folder here.
 
 setup() {
-	command -v socat jq curl >/dev/null || skip "no socat, jq or curl"
+	type socat jq curl >/dev/null 2>&1 || skip "no socat, jq or curl"
 	# shellcheck disable=SC1091 # by a variable path
 	source "$BATS_TEST_DIRNAME/stream.bash"
 	RUN=$BATS_TEST_TMPDIR/run

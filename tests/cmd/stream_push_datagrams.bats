@@ -121,7 +121,9 @@ bound() {
 	[[ $output == *"/vm1/out/x.txt: not an MPEG transport stream"* ]]
 	[[ $output == *"/vm1/out/empty.ts: not an MPEG transport stream"* ]]
 	[[ $output == *"/vm1/out/noclock.ts: a transport stream without a clock"* ]]
-	[ -e "$D/x.txt" ] && [ -e "$D/noclock.ts" ] && [ -e "$D/empty.ts" ]
+	[ -e "$D/x.txt" ]
+	[ -e "$D/noclock.ts" ]
+	[ -e "$D/empty.ts" ]
 	gone "$D/torn.ts"
 	got <(head -c 1880 "$BATS_FILE_TMPDIR/clip.ts")
 

@@ -145,12 +145,23 @@ setup_file() {
 @test "SIGTERM ends sessions with a BYE, and is not waited for by them" {
 	cp "$BATS_FILE_TMPDIR/clip.ts" "$D/c.ts"
 	serve
-	frames "$URL/c.ts" -rtsp_transport tcp >"$BATS_TEST_TMPDIR/got" 3>&- &
+	# Of what comes on the channel of RTCP, the type of each packet; 203 is a BYE.
+	by_hand <<-'END' >"$BATS_TEST_TMPDIR/types" 3>&- &
+		session = re.search('Session: ([^;\r]*)', ask('SETUP', 'c.ts/track1', TCP)[1])[1]
+		assert ask('PLAY', 'c.ts', 'Session: ' + session)[0] == 200
+		while f.read(1) == b'$':
+		    channel, data = packet()
+		    while channel == 5 and data:
+		        print('type', data[1], flush=True)
+		        data = data[(data[2] << 8 | data[3]) * 4 + 4:]
+	END
 	client=$!
-	sleep 0.5
+	until_true grep -q '^type 200$' "$BATS_TEST_TMPDIR/types"
 	kill "$SERVER"
+	timeout 5 tail --pid="$SERVER" -f /dev/null
 	wait "$SERVER"
-	wait $client || true
+	wait $client
+	[ "$(tail -n 1 "$BATS_TEST_TMPDIR/types")" = 'type 203' ]
 }
 
 @test "a session is a client on the control socket and in the figures while it plays" {

@@ -62,6 +62,7 @@ typed() {
 	run candidates memnet share attach --runtime-dir '$(touch hacked)' ''
 	[ -z "$output" ]
 	run candidates memnet share create "\$'" "'"
+	[ -z "$output" ]
 	run candidates 'no such memnet' share ''
 	[ -z "$output" ]
 }

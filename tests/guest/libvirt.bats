@@ -7,7 +7,7 @@ bats_require_minimum_version 1.5.0
 # Asked by every test: Debian 12's bats takes a skip in setup_file for a failure.
 can_run()
 {
-	[ "$(id -u)" = 0 ] && command -v libvirtd virsh virt-xml-validate >/dev/null
+	[ "$(id -u)" = 0 ] && type libvirtd virsh virt-xml-validate >/dev/null 2>&1
 }
 
 setup_file()

@@ -7,7 +7,7 @@ bats_require_minimum_version 1.5.0
 
 # Asked by every test: Debian 12's bats takes a skip in setup_file for a failure.
 can_run() {
-	command -v ffmpeg ffprobe >/dev/null
+	type ffmpeg ffprobe >/dev/null 2>&1
 }
 
 setup_file() {

@@ -12,7 +12,7 @@ targets='basic sysinit multi-user shutdown umount final reboot local-fs paths sl
 can_run()
 {
 	# shellcheck disable=SC2086 # words
-	command -v $programs >/dev/null
+	type $programs >/dev/null 2>&1
 }
 
 setup_file()
@@ -70,6 +70,7 @@ setup()
 guest()
 {
 	vm_run units "set -e
+no() { if \"\$@\"; then return 1; fi; }
 $1"
 }
 
@@ -89,7 +90,7 @@ $1"
 		systemctl start $unit; systemctl restart $unit
 		memnet share list -Hp | grep "^web1/out	67108864	"
 		systemctl stop $unit
-		! memnet share show web1/out'
+		no memnet share show web1/out'
 }
 
 @test "a reload gives the space the size that the unit says now" {
@@ -116,9 +117,9 @@ $1"
 	guest 'mkdir -p /run/systemd/system/memnet-space@web1-bad.service.d
 		printf "[Service]\nEnvironment=SIZE=12Q\n" >/run/systemd/system/memnet-space@web1-bad.service.d/size.conf
 		systemctl daemon-reload
-		! systemctl start memnet-space@web1-bad.service
+		no systemctl start memnet-space@web1-bad.service
 		systemctl is-failed memnet-space@web1-bad.service
-		! memnet share show web1/bad'
+		no memnet share show web1/bad'
 }
 
 @test "systemd finds no fault in any unit, nor in the tmpfiles" {
@@ -188,7 +189,7 @@ tune_guest()
 		systemctl is-active memnet-tune.service
 		[ $(pid) = $before ]
 		systemctl stop memnet-tune.service
-		! systemctl start memnet-tune.service
+		no systemctl start memnet-tune.service
 		systemctl reset-failed memnet-tune.service'
 }
 

@@ -1,5 +1,5 @@
 """A client of RTSP, for what the tests of memnet stream --rtsp put behind it; arguments: the port, the control socket."""
-import socket, struct, sys, time
+import re, socket, struct, sys, time
 port = int(sys.argv[1])
 url = 'rtsp://127.0.0.1:%d/vm1/out/' % port
 s = socket.create_connection(('127.0.0.1', port), timeout=10)

@@ -50,3 +50,15 @@ lint() {
 	[ "$status" -eq 1 ]
 	[[ $output == *'space may not include no layer'* ]]
 }
+
+@test "a line by which a test cannot fail is found" {
+	check="$BATS_TEST_DIRNAME/forgiven.sh"
+	printf '%s\n' '@test "x" {' '	[ 1 = 1 ]' '	[ 1 = 1 ] && [ 1 = 1 ]' '}' >"$BATS_TEST_TMPDIR/x.bats"
+	"$check" "$BATS_TEST_TMPDIR"
+	for line in '[ 1 = 2 ] && [ 1 = 1 ]' '[[ a == b ]] && [ 1 = 1 ]' '! true'; do
+		printf '%s\n' '@test "x" {' "	$line" '	[ 1 = 1 ]' '}' >"$BATS_TEST_TMPDIR/x.bats"
+		run "$check" "$BATS_TEST_TMPDIR"
+		[ "$status" -eq 1 ]
+		[[ $output == *"/x.bats:2:	$line" ]]
+	done
+}

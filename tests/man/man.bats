@@ -85,6 +85,13 @@ mentioned() {
 	done
 }
 
+@test "memnet-bench(8) has the options of memnet-bench" {
+	"$MEMNET_SRC/share/bench/memnet-bench" --help | grep -oE '^  -.{17}' | grep -oE -- '-[-a-z]+' | grep -vxE -- '-h|--help' |
+		sort -u >options
+	[ "$(wc -l <options)" -ge 10 ]
+	documented "$MAN/memnet-bench.8" | diff options -
+}
+
 @test "each option documented is one" {
 	{ for command in $(commands); do options_of "$command"; done &&
 		printf '%s\n' --version -V --list-commands; } | sort -u >all
@@ -124,14 +131,86 @@ mentioned() {
 }
 
 @test "the environment and the exit statuses that the code has" {
-	grep -ohE 'MEMNET_[A-Z_]+' "$MEMNET_SRC"/cmd/command.c | sort -u | while read -r name; do
+	grep -ohE 'MEMNET_[A-Z_]+' "$MEMNET_SRC"/cmd/command.c | sort -u >names
+	[ "$(wc -l <names)" -ge 2 ]
+	while read -r name; do
 		echo "$name"
 		grep -qx "\.It Ev $name" "$MAN/memnet.1"
-	done
+	done <names
 	sed -nE 's/^\tMN_[A-Z]+ = ([0-9]+),.*/\1/p' "$MEMNET_SRC/core/base/error.h" >statuses
 	[ "$(wc -l <statuses)" -ge 8 ]
 	while read -r status; do
 		echo "$status"
 		grep -qx "\.It $status" "$MAN/memnet.1"
 	done <statuses
+}
+
+# has PAGE NAME…: each name, from standard input, is a word of the page
+has() {
+	echo "$1 lacks: $(grep -vwFf <(grep -oE '[A-Za-z0-9_.]+' "$MAN/$1" | sed 's/[.]$//') | xargs)" >lacks
+	cat lacks
+	grep -qx "$1 lacks: " lacks
+}
+
+# keys FILE…: the members of JSON that these sources print
+keys() {
+	tr -d '\n\t' < <(cat "$@") | {
+		# What is added; what is printed; rows of tables: {"key", "TITLE", COLUMN…} or {"key", value}.
+		grep -oE -e 'cJSON_Add[A-Za-z]*ToObject\([^,"]*, *"[a-z_0-9]+"' -e '\\"[a-z_0-9]+\\":' \
+			-e '[{]"[a-z_0-9]+", ("[^"]*", COLUMN|[^"])'
+	} | sed -E 's/[^"]*"([a-z_0-9]+).*/\1/' | sort -u
+}
+
+@test "each member of the JSON that commands print" {
+	cd "$MEMNET_SRC/cmd"
+	keys share*.c >"$BATS_TEST_TMPDIR/share"
+	keys compress*.c >"$BATS_TEST_TMPDIR/compress"
+	keys transcode_hook.c >"$BATS_TEST_TMPDIR/transcode-hook"
+	keys tune*.c >"$BATS_TEST_TMPDIR/tune"
+	keys ../core/host/{listing,access_log}.c >"$BATS_TEST_TMPDIR/stream"
+	cd "$BATS_TEST_TMPDIR"
+	grep -qx available_bytes share
+	grep -qx content_bytes compress
+	grep -qx retry_seconds transcode-hook
+	grep -qx from_bytes tune
+	grep -qx counterfactual tune
+	grep -qx entries stream
+	for command in $(commands); do
+		grep -vxE 'schema|command|event' "$command" | has "memnet-$command.1"
+	done
+}
+
+@test "each figure" {
+	cd "$MEMNET_SRC/core"
+	{
+		sed -nE 's/.*counter\(f, "memnet_stream_([a-z_]+)".*/\1_total/p' host/metrics.c
+		sed -nE 's/.*"memnet_stream_([a-z_]+_(total|seconds|gigabyte|bytes)|[a-z]+)".*"gauge".*/\1/p' host/metrics.c
+		sed -nE -e 's/^\t\{"([a-z_]+)", "counter".*/space_\1_total/p' -e 's/^\t\{"([a-z_]+)", "gauge".*/space_\1/p' host/metrics.c
+		grep -ohE 'memnet_energy_[a-z_]+' host/own_energy.c
+	} | sort -u >"$BATS_TEST_TMPDIR/stream"
+	{
+		sed -nE -e 's/.*"([a-z_0-9]+)", "counter".*/\1_total/p' -e 's/.*"([a-z_0-9]+)", "gauge".*/\1/p' control/figures.c
+		sed -nE 's/.*PUT_CONNECTIONS\(p, t, "([a-z_]+)".*/\1/p' control/figures.c
+	} | sort -u >"$BATS_TEST_TMPDIR/tune"
+	cd "$BATS_TEST_TMPDIR"
+	[ "$(wc -l <stream)" -ge 20 ]
+	[ "$(wc -l <tune)" -ge 40 ]
+	grep -v '^memnet_energy_joules$' stream | has memnet-stream.1
+	has memnet-tune.1 <tune
+}
+
+@test "each key of the configuration, and no other" {
+	cd "$MEMNET_SRC/cmd"
+	sed -nE -e 's/.*TUNING\("([a-z.]+)".*/\1/p' -e 's/.*strcmp\(key, "([a-z]+)"\).*/\1/p' tune_config.c |
+		sort -u >"$BATS_TEST_TMPDIR/tune"
+	sed -nE 's/.*strcmp\(key, "([a-z_]+)"\).*/\1/p' config.c energy_config.c | sort -u >"$BATS_TEST_TMPDIR/others"
+	cd "$BATS_TEST_TMPDIR"
+	[ "$(wc -l <tune)" -ge 20 ]
+	[ "$(wc -l <others)" -ge 6 ]
+	sed '/^\.Ss Configuration/,/^\.Ss Decisions/!d' "$MAN/memnet-tune.1" | sed -n 's/^\.It Cm //p' | sed 's/ Li .*//' |
+		tr ',' '\n' | tr -d ' ' | sort -u | diff - tune
+	while read -r key; do
+		echo "$key"
+		grep -qx "\.It Cm $key" "$MAN/memnet.1"
+	done <others
 }

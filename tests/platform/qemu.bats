@@ -5,7 +5,7 @@ bats_require_minimum_version 1.5.0
 
 setup_file()
 {
-	command -v qemu-system-x86_64 socat jq >/dev/null || skip "no QEMU, socat or jq"
+	type qemu-system-x86_64 socat jq >/dev/null 2>&1 || skip "no QEMU, socat or jq"
 	mkdir "$BATS_FILE_TMPDIR/pool"
 	qemu-system-x86_64 -S -machine q35 -accel tcg -m 32 -nodefaults -display none -daemonize -pidfile "$BATS_FILE_TMPDIR/pid" \
 		-device pcie-root-port,id=root7 -qmp "unix:$BATS_FILE_TMPDIR/qmp.sock,server=on,wait=off" \
