@@ -11,6 +11,7 @@
 #include "cmd/config.h"
 #include "cmd/energy_config.h"
 #include "space/layout.h"
+#include "space/pool.h"
 
 #define MIN_DEFAULT (UINT64_C(64) << 20)
 #define SLO_DEFAULT (8 * UINT64_C(1000000000))
