@@ -61,3 +61,6 @@ bool claim_note_of(const char *note, char name[NAME_MAX + 1]);
 
 /* Whether there is a note, and it tells of the file `object`. */
 bool claim_noted(int dirfd, const char *name, const struct stat *object);
+
+/* Removes the folder's notes whose input is gone. */
+void claim_notes_clean(int dirfd);
