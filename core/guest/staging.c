@@ -1,6 +1,5 @@
 #include "guest/staging.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -8,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -17,9 +15,9 @@
 #include "base/cleanup.h"
 #include "base/rename.h"
 #include "guest/claim.h"
+#include "guest/tempdir.h"
 
-#define EVENTS_SIZE    65536
-#define STAGING_PREFIX "memnet-hook-"
+#define EVENTS_SIZE 65536
 
 /* Names of ours in the folder: a playlist that waits, and what is being published. */
 #define ASIDE ".memnet-aside"
@@ -68,72 +66,6 @@ static int watch(struct staging *s, const char *folder)
 	return wd < 0 ? -errno : remember(s, wd, folder);
 }
 
-static const char *temporary(void)
-{
-	const char *tmp = getenv("TMPDIR");
-
-	return tmp && *tmp ? tmp : "/tmp";
-}
-
-/* A descriptor of the folder `path`, locked; or -errno, -EWOULDBLOCK where another has the lock. */
-static int lock_folder(const char *path)
-{
-	cleanup_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return -errno;
-	if (st.st_uid != geteuid())
-		return -EPERM;
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-		return -errno;
-	return STEAL_FD(fd);
-}
-
-/* Folders whose lock can be had have no owner any more. */
-static void remove_dead(const char *tmp)
-{
-	cleanup_dir DIR *dir = opendir(tmp);
-	struct dirent *entry;
-
-	while (dir && (entry = readdir(dir))) {
-		cleanup_free char *path = NULL;
-		cleanup_fd int fd = -1;
-
-		if (strncmp(entry->d_name, STAGING_PREFIX, strlen(STAGING_PREFIX)) != 0 ||
-		    strlen(entry->d_name) != strlen(STAGING_PREFIX "XXXXXX") ||
-		    asprintf(&path, "%s/%s", tmp, entry->d_name) < 0)
-			continue;
-		fd = lock_folder(path);
-		if (fd >= 0)
-			staging_remove(path);
-	}
-}
-
-/* Makes a folder and locks it. In between another may have taken it for a dead one's: -EAGAIN. */
-static int make_folder(struct staging *s, const char *tmp)
-{
-	struct stat st;
-
-	free(STEAL_PTR(s->path));
-	if (asprintf(&s->path, "%s/" STAGING_PREFIX "XXXXXX", tmp) < 0) {
-		s->path = NULL;
-		return -ENOMEM;
-	}
-	if (!mkdtemp(s->path))
-		return -errno;
-	s->lockfd = lock_folder(s->path);
-	if (s->lockfd < 0 && s->lockfd != -ENOENT && s->lockfd != -EAGAIN)
-		rmdir(s->path);
-	if (s->lockfd < 0)
-		return s->lockfd == -ENOENT ? -EAGAIN : s->lockfd;
-	if (stat(s->path, &st) == 0)
-		return 0;
-	cleanup_close(&s->lockfd);
-	s->lockfd = -1;
-	return -EAGAIN;
-}
-
 static int begin_watch(struct staging *s)
 {
 	s->events = malloc(EVENTS_SIZE);
@@ -145,25 +77,18 @@ static int begin_watch(struct staging *s)
 
 int staging_open(struct staging *s, struct mn_error *e)
 {
-	const char *tmp = temporary();
 	int err;
 
 	*s = (struct staging)STAGING_INIT;
 	signal(SIGIO, SIG_IGN);
-	remove_dead(tmp);
-	do
-		err = make_folder(s, tmp);
-	while (err == -EAGAIN);
+	s->dirfd = tempdir_open(&s->path, e);
+	if (s->dirfd < 0)
+		return s->dirfd;
+	err = begin_watch(s);
 	if (err) {
-		mn_fail_errno(e, -err, "%s: making a folder for files", tmp);
-		free(STEAL_PTR(s->path));
-	} else {
-		err = begin_watch(s);
-		if (err)
-			mn_fail_errno(e, -err, "%s: watching it", s->path);
-	}
-	if (err)
+		mn_fail_errno(e, -err, "%s: watching it", s->path);
 		staging_close(s);
+	}
 	return err;
 }
 
@@ -486,24 +411,10 @@ int staging_drop(struct staging *s)
 	return unlink(path) < 0 ? -errno : 0;
 }
 
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)st;
-	(void)type;
-	(void)at;
-	remove(path);
-	return 0;
-}
-
-void staging_remove(const char *path)
-{
-	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
 void staging_close(struct staging *s)
 {
 	if (s->path)
-		staging_remove(s->path);
+		tempdir_remove(s->path);
 	for (size_t i = 0; i < s->folder_count; i++)
 		free(s->folders[i]);
 	free(s->folders);
@@ -514,6 +425,6 @@ void staging_close(struct staging *s)
 	free(s->events);
 	free(s->path);
 	cleanup_close(&s->inotifyfd);
-	cleanup_close(&s->lockfd);
+	cleanup_close(&s->dirfd);
 	*s = (struct staging)STAGING_INIT;
 }

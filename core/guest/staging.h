@@ -1,16 +1,13 @@
 /*
- * A folder in the guest's own memory or disk, where a command writes files of its choice: the
- * segments and playlists of a muxer. Each is handed out when it is complete, which is when its
- * writer closed it or renamed it into place, in the order that this happened. It is not in the
- * space, because there the command itself would run into a full space, and would write in its own
- * small pieces, which 9p makes dear.
+ * A folder (guest/tempdir.h) in the guest's own memory or disk, where a command writes files of its
+ * choice: the segments and playlists of a muxer. Each is handed out when it is complete, which is
+ * when its writer closed it or renamed it into place, in the order that this happened. It is not in
+ * the space, because there the command itself would run into a full space, and would write in its
+ * own small pieces, which 9p makes dear.
  *
  * A playlist comes behind the segments it names, though its writer replaces it meanwhile: what is
  * to be handed out is moved aside first, under a name of ours, and then all comes before it that
  * was complete by that time. What the writer puts in its place is the next one.
- *
- * The folder is locked (flock(2)) while its owner lives, and the keeper of the command. Where both
- * were killed, the next one to make such a folder removes it.
  */
 #pragma once
 
@@ -23,7 +20,7 @@
 
 struct staging {
 	char *path;
-	int lockfd; /* the folder */
+	int dirfd; /* the folder, locked */
 	int inotifyfd;
 	char **folders; /* by watch descriptor, relative to `path`; "" is itself */
 	size_t folder_count;
@@ -38,13 +35,10 @@ struct staging {
 
 #define STAGING_INIT                                                                               \
 	{                                                                                          \
-		.lockfd = -1, .inotifyfd = -1                                                      \
+		.dirfd = -1, .inotifyfd = -1                                                       \
 	}
 
-/*
- * Makes it, in TMPDIR or /tmp, and removes those of the dead there; ignores SIGIO (guest/claim.h).
- * 0, or -errno and the error.
- */
+/* Makes it (guest/tempdir.h); ignores SIGIO (guest/claim.h). 0, or -errno and the error. */
 int staging_open(struct staging *s, struct mn_error *e);
 
 /* The memory or disk that the files in it take, in bytes. */
@@ -68,6 +62,3 @@ int staging_drop(struct staging *s);
 
 /* Removes the folder. Accepts one never opened. */
 void staging_close(struct staging *s);
-
-/* Removes the folder `path` and all in it. */
-void staging_remove(const char *path);
