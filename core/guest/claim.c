@@ -35,6 +35,14 @@ bool claim_whole(int fd, const struct stat *st)
 	return errno != EAGAIN && settled(st);
 }
 
+bool claim_whole_at(int dirfd, const char *name)
+{
+	cleanup_fd int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 && claim_whole(fd, &st);
+}
+
 static bool same_content(const struct stat *a, const struct stat *b)
 {
 	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&

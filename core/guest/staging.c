@@ -13,14 +13,12 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/rename.h"
 #include "guest/claim.h"
 #include "guest/tempdir.h"
 
 #define EVENTS_SIZE 65536
 
-/* Names of ours in the folder: a playlist that waits, and what is being published. */
-#define ASIDE ".memnet-aside"
+/* The name in the folder of what is being published. */
 #define TAKEN ".memnet-taken"
 
 static int join(const char *folder, const char *name, char path[OBJECT_PATH_MAX + 1])
@@ -92,17 +90,9 @@ int staging_open(struct staging *s, struct mn_error *e)
 	return err;
 }
 
-static bool is_playlist(const char *name)
-{
-	size_t len = strlen(name);
-
-	return (len > 5 && strcmp(name + len - 5, ".m3u8") == 0) ||
-	       (len > 4 && strcmp(name + len - 4, ".mpd") == 0);
-}
-
 static bool is_ours(const char *name)
 {
-	return strcmp(name, ASIDE) == 0 || strcmp(name, TAKEN) == 0;
+	return strcmp(name, PLAYLISTS_ASIDE) == 0 || strcmp(name, TAKEN) == 0;
 }
 
 /* nftw(3) takes no cookie. */
@@ -130,23 +120,15 @@ uint64_t staging_bytes(const struct staging *s)
 	return walk.bytes;
 }
 
-static bool file_whole(const char *path)
-{
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	struct stat st;
-
-	return fd >= 0 && fstat(fd, &st) == 0 && claim_whole(fd, &st);
-}
-
 /* The name of a file that is meant, or NULL. */
 static const char *meant(const char *path, const struct stat *st, int type)
 {
 	const char *name = path + walk.root_length + 1;
 
 	if (type != FTW_F || !S_ISREG(st->st_mode) || strlen(name) > OBJECT_PATH_MAX ||
-	    is_ours(name) || is_playlist(name) != walk.playlists)
+	    is_ours(name) || playlists_match(name) != walk.playlists)
 		return NULL;
-	return !walk.whole || file_whole(path) ? name : NULL;
+	return !walk.whole || claim_whole_at(AT_FDCWD, path) ? name : NULL;
 }
 
 static int walk_file(const char *path, const struct stat *st, int type, struct FTW *at)
@@ -170,29 +152,12 @@ static int find_file(const struct staging *s, bool playlists, bool whole,
 	return nftw(s->path, walk_file, 16, FTW_PHYS) == 1 ? 0 : -ENOENT;
 }
 
-/* ---- playlists, which wait for their segments ---- */
-
-static int add_playlist(struct staging *s, const char *name)
-{
-	char **grown;
-
-	for (size_t i = 0; i < s->playlist_count; i++)
-		if (strcmp(s->playlists[i], name) == 0)
-			return 0;
-	grown = realloc(s->playlists, (s->playlist_count + 1) * sizeof(*grown));
-	if (!grown)
-		return -ENOMEM;
-	s->playlists = grown;
-	grown[s->playlist_count] = strdup(name);
-	return grown[s->playlist_count] ? (s->playlist_count++, 0) : -ENOMEM;
-}
-
 static int walk_playlist(const char *path, const struct stat *st, int type, struct FTW *at)
 {
 	const char *name = meant(path, st, type);
 
 	(void)at;
-	return name ? add_playlist(walk.staging, name) : 0;
+	return name ? playlists_add(&walk.staging->playlists, name) : 0;
 }
 
 static int add_playlists(struct staging *s)
@@ -202,63 +167,6 @@ static int add_playlists(struct staging *s)
 	walk.playlists = walk.whole = true;
 	return nftw(s->path, walk_playlist, 16, FTW_PHYS) < -1 ? -ENOMEM : 0;
 }
-
-/* Renames a file of the folder. 0 or -errno. */
-static int move(const struct staging *s, const char *from, const char *to, bool replace)
-{
-	cleanup_free char *old = NULL, *new = NULL;
-	int err = full_path(s, from, &old);
-
-	if (!err)
-		err = full_path(s, to, &new);
-	if (err)
-		return err;
-	if (replace)
-		return rename(old, new) < 0 ? -errno : 0;
-	return rename_new(AT_FDCWD, old, AT_FDCWD, new);
-}
-
-/* Gives the one that is aside its name back, unless there is a newer one. */
-static void put_back(struct staging *s)
-{
-	if (s->aside)
-		(void)move(s, ASIDE, s->aside, false);
-	free(STEAL_PTR(s->aside));
-}
-
-static bool is_whole(const struct staging *s, const char *name)
-{
-	cleanup_free char *path = NULL;
-
-	return full_path(s, name, &path) == 0 && file_whole(path);
-}
-
-/*
- * Moves the next playlist aside. What has happened by then is to be handed out before it. One that
- * is removed or written again is left: that it is closed will be an event.
- */
-static int set_aside(struct staging *s)
-{
-	cleanup_free char *name = s->playlists[0];
-	int bytes, err;
-
-	s->playlist_count--;
-	memmove(s->playlists, s->playlists + 1, s->playlist_count * sizeof(*s->playlists));
-	if (!is_whole(s, name))
-		return 0;
-	err = move(s, name, ASIDE, true);
-	if (err)
-		return err == -ENOENT ? 0 : err;
-	s->aside = STEAL_PTR(name);
-	if (!is_whole(s, ASIDE)) /* opened in that instant */
-		put_back(s);
-	if (ioctl(s->inotifyfd, FIONREAD, &bytes) < 0)
-		return -errno;
-	s->due = (size_t)bytes;
-	return 0;
-}
-
-/* ---- what comes next ---- */
 
 static int walk_folder(const char *path, const struct stat *st, int type, struct FTW *at)
 {
@@ -327,7 +235,7 @@ static int take_event(struct staging *s, const struct inotify_event *event,
 	}
 	if (!(event->mask & (IN_CLOSE_WRITE | IN_MOVED_TO)))
 		return 0;
-	return is_playlist(name) ? add_playlist(s, name) : 1;
+	return playlists_match(name) ? playlists_add(&s->playlists, name) : 1;
 }
 
 static int refill(struct staging *s)
@@ -359,17 +267,29 @@ static int next_event(struct staging *s, char name[OBJECT_PATH_MAX + 1])
 	return take_event(s, (const struct inotify_event *)(const void *)at, name);
 }
 
+/* Moves the next playlist aside. What has happened by then is to be handed out before it. */
+static int set_aside(struct staging *s)
+{
+	int bytes, err = playlists_set_aside(&s->playlists, s->dirfd);
+
+	if (!err && ioctl(s->inotifyfd, FIONREAD, &bytes) < 0)
+		err = -errno;
+	if (!err)
+		s->due = (size_t)bytes;
+	return err;
+}
+
 int staging_next(struct staging *s, char name[OBJECT_PATH_MAX + 1])
 {
 	int err = 0;
 
 	while (!err) {
 		err = next_scanned(s, name);
-		if (!err && s->aside && s->due == 0) {
-			strcpy(name, s->aside);
+		if (!err && s->playlists.aside && s->due == 0) {
+			strcpy(name, s->playlists.aside);
 			return 0;
 		}
-		if (!err && !s->aside && s->at == s->end && s->playlist_count > 0)
+		if (!err && !s->playlists.aside && s->at == s->end && s->playlists.count > 0)
 			err = set_aside(s);
 		else if (!err)
 			err = next_event(s, name);
@@ -379,7 +299,7 @@ int staging_next(struct staging *s, char name[OBJECT_PATH_MAX + 1])
 
 int staging_left(struct staging *s, char name[OBJECT_PATH_MAX + 1])
 {
-	put_back(s);
+	playlists_put_back(&s->playlists, s->dirfd);
 	if (find_file(s, false, false, name) == 0)
 		return 0;
 	return find_file(s, true, false, name);
@@ -387,28 +307,23 @@ int staging_left(struct staging *s, char name[OBJECT_PATH_MAX + 1])
 
 int staging_take(struct staging *s, const char *name)
 {
-	const bool waited = s->aside && strcmp(name, s->aside) == 0;
-	cleanup_free char *path = NULL;
-	int fd, err = move(s, waited ? ASIDE : name, TAKEN, true);
+	char **aside = &s->playlists.aside;
+	const bool waited = *aside && strcmp(name, *aside) == 0;
+	int fd, err = 0;
 
+	if (renameat(s->dirfd, waited ? PLAYLISTS_ASIDE : name, s->dirfd, TAKEN) < 0)
+		err = -errno;
 	if (waited)
-		free(STEAL_PTR(s->aside));
-	if (!err)
-		err = full_path(s, TAKEN, &path);
+		free(STEAL_PTR(*aside));
 	if (err)
 		return err;
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	fd = openat(s->dirfd, TAKEN, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	return fd < 0 ? -errno : fd;
 }
 
 int staging_drop(struct staging *s)
 {
-	cleanup_free char *path = NULL;
-	int err = full_path(s, TAKEN, &path);
-
-	if (err)
-		return err;
-	return unlink(path) < 0 ? -errno : 0;
+	return unlinkat(s->dirfd, TAKEN, 0) < 0 ? -errno : 0;
 }
 
 void staging_close(struct staging *s)
@@ -418,10 +333,7 @@ void staging_close(struct staging *s)
 	for (size_t i = 0; i < s->folder_count; i++)
 		free(s->folders[i]);
 	free(s->folders);
-	for (size_t i = 0; i < s->playlist_count; i++)
-		free(s->playlists[i]);
-	free(s->playlists);
-	free(s->aside);
+	playlists_close(&s->playlists);
 	free(s->events);
 	free(s->path);
 	cleanup_close(&s->inotifyfd);

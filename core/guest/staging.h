@@ -5,9 +5,8 @@
  * the space, because there the command itself would run into a full space, and would write in its
  * own small pieces, which 9p makes dear.
  *
- * A playlist comes behind the segments it names, though its writer replaces it meanwhile: what is
- * to be handed out is moved aside first, under a name of ours, and then all comes before it that
- * was complete by that time. What the writer puts in its place is the next one.
+ * A playlist comes behind the segments it names, though its writer replaces it meanwhile: it is
+ * moved aside (guest/playlists.h), and then all comes before it that was complete by that time.
  */
 #pragma once
 
@@ -16,6 +15,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "guest/playlists.h"
 #include "space/name.h"
 
 struct staging {
@@ -27,10 +27,8 @@ struct staging {
 	bool rescan;  /* there may be complete files that no event tells of */
 	char *events; /* read, not looked at yet */
 	size_t at, end;
-	char **playlists; /* complete, and not handed out yet */
-	size_t playlist_count;
-	char *aside; /* the one that was moved aside */
-	size_t due;  /* bytes of events from before that */
+	struct playlists playlists; /* not handed out yet */
+	size_t due;		    /* bytes of events from before one was moved aside */
 };
 
 #define STAGING_INIT                                                                               \
