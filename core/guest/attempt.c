@@ -28,14 +28,15 @@ static void report_progress(void *cookie)
 		r->report->transcode = r->transcode;
 }
 
-int attempt_transcode(struct attempt *a, struct transcode_options *o)
+int attempt_transcode(struct attempt *a, const struct transcode_options *o)
 {
 	struct running running = {.report = a->report};
+	struct transcode_options told = *o;
 	int status;
 
-	o->tick = report_progress;
-	o->tick_cookie = &running;
-	status = transcode_run(&running.transcode, o, &a->report->error);
+	told.tick = report_progress;
+	told.tick_cookie = &running;
+	status = transcode_run(&running.transcode, &told, &a->report->error);
 	a->report->transcode = running.transcode;
 	return status;
 }

@@ -32,7 +32,7 @@ struct attempt {
 int attempt_start(struct attempt *a, int (*job)(void *cookie, struct attempt *a), void *cookie);
 
 /* For job(): runs it, its progress told meanwhile. As transcode_run(). */
-int attempt_transcode(struct attempt *a, struct transcode_options *o);
+int attempt_transcode(struct attempt *a, const struct transcode_options *o);
 
 /* Whether it was running and has ended; its report stays until attempt_drop(). Does not wait. */
 bool attempt_reap(struct attempt *a);
