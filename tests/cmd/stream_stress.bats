@@ -4,25 +4,17 @@
 
 # shellcheck disable=SC2030,SC2031 # each test has its own PIDS
 
+load stream.bash
+
 setup() {
-	D=$BATS_TEST_TMPDIR/run/vm1/out
+	stream_begin
 	GOT=$BATS_TEST_TMPDIR/got
-	mkdir -p "$D/.memnet/part" "$D/.memnet/live" "$D/.memnet/jobs" "$GOT"
-	SERVER='' PIDS=()
+	mkdir "$GOT"
 }
 
 teardown() {
-	for pid in "${PIDS[@]}"; do
-		if kill "$pid" 2>/dev/null; then wait "$pid" || true; fi
-	done
-	[ -z "$SERVER" ] || stop
+	stream_end
 	[ -z "${MOUNTED-}" ] || umount -l "$MOUNTED"
-}
-
-load stream.bash
-
-random() {
-	head -c "$1" /dev/urandom
 }
 
 # of its own, in KB
