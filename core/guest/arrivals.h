@@ -26,7 +26,7 @@ void arrivals_close(struct arrivals *a);
 int arrivals_scan(struct arrivals *a);
 
 /*
- * Tells of what was created, written or moved there since the last call, or of all that is there
- * where the kernel lost count. Nothing when it is not watched, or gone.
+ * Tells of the files that were written, moved there or given other attributes since the last call,
+ * or of all that are there where the kernel lost count. Nothing when it is not watched, or gone.
  */
 void arrivals_take(struct arrivals *a);
