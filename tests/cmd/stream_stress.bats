@@ -175,7 +175,10 @@ while len(free) < 3:
         free.append(socket.create_server(("127.0.0.1", random.randrange(10000, 30000))))
     except OSError:
         pass
-print(*(x.getsockname()[1] for x in free))')
+ports = [x.getsockname()[1] for x in free]
+for x in free:
+    x.close()
+print(*ports)')
 	serve --listen "http://127.0.0.1:$HTTP" --metrics "127.0.0.1:$METRICS" --rtsp "127.0.0.1:$RTSP" "$@" ||
 		{ cat "$BATS_TEST_TMPDIR/err" && false; }
 	URL=$(sed -n 's/.*listening on \(http.*\)/\1/p' "$BATS_TEST_TMPDIR/err")/vm1/out
