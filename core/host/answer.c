@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,8 +20,6 @@
 #include "host/unpack.h"
 #include "host/validator.h"
 #include "space/name.h"
-
-#define BOUNDARY "memnet-5f2c9b7d1e"
 
 static const char *reason_of(int status)
 {
@@ -163,6 +162,12 @@ static int64_t content_size(const struct conn *c)
 	return c->unpack ? unpack_size(c->unpack) : c->object->st.st_size;
 }
 
+/* The media type of what is sent; a coding, with Content-Encoding, is not part of that. */
+static const char *type_of(const struct conn *c, bool encoded)
+{
+	return encoded || c->unpack ? mime_inner_type(c->object->path) : c->object->type;
+}
+
 /* For host/validator.h. */
 static const char *form_of(const struct conn *c)
 {
@@ -183,25 +188,42 @@ static void put_content_range(struct text *t, const struct conn *c, int64_t firs
 	text_put(t, "\r\n");
 }
 
+static void put_boundary(struct text *t, const struct multipart *parts)
+{
+	text_put(t, "memnet-");
+	text_number(t, parts->boundary, 16);
+}
+
 static struct text part_head(const struct conn *c, struct byte_range range, char *buf, size_t room)
 {
 	struct text t = {.buf = buf, .room = room};
 
-	text_put(&t, "\r\n--" BOUNDARY "\r\nContent-Type: ");
-	text_put(&t, c->object->type);
+	text_put(&t, "\r\n--");
+	put_boundary(&t, c->parts);
+	text_put(&t, "\r\nContent-Type: ");
+	text_put(&t, c->parts->type);
 	text_put(&t, "\r\n");
 	put_content_range(&t, c, range.first, range.last);
 	text_put(&t, "\r\n");
 	return t;
 }
 
+static struct text parts_end(const struct conn *c, char *buf, size_t room)
+{
+	struct text t = {.buf = buf, .room = room};
+
+	text_put(&t, "\r\n--");
+	put_boundary(&t, c->parts);
+	text_put(&t, "--\r\n");
+	return t;
+}
+
 #define PART_HEAD_MAX 320
-static const char parts_end[] = "\r\n--" BOUNDARY "--\r\n";
 
 static int64_t parts_size(const struct conn *c)
 {
-	int64_t size = (int64_t)strlen(parts_end);
 	char buf[PART_HEAD_MAX];
+	int64_t size = (int64_t)parts_end(c, buf, sizeof(buf)).size;
 
 	for (int i = 0; i < c->parts->count; i++) {
 		const struct byte_range range = c->parts->range[i];
@@ -219,12 +241,17 @@ enum step answer_next_part(struct conn *c)
 	struct text t;
 
 	if (parts->next == parts->count) {
+		t = parts_end(c, buf, sizeof(buf));
 		free(parts);
 		c->parts = NULL;
-		return conn_put(c, parts_end, strlen(parts_end), false) ? STEP_CLOSE : STEP_GO_ON;
+		return conn_put(c, t.buf, t.size, false) ? STEP_CLOSE : STEP_GO_ON;
 	}
-	c->at = parts->range[parts->next].first;
-	c->end = parts->range[parts->next].last + 1;
+	if (c->unpack) {
+		unpack_next(c->unpack);
+	} else {
+		c->at = parts->range[parts->next].first;
+		c->end = parts->range[parts->next].last + 1;
+	}
 	t = part_head(c, parts->range[parts->next++], buf, sizeof(buf));
 	return conn_put(c, t.buf, t.size, true) ? STEP_CLOSE : STEP_GO_ON;
 }
@@ -236,30 +263,38 @@ static int64_t body_size(const struct conn *c)
 	return c->parts ? parts_size(c) : promise + c->end - c->at;
 }
 
+/* What a cache has to know of the object in this form: in a 304 as in a 200 (RFC 9110, 15.4.5). */
+static void put_cache_fields(struct text *t, const struct conn *c, bool encoded)
+{
+	const struct object *o = c->object;
+
+	if (encoded || c->unpack)
+		text_put(t, "Vary: Accept-Encoding\r\n");
+	validator_put(t, o, form_of(c));
+	if (o->live || is_playlist(o))
+		text_put(t, "Cache-Control: no-cache\r\n");
+}
+
 static void put_object_fields(struct conn *c, struct text *t, int status, bool encoded)
 {
-	struct object *o = c->object;
-
 	text_put(t, "Content-Type: ");
-	if (c->parts)
-		text_put(t, "multipart/byteranges; boundary=" BOUNDARY);
-	else
-		text_put(t, encoded || c->unpack ? mime_inner_type(o->path) : o->type);
+	if (c->parts) {
+		text_put(t, "multipart/byteranges; boundary=");
+		put_boundary(t, c->parts);
+	} else {
+		text_put(t, type_of(c, encoded));
+	}
 	text_put(t, "\r\n");
 	if (encoded)
 		text_put(t, "Content-Encoding: zstd\r\n");
-	if (encoded || c->unpack)
-		text_put(t, "Vary: Accept-Encoding\r\n");
 	if (status == 206 && !c->parts)
 		put_content_range(t, c, c->at, c->open_ended ? RANGE_FOREVER : c->end - 1);
 	if (!c->open_ended)
 		field(t, "Content-Length: ", body_size(c));
 	else if (c->chunked)
 		text_put(t, "Transfer-Encoding: chunked\r\n");
-	validator_put(t, o, form_of(c));
+	put_cache_fields(t, c, encoded);
 	text_put(t, c->promise ? "Accept-Ranges: none\r\n" : "Accept-Ranges: bytes\r\n");
-	if (o->live || is_playlist(o))
-		text_put(t, "Cache-Control: no-cache\r\n");
 }
 
 /*
@@ -363,22 +398,29 @@ static enum step answer_no_range(struct conn *c, int64_t size)
 	return answer_plain(c, 416, fields, NULL);
 }
 
-static enum step answer_not_modified(struct conn *c)
+static enum step answer_not_modified(struct conn *c, bool encoded)
 {
-	char fields[160];
+	char fields[256];
 	struct text t = {.buf = fields, .room = sizeof(fields) - 1};
 
-	validator_put(&t, c->object, form_of(c));
+	put_cache_fields(&t, c, encoded);
 	fields[t.size] = '\0';
 	return answer_plain(c, 304, fields, NULL);
 }
 
-static struct multipart *make_parts(const struct byte_range *ranges, int count)
+static struct multipart *make_parts(const char *type, const struct byte_range *ranges, int count)
 {
 	const size_t size = (size_t)count * sizeof(*ranges);
-	struct multipart *parts = malloc(sizeof(*parts) + size);
+	struct multipart *parts;
+	uint64_t boundary;
 
+	/* Not to be known beforehand: the guest could write parts of its own into an object. */
+	if (getrandom(&boundary, sizeof(boundary), 0) != sizeof(boundary))
+		return NULL;
+	parts = malloc(sizeof(*parts) + size);
 	if (parts) {
+		parts->boundary = boundary | 1ULL << 63; /* of one length, for HEAD as for GET */
+		parts->type = type;
 		parts->count = count;
 		parts->next = 0;
 		memcpy(parts->range, ranges, size);
@@ -386,8 +428,17 @@ static struct multipart *make_parts(const struct byte_range *ranges, int count)
 	return parts;
 }
 
+/* Whether these go out as parts: not where it would take too much decompressing. */
+static bool choose_parts(struct conn *c, const struct byte_range *ranges, int n, bool encoded)
+{
+	if (c->object->live || (c->unpack && unpack_plan(c->unpack, c->object->fd, ranges, n) != 0))
+		return false;
+	c->parts = make_parts(type_of(c, encoded), ranges, n);
+	return c->parts != NULL;
+}
+
 /* Sets at, end, open_ended, parts. 200, 206 or 416. */
-static int choose_bytes(struct conn *c, const struct http_request *r)
+static int choose_bytes(struct conn *c, const struct http_request *r, bool encoded)
 {
 	struct object *o = c->object;
 	struct byte_range ranges[RANGES_MAX];
@@ -405,12 +456,10 @@ static int choose_bytes(struct conn *c, const struct http_request *r)
 	}
 	if (n < 0)
 		return 416;
-	if (n == 0 || (n > 1 && (o->live || c->unpack)))
-		return 200; /* the whole is always a permitted answer */
-	if (n > 1) {
-		c->parts = make_parts(ranges, n);
-		return c->parts ? 206 : 200;
-	}
+	if (n == 0) /* the whole is always a permitted answer */
+		return 200;
+	if (n > 1)
+		return choose_parts(c, ranges, n, encoded) ? 206 : 200;
 	c->at = ranges[0].first;
 	c->open_ended = ranges[0].last == RANGE_FOREVER;
 	c->end = c->open_ended ? size : ranges[0].last + 1;
@@ -458,10 +507,10 @@ static enum step answer_object(struct conn *c, const struct http_request *r, boo
 	int status = validator_check(r, o, form_of(c));
 
 	if (status == 304)
-		return answer_not_modified(c);
+		return answer_not_modified(c, encoded);
 	if (status == 412)
 		return answer_plain(c, 412, "", NULL);
-	status = choose_bytes(c, r);
+	status = choose_bytes(c, r, encoded);
 	if (status == 416)
 		return answer_no_range(c, content_size(c));
 	if (c->unpack && r->method != HTTP_HEAD && conn_unpack_start(c))

@@ -16,6 +16,8 @@ enum step { STEP_GO_ON, STEP_WAIT, STEP_DONE, STEP_CLOSE, STEP_RESET };
 
 /* The ranges of a multipart response; `next` is the one that comes when this one is out. */
 struct multipart {
+	const char *type; /* each part's */
+	uint64_t boundary;
 	int count, next;
 	struct byte_range range[];
 };
@@ -47,7 +49,7 @@ struct conn {
 	bool started;	       /* a chunk has been sent before */
 	bool open_ended;       /* goes on to the end, wherever that will be */
 	struct multipart *parts;
-	struct unpack *unpack; /* its content is sent, decompressed, and at and end are of that */
+	struct unpack *unpack; /* its content is sent, decompressed, and knows what is to go */
 	int64_t unpack_memory;
 	struct reader reader;
 
@@ -124,7 +126,10 @@ ssize_t conn_put_pieces(struct conn *c, const struct iovec pieces[2]);
 /* Makes the object's content what is sent. 0; -ENOENT: that cannot be had; -ENOMEM. */
 int conn_unpack(struct conn *c);
 
-/* Begins to, with at and end. 0; -EBUSY: too many do just now; -ENOMEM, -EBADMSG. */
+/*
+ * Begins to, with at and end, or with the parts, which unpack_plan() has seen. 0; -EBUSY: too many
+ * do just now; -ENOMEM, -EBADMSG.
+ */
 int conn_unpack_start(struct conn *c);
 
 /* SEND, for that. */

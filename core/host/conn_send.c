@@ -18,6 +18,7 @@
 
 #include "host/conn.h"
 #include "host/pacer.h"
+#include "host/unpack.h"
 
 /* ---- bytes ---- */
 
@@ -192,7 +193,7 @@ enum step conn_send(struct conn *c, int64_t *share)
 		return send_saved(c);
 	if (!c->object)
 		return STEP_DONE;
-	if (c->unpack)
+	if (c->unpack && !unpack_done(c->unpack))
 		return conn_unpack_send(c, *share);
 	left = body_left(c);
 	if (left > 0) {

@@ -39,12 +39,20 @@ int conn_unpack_start(struct conn *c)
 {
 	struct worker *w = c->worker;
 	const int64_t memory = unpack_memory(c->unpack);
+	const struct byte_range all = {c->at, c->end - 1};
+	int err = 0;
 
 	if (w->unpack_memory + memory > MEMORY_MAX)
 		return -EBUSY;
 	c->unpack_memory = memory;
 	w->unpack_memory += memory;
-	return unpack_start(c->unpack, c->object->fd, c->at, c->end);
+	if (!c->parts)
+		err = unpack_plan(c->unpack, c->object->fd, &all, c->at < c->end);
+	if (!err)
+		err = unpack_start(c->unpack);
+	if (!err && !c->parts)
+		unpack_next(c->unpack);
+	return err;
 }
 
 void conn_unpack_end(struct conn *c)
@@ -71,8 +79,6 @@ enum step conn_unpack_send(struct conn *c, int64_t share)
 	const char *from = NULL;
 	ssize_t n;
 
-	if (unpack_done(c->unpack))
-		return STEP_DONE;
 	if (pacer_may_send(c, UNPACK_PIECE, share) <= 0)
 		return pacer_wait(c, share);
 	if (w->unpacks != c)
@@ -82,7 +88,7 @@ enum step conn_unpack_send(struct conn *c, int64_t share)
 	if (n < 0)
 		return STEP_RESET;
 	conn_set_deadline(c, CONN_SEND_TIMEOUT_NS);
-	if (n > 0 && conn_put(c, from, (size_t)n, !unpack_done(c->unpack)))
+	if (n > 0 && conn_put(c, from, (size_t)n, c->parts || !unpack_done(c->unpack)))
 		return STEP_CLOSE;
 	return STEP_GO_ON;
 }

@@ -36,7 +36,10 @@ static int64_t take_number(struct cursor *c)
 	return n;
 }
 
-/* One "a-b", "a-" or "-n". False: not well formed. An empty range: first > last. */
+/*
+ * One "a-b", "a-" or "-n". False: not well formed. An empty range: first > last; first is negative
+ * where it is the last n of nothing.
+ */
 static bool take_range(struct cursor *c, int64_t size, bool growing, struct byte_range *r)
 {
 	const int64_t end = growing ? RANGE_FOREVER : size - 1;
@@ -51,6 +54,8 @@ static bool take_range(struct cursor *c, int64_t size, bool growing, struct byte
 		r->first = r->last >= size ? 0 : size - r->last;
 		if (r->last == 0)
 			r->first = end + 1;
+		else if (size == 0 && !growing)
+			r->first = -1;
 		r->last = end;
 		return true;
 	}
@@ -83,6 +88,8 @@ int http_range_parse(struct http_text field, int64_t size, bool growing,
 		if (!take_range(&c, size, growing, &r))
 			return -1;
 		skip_blanks(&c);
+		if (r.first < 0) /* can be had, but no Content-Range can say so */
+			return 0;
 		if (r.first > r.last)
 			continue;
 		if (n == RANGES_MAX)

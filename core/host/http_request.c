@@ -205,19 +205,35 @@ static bool has_dots(const char *path)
 	return false;
 }
 
-/* "http://host/path" is a request to us all the same (RFC 9112, 3.2.2). */
-static struct http_text strip_authority(struct http_text target)
+static bool is_host(struct http_text host)
+{
+	for (size_t i = 0; i < host.size; i++) {
+		if (is_blank(host.at[i]) || strchr("/\\?#@,\"<>", host.at[i]))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * "http://host/path" is a request to us all the same (RFC 9112, 3.2.2), and "http://host" one for
+ * "/". False: there is no host in it, or what cannot be one.
+ */
+static bool strip_authority(struct http_text *target)
 {
 	static const char scheme[] = "http://";
 	const size_t len = sizeof(scheme) - 1;
-	const char *slash;
+	const char *end = target->at + target->size, *host, *slash;
 
-	if (target.size <= len || strncasecmp(target.at, scheme, len) != 0)
-		return target;
-	slash = memchr(target.at + len, '/', target.size - len);
-	if (!slash)
-		return (struct http_text){target.at, 0};
-	return (struct http_text){slash, target.size - (size_t)(slash - target.at)};
+	if (target->size < len || strncasecmp(target->at, scheme, len) != 0)
+		return true;
+	host = target->at + len;
+	slash = memchr(host, '/', (size_t)(end - host));
+	if (slash)
+		*target = (struct http_text){slash, (size_t)(end - slash)};
+	else
+		*target = (struct http_text){"/", 1};
+	return host < end && host != slash &&
+	       is_host((struct http_text){host, (size_t)((slash ? slash : end) - host)});
 }
 
 static int parse_target(struct http_text target, struct http_request *r)
@@ -227,8 +243,7 @@ static int parse_target(struct http_text target, struct http_request *r)
 
 	if (r->method == HTTP_OPTIONS && text_is(target, "*"))
 		target = (struct http_text){"/", 1};
-	target = strip_authority(target);
-	if (target.size == 0 || target.at[0] != '/' || memchr(target.at, '#', target.size))
+	if (memchr(target.at, '#', target.size))
 		return BAD;
 	question = memchr(target.at, '?', target.size);
 	if (question) {
@@ -237,6 +252,8 @@ static int parse_target(struct http_text target, struct http_request *r)
 		r->query = (struct http_text){question + 1, target.size - path_size - 1};
 		target.size = path_size;
 	}
+	if (!strip_authority(&target) || target.size == 0 || target.at[0] != '/')
+		return BAD;
 	status = decode(target, r);
 	return status || !has_dots(r->path) ? status : BAD;
 }
@@ -268,14 +285,6 @@ static int parse_line(struct http_text line, struct http_request *r)
 
 /* ---- the fields ---- */
 
-static int take_once(struct http_text *into, struct http_text value)
-{
-	if (into->at)
-		return BAD;
-	*into = value;
-	return 0;
-}
-
 static int take_length(struct http_text value, struct framing *f)
 {
 	if (value.size == 0 || f->lengths++ > 0)
@@ -298,13 +307,7 @@ static int take_coding(struct http_text value, struct framing *f)
 
 static int take_host(struct http_text value, struct framing *f)
 {
-	if (f->hosts++ > 0)
-		return BAD;
-	for (size_t i = 0; i < value.size; i++) {
-		if (is_blank(value.at[i]) || strchr("/\\?#@,\"<>", value.at[i]))
-			return BAD;
-	}
-	return 0;
+	return f->hosts++ > 0 || !is_host(value) ? BAD : 0;
 }
 
 static int take_connection(struct http_text value, struct http_request *r, struct framing *f)
@@ -314,38 +317,45 @@ static int take_connection(struct http_text value, struct http_request *r, struc
 	return 0;
 }
 
-/* The field's place in the request, where it is simply kept. */
-static struct http_text *place_of(struct http_text name, struct http_request *r)
+/*
+ * Keeps the value, if the field is one of these. What decides which bytes are sent comes once; of
+ * what only prefers or tells something the first is taken, as lists may come in several lines
+ * (RFC 9110, 5.3).
+ */
+static int keep_field(struct http_text name, struct http_text value, struct http_request *r)
 {
 	const struct {
 		const char *name;
 		struct http_text *place;
+		bool once;
 	} kept[] = {
-		{"range", &r->range},
-		{"if-range", &r->if_range},
-		{"if-none-match", &r->if_none_match},
-		{"if-match", &r->if_match},
-		{"if-modified-since", &r->if_modified_since},
-		{"if-unmodified-since", &r->if_unmodified_since},
-		{"accept", &r->accept},
-		{"accept-encoding", &r->accept_encoding},
-		{"user-agent", &r->user_agent},
-		{"referer", &r->referer},
-		{"origin", &r->origin},
+		{"range", &r->range, true},
+		{"if-range", &r->if_range, true},
+		{"if-none-match", &r->if_none_match, true},
+		{"if-match", &r->if_match, true},
+		{"if-modified-since", &r->if_modified_since, true},
+		{"if-unmodified-since", &r->if_unmodified_since, true},
+		{"accept", &r->accept, false},
+		{"accept-encoding", &r->accept_encoding, false},
+		{"user-agent", &r->user_agent, false},
+		{"referer", &r->referer, false},
 	};
 
 	for (size_t i = 0; i < sizeof(kept) / sizeof(*kept); i++) {
-		if (text_is(name, kept[i].name))
-			return kept[i].place;
+		if (!text_is(name, kept[i].name))
+			continue;
+		if (!kept[i].place->at)
+			*kept[i].place = value;
+		else if (kept[i].once)
+			return BAD;
+		break;
 	}
-	return NULL;
+	return 0;
 }
 
 static int take_field(struct http_text name, struct http_text value, struct http_request *r,
 		      struct framing *f)
 {
-	struct http_text *place;
-
 	if (text_is(name, "host"))
 		return take_host(value, f);
 	if (text_is(name, "connection"))
@@ -354,8 +364,7 @@ static int take_field(struct http_text name, struct http_text value, struct http
 		return take_length(value, f);
 	if (text_is(name, "transfer-encoding"))
 		return take_coding(value, f);
-	place = place_of(name, r);
-	return place ? take_once(place, value) : 0;
+	return keep_field(name, value, r);
 }
 
 static int parse_field(struct http_text line, struct http_request *r, struct framing *f)

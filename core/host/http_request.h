@@ -30,7 +30,7 @@ struct http_request {
 	struct http_text line, query; /* the request line, for the log; behind the '?' */
 	struct http_text range, if_range, if_none_match, if_match;
 	struct http_text if_modified_since, if_unmodified_since;
-	struct http_text accept, accept_encoding, user_agent, referer, origin;
+	struct http_text accept, accept_encoding, user_agent, referer; /* the first */
 	size_t path_size;
 	char path[HTTP_PATH_MAX]; /* decoded, begins with '/', no "." nor ".." component */
 };

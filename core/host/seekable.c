@@ -39,29 +39,25 @@ static bool take_entry(const struct seekable *s, const unsigned char *entry,
 {
 	f->at += f->size;
 	f->packed_at += f->packed_size;
-	f->number++;
+	f->next++;
 	f->packed_size = get32(entry);
 	f->size = get32(entry + 4);
 	f->checksum = s->entry_size > 8 ? get32(entry + 8) : 0;
 	return plausible(f) && f->packed_at + f->packed_size <= s->packed_size;
 }
 
-/* So that the next one is number 0. */
-static const struct seekable_frame before_first = {.number = UINT32_MAX};
-
 #define ENTRIES 2048 /* read at a time */
 
-/* Goes through the frames up to the one with the content's byte `to`, or to the last one. */
+/* Goes on from *f to the frame with the content's byte `to`, or to the last one. */
 static int walk(int fd, const struct seekable *s, int64_t to, struct seekable_frame *f,
 		uint32_t *largest)
 {
 	const int64_t table = s->packed_size + HEADER;
+	const uint32_t first = f->next;
 	unsigned char buf[ENTRIES * 12];
 
-	*f = before_first;
-	*largest = 0;
-	for (uint32_t i = 0; i < s->frames; i++) {
-		const uint32_t left = s->frames - i, slot = i % ENTRIES;
+	for (uint32_t i = first; i < s->frames; i++) {
+		const uint32_t left = s->frames - i, slot = (i - first) % ENTRIES;
 
 		if (slot == 0 && !read_at(fd, table + (int64_t)i * s->entry_size, buf,
 					  (left < ENTRIES ? left : ENTRIES) * s->entry_size))
@@ -96,7 +92,7 @@ static bool read_footer(int fd, int64_t file_size, struct seekable *s)
 
 int seekable_open(int fd, int64_t file_size, struct seekable *s)
 {
-	struct seekable_frame last;
+	struct seekable_frame last = {0};
 
 	*s = (struct seekable){0};
 	if (!read_footer(fd, file_size, s) || walk(fd, s, INT64_MAX, &last, &s->largest))
@@ -107,8 +103,8 @@ int seekable_open(int fd, int64_t file_size, struct seekable *s)
 
 int seekable_find(int fd, const struct seekable *s, int64_t at, struct seekable_frame *frame)
 {
-	uint32_t largest;
-	const int err = walk(fd, s, at, frame, &largest);
+	uint32_t largest = 0;
+	const int err = frame->at + frame->size > at ? 0 : walk(fd, s, at, frame, &largest);
 
 	return err ? err : frame->at + frame->size > at ? 0 : -EBADMSG;
 }
@@ -118,13 +114,10 @@ int seekable_next(int fd, const struct seekable *s, struct seekable_frame *frame
 	const int64_t table = s->packed_size + HEADER;
 	unsigned char entry[12];
 
-	do {
-		const uint32_t next = frame->number + 1;
-
-		if (next >= s->frames ||
-		    !read_at(fd, table + (int64_t)next * s->entry_size, entry, s->entry_size) ||
-		    !take_entry(s, entry, frame))
-			return -EBADMSG;
-	} while (frame->size == 0);
-	return 0;
+	if (frame->next >= s->frames ||
+	    !read_at(fd, table + (int64_t)frame->next * s->entry_size, entry, s->entry_size) ||
+	    !take_entry(s, entry, frame))
+		return -EBADMSG;
+	/* Of empty ones there may be very many: not a read for each. */
+	return frame->size > 0 ? 0 : seekable_find(fd, s, frame->at, frame);
 }

@@ -24,8 +24,9 @@ struct seekable {
 	uint32_t largest;    /* the most content that a frame has */
 };
 
+/* All zeroes: the one before the first. */
 struct seekable_frame {
-	uint32_t number;
+	uint32_t next;	       /* the number of the one behind it */
 	int64_t at, packed_at; /* where it begins, in the content and in the file */
 	uint32_t size, packed_size;
 	uint32_t checksum; /* the low half of XXH64 of its content, where entries have one */
@@ -34,7 +35,10 @@ struct seekable_frame {
 /* Reads the table of a file of that size. 0; -ENODATA: it has none, or none that is taken. */
 int seekable_open(int fd, int64_t file_size, struct seekable *s);
 
-/* The frame that the content's byte `at` is in. 0, or -EBADMSG: the table has changed. */
+/*
+ * The frame that the content's byte `at` is in, looked for from *frame on, which was found in the
+ * same table and does not begin behind that byte. 0, or -EBADMSG: the table has changed.
+ */
 int seekable_find(int fd, const struct seekable *s, int64_t at, struct seekable_frame *frame);
 
 /* The next frame that is not empty. 0, or -EBADMSG: there is none, or the table has changed. */

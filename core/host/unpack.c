@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* As zstd's own sources were compiled. */
@@ -15,10 +16,17 @@
 #define READ_SIZE (32 * 1024)
 #define STEPS_MAX 8 /* for a piece: blocks that hold nothing give no output */
 
+struct wanted {
+	struct byte_range range;
+	struct seekable_frame first; /* that has some of it */
+};
+
 struct unpack {
 	struct seekable table;
+	struct wanted wanted[RANGES_MAX];
+	int count, next;
 	struct seekable_frame frame;
-	int64_t at, end;      /* of the content: what is still to be handed out */
+	int64_t at, end;      /* of the content: what is still to be handed out of the range */
 	uint32_t taken, made; /* of the frame: bytes that went in and that came out */
 	bool frame_over;
 	ZSTD_DCtx *decoder;
@@ -67,17 +75,80 @@ static void begin_frame(struct unpack *u)
 	XXH64_reset(&u->sum, 0);
 }
 
-int unpack_start(struct unpack *u, int fd, int64_t at, int64_t end)
+static int by_offset(const void *a, const void *b)
 {
-	u->at = at;
-	u->end = end;
-	if (at == end)
-		return 0;
+	const struct wanted *const *one = a, *const *other = b;
+	const int64_t first = (*one)->range.first, second = (*other)->range.first;
+
+	return (first > second) - (first < second);
+}
+
+/* Looks up where each range's first frame is, in one pass through the table. */
+static int find_frames(struct unpack *u, int fd)
+{
+	struct wanted *sorted[RANGES_MAX] = {NULL};
+	struct seekable_frame frame = {0};
+	int err = 0;
+
+	for (int i = 0; i < u->count; i++)
+		sorted[i] = &u->wanted[i];
+	qsort(sorted, (size_t)u->count, sizeof(sorted[0]), by_offset);
+	for (int i = 0; i < u->count && !err; i++) {
+		err = seekable_find(fd, &u->table, sorted[i]->range.first, &frame);
+		sorted[i]->first = frame;
+	}
+	return err;
+}
+
+/* Whether a decoder that has come to `at` of the content can go on from there. */
+static bool goes_on(const struct wanted *w, int64_t at)
+{
+	return w->first.at < at && at <= w->range.first;
+}
+
+static int64_t in_vain(const struct unpack *u)
+{
+	int64_t sum = 0, at = 0;
+
+	for (int i = 0; i < u->count; i++) {
+		const struct wanted *w = &u->wanted[i];
+
+		sum += w->range.first - (goes_on(w, at) ? at : w->first.at);
+		at = w->range.last + 1;
+	}
+	return sum;
+}
+
+int unpack_plan(struct unpack *u, int fd, const struct byte_range *ranges, int count)
+{
+	int err;
+
+	for (int i = 0; i < count; i++)
+		u->wanted[i].range = ranges[i];
+	u->count = count;
+	err = find_frames(u, fd);
+	return err ? err : in_vain(u) > SEEKABLE_FRAME_MAX ? -E2BIG : 0;
+}
+
+int unpack_start(struct unpack *u)
+{
 	u->decoder = ZSTD_createDCtx();
-	if (!u->decoder)
-		return -ENOMEM;
+	return u->decoder ? 0 : -ENOMEM;
+}
+
+void unpack_next(struct unpack *u)
+{
+	const struct wanted *w = &u->wanted[u->next];
+
+	if (u->next == u->count)
+		return;
+	u->next++;
+	u->at = w->range.first;
+	u->end = w->range.last + 1;
+	if (goes_on(w, u->frame.at + u->made))
+		return;
+	u->frame = w->first;
 	begin_frame(u);
-	return seekable_find(fd, &u->table, at, &u->frame);
 }
 
 bool unpack_done(const struct unpack *u)
@@ -116,17 +187,15 @@ static bool frame_holds(struct unpack *u)
 	       (u->table.entry_size == 8 || (uint32_t)XXH64_digest(&u->sum) == f->checksum);
 }
 
-/* The part of a frame's bytes from `at` on that is wanted. */
+/* The part of a frame's bytes from `at` on that is wanted: what is behind it was not made. */
 static ssize_t hand_out(struct unpack *u, const char *buf, int64_t at, size_t size,
 			const char **from)
 {
 	const int64_t skip = u->at > at ? u->at - at : 0;
-	int64_t n = (int64_t)size - skip;
+	const int64_t n = (int64_t)size - skip;
 
 	if (n <= 0)
 		return 0;
-	if (n > u->end - u->at)
-		n = u->end - u->at;
 	*from = buf + skip;
 	u->at += n;
 	return n;
@@ -142,11 +211,19 @@ static int next_frame(struct unpack *u, int fd)
 	return seekable_next(fd, &u->table, &u->frame);
 }
 
+/* Not beyond the range, so that another one can go on from there. */
+static size_t piece_size(const struct unpack *u, int64_t at)
+{
+	const int64_t in_frame = u->frame.size - u->made, in_range = u->end - at;
+	const int64_t left = in_frame < in_range ? in_frame : in_range;
+
+	return left < UNPACK_PIECE ? (size_t)left : UNPACK_PIECE;
+}
+
 ssize_t unpack_piece(struct unpack *u, int fd, char *buf, const char **from)
 {
-	const uint32_t left = u->frame.size - u->made;
 	const int64_t at = u->frame.at + u->made;
-	ZSTD_outBuffer out = {buf, left < UNPACK_PIECE ? left : UNPACK_PIECE, 0};
+	ZSTD_outBuffer out = {buf, piece_size(u, at), 0};
 	int err = 0;
 
 	for (int i = 0; i < STEPS_MAX && !err && !u->frame_over; i++) {

@@ -1,11 +1,11 @@
 /*
- * The content of a seekable zstd object from one offset to another, decompressed piece by piece.
+ * Ranges of the content of a seekable zstd object, one after another, decompressed piece by piece.
  *
  * A piece is a fraction of a millisecond's work, whatever the guest has written: who has others to
  * serve goes on with them in between. Only the frames that hold what is wanted are decompressed,
- * each from its beginning. A frame must give as much as the table says, and end where the next one
- * begins; one that is read to its end must have the table's checksum: its last piece is handed out
- * only then.
+ * each from its beginning, or from where the range before has left it. A frame must give as much as
+ * the table says, and end where the next one begins; one that is read to its end must have the
+ * table's checksum: its last piece is handed out only then.
  */
 #pragma once
 
@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+
+#include "host/http_range.h"
 
 #define UNPACK_PIECE (128 * 1024)
 
@@ -28,10 +30,20 @@ int64_t unpack_size(const struct unpack *u);
 /* Bytes of memory that decompressing will take, at most. */
 int64_t unpack_memory(const struct unpack *u);
 
-/* Begins with the bytes from `at` to before `end` of the content. 0, -ENOMEM or -EBADMSG. */
-int unpack_start(struct unpack *u, int fd, int64_t at, int64_t end);
+/*
+ * Sets out for these ranges, RANGES_MAX at most. What is decompressed in vain, before a range in
+ * its frame, is no more for all of them together than it can be for one, SEEKABLE_FRAME_MAX:
+ * -E2BIG. 0; -EBADMSG: the table has changed.
+ */
+int unpack_plan(struct unpack *u, int fd, const struct byte_range *ranges, int count);
 
-/* Everything has been handed out. */
+/* Gets the memory to decompress in. 0 or -ENOMEM. */
+int unpack_start(struct unpack *u);
+
+/* Begins with the next one of the ranges, if there is one. */
+void unpack_next(struct unpack *u);
+
+/* All of the range has been handed out. */
 bool unpack_done(const struct unpack *u);
 
 /*

@@ -9,12 +9,17 @@
  * The entity tag: which file it is, when it was written, how long it is. Giving back changes a
  * file's times but not the bytes that can still be had: no tag then, and none for what still grows.
  */
+static bool has_tag(const struct object *o)
+{
+	return !o->live && o->given == 0;
+}
+
 #define ETAG_MAX 64
 static bool entity_tag(const struct object *o, const char *form, struct text *t)
 {
 	const struct timespec *written = &o->st.st_mtim;
 
-	if (o->live || o->given > 0)
+	if (!has_tag(o))
 		return false;
 	text_put(t, "\"");
 	text_number(t, o->st.st_ino, 16);
@@ -32,8 +37,6 @@ static bool list_has_tag(struct http_text list, const struct text *tag, bool wea
 {
 	const char *end = list.at + list.size, *p = list.at;
 
-	if (list.size == 1 && *list.at == '*')
-		return true;
 	while ((p = memmem(p, (size_t)(end - p), tag->buf, tag->size)) != NULL) {
 		if (weak || p < list.at + 2 || p[-1] != '/')
 			return true;
@@ -42,15 +45,24 @@ static bool list_has_tag(struct http_text list, const struct text *tag, bool wea
 	return false;
 }
 
-int validator_check(const struct http_request *r, const struct object *o, const char *form)
+/* Whether the list has the object's tag, or is "*": anything that is there, with a tag or without.
+ */
+static bool list_has(struct http_text list, const struct object *o, const char *form, bool weak)
 {
 	char buf[ETAG_MAX];
 	struct text tag = {.buf = buf, .room = sizeof(buf)};
-	const bool tagged = entity_tag(o, form, &tag);
+
+	if (list.size == 1 && *list.at == '*')
+		return true;
+	return entity_tag(o, form, &tag) && list_has_tag(list, &tag, weak);
+}
+
+int validator_check(const struct http_request *r, const struct object *o, const char *form)
+{
 	const int64_t written = o->st.st_mtim.tv_sec;
 
 	if (r->if_match.at) {
-		if (!tagged || !list_has_tag(r->if_match, &tag, false))
+		if (!list_has(r->if_match, o, form, false))
 			return 412;
 	} else if (r->if_unmodified_since.at) {
 		const int64_t then = http_date_parse(r->if_unmodified_since);
@@ -59,8 +71,9 @@ int validator_check(const struct http_request *r, const struct object *o, const 
 			return 412;
 	}
 	if (r->if_none_match.at)
-		return tagged && list_has_tag(r->if_none_match, &tag, true) ? 304 : 0;
-	if (r->if_modified_since.at && tagged && written <= http_date_parse(r->if_modified_since))
+		return list_has(r->if_none_match, o, form, true) ? 304 : 0;
+	if (r->if_modified_since.at && has_tag(o) &&
+	    written <= http_date_parse(r->if_modified_since))
 		return 304;
 	return 0;
 }

@@ -83,9 +83,12 @@ raw() {
 	python3 - "$BATS_TEST_TMPDIR/parts" "$D/x" <<-'END'
 		import sys
 		got, x = (open(p, 'rb').read() for p in sys.argv[1:])
-		parts = [p.split(b'\r\n\r\n', 1)[1] for p in got.split(b'\r\n--memnet-5f2c9b7d1e')[1:-1]]
+		boundary = b'\r\n--' + got[4:].split(b'\r\n', 1)[0]
+		parts = [p.split(b'\r\n\r\n', 1)[1] for p in got.split(boundary)[1:-1]]
 		assert parts == [x[0:4], x[50000:50010], x[-2:]]
 	END
+	# What parts them is not to be known by who writes the object.
+	[ "$(get -r 0-3,50000-50009,-2 "$URL/x" | sed -n 2p)" != "$(sed -n 2p "$BATS_TEST_TMPDIR/parts")" ]
 }
 
 @test "a download is resumed" {
@@ -112,6 +115,21 @@ raw() {
 	[ "$(code -r 0-1 -H 'If-Range: "a"' "$URL/x")" = 200 ]
 	echo two >"$D/x"
 	[ "$(code -H "If-None-Match: $etag" "$URL/x")" = 200 ]
+}
+
+@test "304 has what a cache needs as 200 has it: Vary, Cache-Control, ETag, Last-Modified" {
+	echo one | tee "$D/x.zst" "$D/x.mpd" >"$D/y"
+	serve
+	for x in x x.mpd y; do
+		get -I -H 'Accept-Encoding: zstd' "$URL/$x" >"$BATS_TEST_TMPDIR/200"
+		get -I -H 'Accept-Encoding: zstd' -H 'If-None-Match: *' "$URL/$x" >"$BATS_TEST_TMPDIR/304"
+		grep -q ' 304 ' "$BATS_TEST_TMPDIR/304"
+		for code in 200 304; do
+			grep -E '^(Vary|Cache-Control|ETag|Last-Modified):' "$BATS_TEST_TMPDIR/$code" >"$BATS_TEST_TMPDIR/$code.cache"
+		done
+		cmp "$BATS_TEST_TMPDIR/200.cache" "$BATS_TEST_TMPDIR/304.cache"
+	done
+	grep -q 'Vary: Accept-Encoding' <(get -I -H 'Accept-Encoding: zstd' -H 'If-None-Match: *' "$URL/x")
 }
 
 @test "what is refused, and with what" {
@@ -264,6 +282,11 @@ finish() {
 	run get -I -r 100-199 "$URL/l"
 	[[ $output == *"Content-Range: bytes 100-199/*"* ]]
 	[ "$(code -r 50001- "$URL/l")" = 416 ]
+	# It has no tag yet, but it is there.
+	[ "$(code -r 0-9 -H 'If-Match: *' "$URL/l")" = 206 ]
+	[ "$(code -r 0-9 -H 'If-Match: "a"' "$URL/l")" = 412 ]
+	[ "$(code -r 0-9 -H 'If-None-Match: *' "$URL/l")" = 304 ]
+	[ "$(code -r 0-9 -H 'If-None-Match: "a"' "$URL/l")" = 206 ]
 	get -r 50000- "$URL/l" >"$BATS_TEST_TMPDIR/edge" &
 	client=$!
 	sleep 0.1

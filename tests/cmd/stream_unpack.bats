@@ -30,6 +30,11 @@ part() {
 	tail -c +$(($1 + 1)) "$PLAIN" | head -c $(($2 - $1 + 1))
 }
 
+# etag HEAD — the entity tag in it.
+etag() {
+	sed -n 's/^ETag: \(.*\)\r/\1/p' <<<"$1"
+}
+
 @test "whole, by range, by HEAD; and compressed for who takes that" {
 	content 3000000 >"$PLAIN"
 	pack 100000 x.ts.zst <"$PLAIN"
@@ -40,17 +45,94 @@ part() {
 	done
 	get -r -7 "$URL/x.ts" | cmp - <(tail -c 7 "$PLAIN")
 	get -r 2900000- "$URL/x.ts" | cmp - <(tail -c 100000 "$PLAIN")
-	get -r 0-3,10-11 "$URL/x.ts" | cmp - "$PLAIN"
 	[ "$(code -r 3000000- "$URL/x.ts")" = 416 ]
 	run get -I -r 5-9 "$URL/x.ts"
 	[[ $output == *" 206 "*"Content-Type: video/mp2t"*"Content-Range: bytes 5-9/3000000"*"Content-Length: 5"* ]]
 	[[ $output != *Content-Encoding* && $output == *"Vary: Accept-Encoding"* && $output == *"Accept-Ranges: bytes"* ]]
-	etag=$(sed -n 's/^ETag: \(.*\)\r/\1/p' <<<"$output")
+	etag=$(etag "$output")
 	[ "$(code -H "If-None-Match: $etag" "$URL/x.ts")" = 304 ]
 	[ "$(code -r 0-1 -H "If-Range: $etag" "$URL/x.ts")" = 206 ]
-	[ "$(get -I -H 'Accept-Encoding: zstd' "$URL/x.ts" | sed -n 's/^ETag: \(.*\)\r/\1/p')" != "$etag" ]
+	[ "$(etag "$(get -I -H 'Accept-Encoding: zstd' "$URL/x.ts")")" != "$etag" ]
 	get -H 'Accept-Encoding: zstd' "$URL/x.ts" | cmp - "$D/x.ts.zst"
 	get "$URL/x.ts.zst" | cmp - "$D/x.ts.zst"
+}
+
+# parts FILE FIRST-LAST… — FILE is a multipart body with just these parts of $PLAIN, video/mp2t each.
+parts() {
+	python3 - "$PLAIN" "$@" <<-'END'
+		import sys
+		plain, body = (open(p, 'rb').read() for p in sys.argv[1:3])
+		boundary, rest = body[2:].split(b'\r\n', 1)
+		assert boundary.startswith(b'--memnet'), boundary
+		want = b''
+		for r in sys.argv[3:]:
+		    first, last = map(int, r.split('-'))
+		    want += b'\r\n' + boundary + b'\r\nContent-Type: video/mp2t\r\n'
+		    want += b'Content-Range: bytes %d-%d/%d\r\n\r\n' % (first, last, len(plain)) + plain[first:last + 1]
+		assert body == want + b'\r\n' + boundary + b'--\r\n'
+	END
+}
+
+@test "several ranges: in and out of order, overlapping, in one frame and in many; HEAD, If-Range, 416" {
+	content 3000000 >"$PLAIN"
+	pack 100000 x.ts.zst <"$PLAIN"
+	serve
+	got=$BATS_TEST_TMPDIR/got
+	for ranges in 0-9,100-199 0-0,99999-100000,2999999-2999999 5-400000,400001-400001,1000000-2999999 \
+		2000000-2500000,150-300000,7-7 0-300000,100000-200000,150000-350000 100-100,100-100; do
+		[ "$(get -o "$got" -w '%{http_code} %{size_download}' -r "$ranges" "$URL/x.ts")" = \
+			"206 $(get -I -r "$ranges" "$URL/x.ts" | sed -n 's/^Content-Length: \(.*\)\r/\1/p')" ]
+		# shellcheck disable=SC2046 # each range a word
+		parts "$got" $(tr , ' ' <<<"$ranges")
+	done
+	get -o "$got" -r 7-7,-7,2999990-,3000000-3000001 "$URL/x.ts"
+	parts "$got" 7-7 2999993-2999999 2999990-2999999
+	run get -I -r 0-9,100-199 "$URL/x.ts"
+	[[ $output == *" 206 "*"Content-Type: multipart/byteranges; boundary=memnet-"*"Vary: Accept-Encoding"* ]]
+	[[ $output != *Content-Encoding* && $output != *Content-Range* ]]
+	tag=$(etag "$output")
+	get -o "$got" -H "If-Range: $tag" -r 0-9,100-199 "$URL/x.ts"
+	parts "$got" 0-9 100-199
+	get -H 'If-Range: "other"' -r 0-9,100-199 "$URL/x.ts" | cmp - "$PLAIN"
+	get -H "If-Range: W/$tag" -r 0-9,100-199 "$URL/x.ts" | cmp - "$PLAIN"
+	tag=$(etag "$(get -I -H 'Accept-Encoding: zstd' "$URL/x.ts")")
+	get -H "If-Range: $tag" -r 0-9,100-199 "$URL/x.ts" | cmp - "$PLAIN"
+	[ "$(code -r 3000000-,3000005-3000009 "$URL/x.ts")" = 416 ]
+	run get -I -r 3000000-,-0 "$URL/x.ts"
+	[[ $output == *" 416 "*"Content-Range: bytes */3000000"* ]]
+	# One can be had: no parts, then.
+	get -r 3000000-,10-19 "$URL/x.ts" | cmp - <(part 10 19)
+	# The next request on the same connection is another.
+	get -r 2-3,0-1 "$URL/x.ts" -o "$got" --next -sS -r 5-9 "$URL/x.ts" | cmp - <(part 5 9)
+	parts "$got" 2-3 0-1
+}
+
+@test "several ranges of the object as it is have the type that it has without its coding" {
+	content 300000 >"$PLAIN"
+	pack 100000 x.ts.zst <"$PLAIN"
+	serve
+	mv "$PLAIN" "$PLAIN.1"
+	cp "$D/x.ts.zst" "$PLAIN"
+	get -H 'Accept-Encoding: zstd' -r 1-5,100-199 -o "$BATS_TEST_TMPDIR/got" "$URL/x.ts"
+	parts "$BATS_TEST_TMPDIR/got" 1-5 100-199
+}
+
+@test "several ranges that cost too much, or that are more than all of it, are answered with the whole" {
+	content 72000000 >"$PLAIN"
+	pack 18000000 x.zst <"$PLAIN"
+	serve
+	# The last bytes of two frames are decompressed for nothing but these; and of a third one.
+	[ "$(code -r 17999999-17999999,20000000-20000009 "$URL/x")" = 206 ]
+	[ "$(code -r 17999999-17999999,35999999-35999999 "$URL/x")" = 200 ]
+	[ "$(code -I -r 17999999-17999999,35999999-35999999 "$URL/x")" = 200 ]
+	# In one frame: once in order, anew each time otherwise.
+	[ "$(code -r 16000000-16000009,17000000-17000009,17999999-17999999 "$URL/x")" = 206 ]
+	[ "$(code -r 17999999-17999999,17000000-17000009,16000000-16000009 "$URL/x")" = 200 ]
+	single() { seq "$1" | sed 's/.*/&-&/' | paste -sd ,; }
+	# As for any object: more bytes than there are, and more than 32 ranges.
+	[ "$(code -r 0-71999999,0-0 "$URL/x")" = 200 ]
+	[ "$(code -I -r "$(single 32)" "$URL/x")" = 206 ]
+	[ "$(code -I -r "$(single 33)" "$URL/x")" = 200 ]
 }
 
 @test "without checksums, with empty frames, one frame, no frames but empty ones" {
@@ -113,6 +195,23 @@ part() {
 	wait "$client" || status=$?
 	[ "$status" = 18 ] || [ "$status" = 56 ]
 	[ "$(code "$URL/x")" = 404 ]
+}
+
+@test "an object that is truncated while ranges of its content are sent" {
+	content 30000000 >"$PLAIN"
+	pack 1000000 x.zst <"$PLAIN"
+	serve --client-rate 20MB
+	got=$BATS_TEST_TMPDIR/got
+	curl -s --max-time 20 -o "$got" -r 10000000-29000000,5-9 "$URL/x" 3>&- &
+	client=$!
+	until_true [ -s "$got" ]
+	truncate -s 100000 "$D/x.zst"
+	status=0
+	wait "$client" || status=$?
+	[ "$status" = 18 ] || [ "$status" = 56 ]
+	# What came is the content's, and then nothing: neither the next part nor the end.
+	sed '1,/^\r$/d' "$got" | cmp -n 1000000 - <(part 10000000 10999999)
+	[ "$(grep -ac 'bytes 5-9/' "$got")" = 0 ]
 }
 
 @test "many at once, and others meanwhile" {

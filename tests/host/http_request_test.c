@@ -47,9 +47,14 @@ static const struct {
 	{505, "GET / HTTP/0.9\r\n" H "\r\n", "a named 0.9"},
 	{400, "GET a HTTP/1.1\r\n" H "\r\n", "a relative target"},
 	{400, "GET * HTTP/1.1\r\n" H "\r\n", "GET *"},
-	{400, "GET http://a HTTP/1.1\r\n" H "\r\n", "an absolute form without a path"},
+	{400, "GET http:///a HTTP/1.1\r\n" H "\r\n", "an absolute form without a host"},
+	{400, "GET http:// HTTP/1.1\r\n" H "\r\n", "an absolute form without anything"},
+	{400, "GET http://?/a HTTP/1.1\r\n" H "\r\n", "an absolute form of a query"},
+	{400, "GET http://b@a/ HTTP/1.1\r\n" H "\r\n", "an absolute form with a user"},
+	{400, "GET http://a#/b HTTP/1.1\r\n" H "\r\n", "a fragment behind the host"},
 	{400, "GET ftp://a/ HTTP/1.1\r\n" H "\r\n", "another scheme"},
 	{400, "GET /a#b HTTP/1.1\r\n" H "\r\n", "a fragment"},
+	{400, "GET /a?b#c HTTP/1.1\r\n" H "\r\n", "a fragment behind a query"},
 	{400, "GET /%00 HTTP/1.1\r\n" H "\r\n", "an escaped NUL"},
 	{400, "GET /%4 HTTP/1.1\r\n" H "\r\n", "half an escape"},
 	{400, "GET /%zz HTTP/1.1\r\n" H "\r\n", "an escape of no digits"},
@@ -91,6 +96,7 @@ static const struct {
 	{400, "GET / HTTP/1.1\r\n" H "Content-Length: 0x0\r\n\r\n", "a hexadecimal length"},
 	{400, "GET / HTTP/1.1\r\n" H "Content-Length:\r\n\r\n", "an empty length"},
 	{400, "GET / HTTP/1.1\r\n" H "Range: bytes=0-\r\nRange: bytes=1-\r\n\r\n", "two Ranges"},
+	{400, "GET / HTTP/1.1\r\n" H "If-Match: *\r\nIf-Match: \"a\"\r\n\r\n", "two conditions"},
 };
 
 static void test_statuses(void)
@@ -120,6 +126,39 @@ static void test_contents(void)
 	ok(text_equals(r.line, "GET /a%20b/%252e?x=%2e HTTP/1.1"), "the line as it came");
 	ok(!r.if_range.at, "what is not there is not there");
 	ok(!r.close && r.minor == 1 && r.method == HTTP_GET, "1.1 stays open");
+}
+
+static void test_repeated(void)
+{
+	static const char head[] = "GET / HTTP/1.1\r\n" H "Accept: a/b\r\nAccept: c/d\r\n"
+				   "Accept-Encoding: zstd\r\nAccept-Encoding: gzip\r\n"
+				   "User-Agent: u\r\nUser-Agent: v\r\n\r\n";
+
+	is_int(parse(head, sizeof(head) - 1), 0, "preferences in several lines");
+	ok(text_equals(r.accept, "a/b"), "the first Accept");
+	ok(text_equals(r.accept_encoding, "zstd"), "the first Accept-Encoding");
+	ok(text_equals(r.user_agent, "u"), "the first User-Agent");
+}
+
+/* Whoever reads a target otherwise than the server before it can be got round. */
+static void test_absolute(void)
+{
+	static const struct {
+		const char *head, *path, *query;
+	} targets[] = {
+		{"GET http://a/b?c HTTP/1.1\r\n" H "\r\n", "/b", "c"},
+		{"GET HTTP://[::1]:80/b HTTP/1.1\r\n" H "\r\n", "/b", NULL},
+		{"GET http://a HTTP/1.1\r\n" H "\r\n", "/", NULL},
+		{"GET http://a?/b HTTP/1.1\r\n" H "\r\n", "/", "/b"},
+		{"GET http://a/?http://c/d HTTP/1.1\r\n" H "\r\n", "/", "http://c/d"},
+	};
+
+	for (size_t i = 0; i < sizeof(targets) / sizeof(*targets); i++) {
+		is_int(parse(targets[i].head, strlen(targets[i].head)), 0, "an absolute form");
+		is_str(r.path, targets[i].path, "… its path");
+		ok(targets[i].query ? text_equals(r.query, targets[i].query) : !r.query.at,
+		   "… its query");
+	}
 }
 
 static void test_close(void)
@@ -188,6 +227,8 @@ int main(void)
 {
 	test_statuses();
 	test_contents();
+	test_repeated();
+	test_absolute();
 	test_close();
 	test_length();
 	test_pieces();

@@ -79,27 +79,43 @@ static int64_t size_of(int fd)
 	return lseek(fd, 0, SEEK_END);
 }
 
-/* The bytes that came in order as the content has them; a negative number if it broke off. */
-static int64_t read_range(int fd, int64_t at, int64_t end, int64_t *whole)
+#define PIECES_MAX 1000 /* of all there is */
+
+/* Counts the bytes that come as the content has them from `at` on. 0, or what it broke off with. */
+static int read_next(struct unpack *u, int fd, int64_t at, int64_t *got)
 {
 	static char buf[UNPACK_PIECE];
-	struct unpack *u = NULL;
-	int err = unpack_open(fd, size_of(fd), &u);
 
-	*whole = 0;
-	if (!err)
-		err = unpack_start(u, fd, at, end);
-	while (!err && !unpack_done(u)) {
+	*got = 0;
+	unpack_next(u);
+	for (int pieces = 0; !unpack_done(u); pieces++) {
 		const char *from = NULL;
 		const ssize_t n = unpack_piece(u, fd, buf, &from);
 
 		if (n < 0)
-			err = (int)n;
-		else if (memcmp(content + at + *whole, from ? from : buf, (size_t)n) != 0 && n > 0)
-			err = -EIO;
-		else
-			*whole += n;
+			return (int)n;
+		if (n > 0 && memcmp(content + at + *got, from, (size_t)n) != 0)
+			return -EIO;
+		if (pieces == PIECES_MAX)
+			return -ELOOP;
+		*got += n;
 	}
+	return 0;
+}
+
+static int read_range(int fd, int64_t at, int64_t end, int64_t *got)
+{
+	const struct byte_range range = {at, end - 1};
+	struct unpack *u = NULL;
+	int err = unpack_open(fd, size_of(fd), &u);
+
+	*got = 0;
+	if (!err)
+		err = unpack_plan(u, fd, &range, at < end);
+	if (!err)
+		err = unpack_start(u);
+	if (!err)
+		err = read_next(u, fd, at, got);
 	unpack_close(u);
 	return err;
 }
@@ -125,6 +141,93 @@ static void test_ranges(void)
 		is_int(got, ranges[i][1] - ranges[i][0], "… all of it");
 	}
 	close(fd);
+}
+
+#define LAST (FRAME_SIZE - 1)
+
+static void test_several(void)
+{
+	static const struct {
+		const char *what;
+		struct byte_range range[4];
+		int count;
+	} cases[] = {
+		{"in one frame", {{0, 9}, {100, 199}, {200, 200}, {LAST, LAST}}, 4},
+		{"more than a piece apart", {{1, 1}, {UNPACK_PIECE + 1, 290000}}, 2},
+		{"backwards", {{1400000, 1499999}, {700000, 700009}, {LAST, LAST + 1}, {0, 0}}, 4},
+		{"overlapping", {{0, 400000}, {200000, 350000}, {399999, 400001}}, 3},
+		{"the same", {{650000, 650009}, {650000, 650009}}, 2},
+		{"end to end", {{0, LAST}, {LAST + 1, 2 * LAST}, {2 * LAST + 1, 2 * LAST + 4}}, 3},
+		{"from where one ended, over a frame's end",
+		 {{5, 9}, {10, 350000}, {350001, 600001}},
+		 3},
+	};
+	const int fd = make_file(FRAMES);
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct unpack *u = NULL;
+		int64_t got;
+
+		unpack_open(fd, size_of(fd), &u);
+		is_int(unpack_plan(u, fd, cases[i].range, cases[i].count), 0, "%s", cases[i].what);
+		is_int(unpack_start(u), 0, "… begins");
+		for (int n = 0; n < cases[i].count; n++) {
+			const struct byte_range r = cases[i].range[n];
+
+			is_int(read_next(u, fd, r.first, &got), 0, "… range %d", n);
+			is_int(got, r.last - r.first + 1, "… all of it");
+		}
+		unpack_close(u);
+	}
+	close(fd);
+}
+
+#define LARGE ((int64_t)SEEKABLE_FRAME_MAX / 2)
+
+/* For frames of LARGE bytes each, if the table is believed, as it is until they are decompressed.
+ */
+static int plan(const struct byte_range *ranges, int count)
+{
+	const struct entry truth = table[0];
+	struct unpack *u = NULL;
+	int fd, err;
+
+	for (int i = 0; i < FRAMES; i++)
+		table[i].size = (uint32_t)LARGE;
+	fd = make_file(FRAMES);
+	err = unpack_open(fd, size_of(fd), &u);
+	if (!err)
+		err = unpack_plan(u, fd, ranges, count);
+	unpack_close(u);
+	close(fd);
+	for (int i = 0; i < FRAMES; i++)
+		table[i].size = truth.size;
+	return err;
+}
+
+static void test_bound(void)
+{
+	static const struct byte_range backwards[] = {
+		{LARGE - 1, LARGE - 1}, {LARGE - 2, LARGE - 2}, {3, 3}};
+	static const struct byte_range beyond[] = {
+		{LARGE - 1, LARGE - 1}, {LARGE - 2, LARGE - 2}, {4, 4}};
+	static const struct byte_range apart[] = {
+		{LARGE - 1, LARGE - 1}, {2 * LARGE - 1, 2 * LARGE - 1}, {2 * LARGE + 2, 3 * LARGE}};
+	static const struct byte_range last[] = {
+		{LARGE - 1, LARGE - 1}, {2 * LARGE - 1, 2 * LARGE - 1}, {3 * LARGE - 1, 3 * LARGE}};
+	static struct byte_range forwards[RANGES_MAX], nested[RANGES_MAX];
+
+	for (int i = 0; i < RANGES_MAX; i++) {
+		forwards[i].first = forwards[i].last = LARGE - 2 * RANGES_MAX + 2 * i;
+		nested[i] = (struct byte_range){LARGE / 4, LARGE - i};
+	}
+	is_int(plan(backwards, 3), 0, "as much in vain as may be");
+	is_int(plan(beyond, 3), -E2BIG, "a byte more");
+	is_int(plan(apart, 3), 0, "as much in vain as may be, in several frames");
+	is_int(plan(last, 3), -E2BIG, "a frame more");
+	is_int(plan(forwards, RANGES_MAX), 0, "in order: what is between them, once");
+	is_int(plan(nested, 8), 0, "nested ones: what is before them, each time");
+	is_int(plan(nested, 9), -E2BIG, "… and one more");
 }
 
 /* With a table that says something else of frame 2: what comes before it, and then an error. */
@@ -190,9 +293,12 @@ int main(void)
 	fill_content();
 	pack(3);
 	test_ranges();
+	test_several();
+	test_bound();
 	test_lies();
 	pack(-50); /* hardly compressed: many reads for a piece */
 	test_ranges();
+	test_several();
 	test_not_seekable();
 	free(frames);
 	return done_testing();
