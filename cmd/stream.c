@@ -234,10 +234,13 @@ static int check_options(const struct stream_options *o, struct mn_error *e)
 		return mn_fail(e, MN_USAGE, EINVAL,
 			       "--push releases \"delivered\" or \"never\": by age or need, what "
 			       "is not delivered would be lost");
-	if ((o->push.target.scheme == PUSH_UNIX || sends_datagrams(o)) &&
-	    (o->server.rate || o->server.congestion))
+	if (sends_datagrams(o) && o->server.rate)
 		return mn_fail(e, MN_USAGE, EINVAL,
-			       "--rate and --congestion are TCP's: for tcp:// and http://");
+			       "--rate is not for udp:// and rtp://: these go by their stream's "
+			       "clock");
+	if ((o->push.target.scheme == PUSH_UNIX || sends_datagrams(o)) && o->server.congestion)
+		return mn_fail(e, MN_USAGE, EINVAL,
+			       "--congestion is TCP's: for tcp:// and http://");
 	return 0;
 }
 

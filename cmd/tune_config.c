@@ -10,9 +10,9 @@
 #include "base/clock.h"
 #include "cmd/config.h"
 #include "cmd/energy_config.h"
-#include "space/layout.h"
 #include "space/pool.h"
 
+#define MIN_BYTES   (UINT64_C(1) << 20)
 #define MIN_DEFAULT (UINT64_C(64) << 20)
 #define SLO_DEFAULT (8 * UINT64_C(1000000000))
 
@@ -373,7 +373,7 @@ static int check_space(const struct tune_config *config, struct tuner_wish *w, s
 	if (!wish->max_bytes)
 		return mn_fail(e, MN_USAGE, EINVAL, "%s/%s: a max is wanted, or a budget for all",
 			       w->name.vm, w->name.space);
-	if (wish->min_bytes < SPACE_PIECE || wish->min_bytes > wish->max_bytes)
+	if (wish->min_bytes < MIN_BYTES || wish->min_bytes > wish->max_bytes)
 		return mn_fail(e, MN_USAGE, EINVAL,
 			       "%s/%s: min must be 1M or more, and at most max", w->name.vm,
 			       w->name.space);

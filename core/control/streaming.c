@@ -167,7 +167,7 @@ static void measure(struct tuner *t, size_t i, uint64_t sent_bytes, double dt_s)
 {
 	struct streaming *s = &t->space[i].streaming;
 	struct stream_row row = streams_sum(t->streams, i);
-	uint64_t clients = row.clients - least(row.edge, row.clients);
+	uint64_t clients = row.clients - least(row.idle, row.clients);
 
 	if (sent_bytes >= s->sent_before)
 		drain_take(&s->drain, sent_bytes - s->sent_before,
@@ -215,7 +215,7 @@ static void take_period(struct tuner *t, size_t i, struct yield_claim *claim)
 		.in_bps = s->in_bps,
 		.out_bps = s->out_bps,
 		.weight = t->config->space[i].wish.weight,
-		.taking = row.clients > row.edge,
+		.taking = row.clients > row.idle,
 		.short_of_room = s->short_of_room,
 		.yields = s->lent_bps != 0,
 	};

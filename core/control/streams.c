@@ -76,7 +76,7 @@ static void take_space(struct stream_link *l, const struct link_space *space)
 		.sent_bytes = space->sent_bytes,
 		.released_bytes = space->released_bytes,
 		.clients = space->clients,
-		.edge = space->edge,
+		.idle = space->edge + space->rtsp,
 		.backlog_bytes = space->backlog_bytes,
 		.lent_bps = row->lent_bps,
 	};
@@ -317,7 +317,7 @@ struct stream_row streams_sum(const struct streams *s, size_t i)
 
 		sum.known |= row->known;
 		sum.clients += row->clients;
-		sum.edge += row->edge;
+		sum.idle += row->idle;
 		sum.backlog_bytes += row->backlog_bytes;
 		sum.lent_bps += row->lent_bps;
 	}

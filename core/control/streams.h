@@ -26,7 +26,8 @@ struct streams;
 struct stream_row {
 	bool known, told; /* told: in the answer that is coming in */
 	uint64_t sent_bytes, released_bytes;
-	uint64_t clients, edge, backlog_bytes;
+	uint64_t clients, backlog_bytes;
+	uint64_t idle;	   /* of the clients, those that would take no more if they were sent it */
 	uint64_t lent_bps; /* that we lent it; 0: nothing */
 };
 

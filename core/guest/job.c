@@ -110,10 +110,16 @@ static int page_make(struct job *j)
 	return (int)n;
 }
 
+void job_look_around(struct job *j)
+{
+	j->room.alone = j->lockfd >= 0 && room_is_long(&j->room) && !turn_others(&j->turn);
+}
+
 int job_wait(struct job *j, int err, uint64_t want)
 {
 	if (err != -ENOSPC && err != -EDQUOT)
 		return err;
+	job_look_around(j);
 	/* There is nothing to give back, but an elder shall know that somebody waits. */
 	while ((err = room_step(&j->room, want)) == -EAGAIN && j->lockfd >= 0)
 		(void)turn_step(&j->turn);

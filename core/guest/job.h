@@ -39,5 +39,8 @@ int job_begin(struct job *j, const char *dir, enum record_kind kind, int64_t max
 /* Ends it: writes the record. Accepts a job that never began. 0 or -errno. */
 int job_end(struct job *j, enum record_status status);
 
+/* To be called now and then in a wait for room: sees whether others wait too (guest/room.h). */
+void job_look_around(struct job *j);
+
 /* Waits for one step where a call said -ENOSPC: 0 to try again, or -errno for good. */
 int job_wait(struct job *j, int err, uint64_t want);

@@ -199,28 +199,32 @@ static void warn_alone(struct object *o)
 		 o->path);
 }
 
-/* The host has removed a live object under its writer: nobody can have it whole any more. */
+/*
+ * The host has removed a live object under its writer: nobody can have it whole any more. Not by
+ * live_look(): to open and close the marker is nine messages of 9p, as it is locked.
+ */
 static bool dropped(const struct object *o)
 {
-	uint64_t beat;
+	char marker[LIVE_MARKER_MAX];
 
-	return o->publish.markerfd >= 0 && live_look(o->job->rootfd, o->path, &beat) == 0;
+	return o->publish.markerfd >= 0 && live_marker_path(o->path, marker) == 0 &&
+	       !taken(o->job->rootfd, marker) && errno == ENOENT;
 }
 
 /*
  * Waits for a reason to try again. 0; -ECANCELED: give the room back; -ECONNABORTED: dropped; or
- * -errno. The host frees the room of what it drops, so that the wait may end by that.
+ * -errno. The host frees the room of what it drops, so that the wait may end by that; where others
+ * take that room, the wait ends because the write is to be tried.
  */
 static int blocked(struct object *o, int err, uint64_t want)
 {
 	if (err != -ENOSPC && err != -EDQUOT)
 		return err;
 	warn_alone(o);
+	job_look_around(o->job);
 	while ((err = room_step(&o->job->room, want)) == -EAGAIN) {
 		if (turn_step(&o->job->turn) && can_give(o))
 			return -ECANCELED;
-		if (dropped(o))
-			break;
 	}
 	return dropped(o) ? -ECONNABORTED : err;
 }
@@ -246,17 +250,18 @@ static int put(struct object *o, const char **data, size_t *size)
 /* Whether what was given back may be taken again out of turn: without it mattering to an elder. */
 static bool plenty(const struct object *o)
 {
-	struct room_view view;
+	const struct room_view *view = &o->job->room.seen;
 
-	if (room_look(&o->job->room, &view) || view.free / 2 < o->aside)
+	if (view->free / 2 < o->aside)
 		return false;
-	return view.free > view.size / 2 || !turn_hungry(&o->job->turn);
+	return view->free > view->size / 2 || !turn_hungry(&o->job->turn);
 }
 
 static int wait_turn(struct object *o)
 {
-	int err = 0;
+	int err = turn_take(&o->job->turn) ? 0 : room_look(&o->job->room, &o->job->room.seen);
 
+	o->job->room.alone = false;
 	while (!err && !turn_take(&o->job->turn) && !plenty(o))
 		err = room_step(&o->job->room, 0);
 	return err;

@@ -27,12 +27,40 @@ int room_look(const struct room *r, struct room_view *view)
 	return 0;
 }
 
-static void room_sleep(struct room *r)
+static int64_t least(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* The longest sleep of a wait that has lasted so long. */
+static int64_t delay_max(const struct room *r, int64_t waited_ns)
+{
+	int64_t late = waited_ns / ROOM_LATE;
+
+	return r->alone && late > ROOM_DELAY_MAX_NS ? least(late, ROOM_DELAY_LONG_NS)
+						    : ROOM_DELAY_MAX_NS;
+}
+
+bool room_is_long(const struct room *r)
+{
+	return r->since_ns && clock_ns() - r->since_ns > ROOM_LATE * ROOM_DELAY_MAX_NS;
+}
+
+static void room_sleep(struct room *r, int64_t waited_ns)
 {
 	struct timespec delay = {.tv_nsec = r->delay_ns};
 
 	nanosleep(&delay, NULL);
-	r->delay_ns = r->delay_ns * 2 > ROOM_DELAY_MAX_NS ? ROOM_DELAY_MAX_NS : r->delay_ns * 2;
+	r->untried_ns += r->delay_ns;
+	r->delay_ns = least(r->delay_ns * 2, delay_max(r, waited_ns));
+}
+
+static bool room_try(struct room *r)
+{
+	if (r->untried_ns < (r->alone ? 2 * ROOM_TRY_NS : ROOM_TRY_NS))
+		return false;
+	r->untried_ns = 0;
+	return true;
 }
 
 static void room_hold(struct room *r, bool held)
@@ -45,14 +73,14 @@ static void room_hold(struct room *r, bool held)
 int room_step(struct room *r, uint64_t want)
 {
 	uint64_t enough = want < ROOM_PIECE ? want : ROOM_PIECE;
-	struct room_view view = {0};
 	int64_t now = clock_ns();
 	int err;
 
 	if (!r->since_ns) {
 		r->since_ns = now;
 		r->delay_ns = ROOM_DELAY_MIN_NS;
-		r->looks = 0;
+		r->untried_ns = 0;
+		r->alone = false;
 	}
 	if (stop_check())
 		return -EINTR;
@@ -60,11 +88,11 @@ int room_step(struct room *r, uint64_t want)
 		return -ETIMEDOUT;
 	if (now - r->since_ns >= ROOM_HOLD_NS)
 		room_hold(r, true);
-	room_sleep(r);
-	err = room_look(r, &view);
+	room_sleep(r, now - r->since_ns);
+	err = room_look(r, &r->seen);
 	if (err)
 		return err;
-	return view.free >= enough || ++r->looks % ROOM_LOOKS == 0 ? 0 : -EAGAIN;
+	return r->seen.free >= enough || room_try(r) ? 0 : -EAGAIN;
 }
 
 void room_taken(struct room *r)

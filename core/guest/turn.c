@@ -34,6 +34,12 @@ bool turn_hungry(const struct turn *t)
 	return lock_byte_held(t->lockfd, LOCK_HUNGRY);
 }
 
+/* Not our own lock: that is of the same open file. */
+bool turn_others(const struct turn *t)
+{
+	return lock_byte_held(t->lockfd, LOCK_WAITING);
+}
+
 static void pass_on(struct turn *t)
 {
 	release(t, &t->hungry, LOCK_HUNGRY);
@@ -49,7 +55,7 @@ static bool elder_step(struct turn *t)
 
 	if (!t->hungry && stuck >= TURN_HUNGRY_NS)
 		t->hungry = lock_byte(t->lockfd, LOCK_HUNGRY) == 0;
-	if (stuck < t->patience_ns || !lock_byte_held(t->lockfd, LOCK_WAITING))
+	if (stuck < t->patience_ns || !turn_others(t))
 		return false;
 	pass_on(t);
 	return true;

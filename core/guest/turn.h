@@ -42,6 +42,9 @@ bool turn_take(struct turn *t);
 /* Whether another job is a hungry elder. */
 bool turn_hungry(const struct turn *t);
 
+/* Whether another job waits for room. */
+bool turn_others(const struct turn *t);
+
 /* A byte got in. */
 void turn_progress(struct turn *t);
 

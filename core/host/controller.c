@@ -1,15 +1,13 @@
 #include "host/controller.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
 #include "base/log.h"
-#include "host/survey.h"
-#include "host/worker.h"
 
 #define NS_PER_LEASE_MS 1000000LL
 
@@ -41,6 +39,13 @@ void controller_remove(struct controller_socket *s)
 		close(s->folderfd);
 }
 
+char *controller_folder(const struct controller_socket *s, const char *runtime_dir)
+{
+	char *path;
+
+	return s->fd >= 0 && asprintf(&path, "%s/" LINK_FOLDER, runtime_dir) > 0 ? path : NULL;
+}
+
 /* ---- what is asked ---- */
 
 static void put_line(struct text *t, const char *line, int size)
@@ -50,40 +55,39 @@ static void put_line(struct text *t, const char *line, int size)
 
 static void put_stream(struct controller *c, struct text *t)
 {
-	struct server *server = c->worker->server;
 	struct link_stream s = {
 		.pid = getpid(),
-		.rate_bps = limits_total(&server->limits),
-		.client_bps = limits_client(&server->limits),
+		.rate_bps = limits_total(c->limits),
+		.client_bps = limits_client(c->limits),
 	};
-	const int64_t now = c->worker->loop.now_ns, next = limits_next(&server->limits, now);
+	const int64_t now = c->loop->now_ns, next = limits_next(c->limits, now);
 	char line[LINK_LINE_MAX];
 	int size;
 
 	if (next != INT64_MAX)
 		s.lease_ms = (uint64_t)((next - now) / NS_PER_LEASE_MS);
-	strcpy(s.listen, server->listening);
+	snprintf(s.listen, sizeof(s.listen), "%s", c->listening);
 	size = link_format_stream(&s, line, sizeof(line));
 	put_line(t, line, size);
 }
 
 static void put_space(struct controller *c, struct text *t, size_t i)
 {
-	struct server *server = c->worker->server;
-	const struct survey sum = survey_of(server, i);
+	const struct survey sum = c->survey(c, i);
 	struct link_space s = {
 		.sent_bytes = sum.sent,
 		.released_bytes = sum.released,
 		.stalls = sum.stalls,
 		.clients = sum.now.clients,
 		.edge = sum.now.edge,
+		.rtsp = sum.now.rtsp,
 		.backlog_bytes = sum.now.backlog,
-		.rate_bps = limits_space(&server->limits, i),
+		.rate_bps = limits_space(c->limits, i),
 	};
 	char line[LINK_LINE_MAX];
 	int size;
 
-	if (name_parse(c->worker->sites.site[i].name, &s.name, NULL) < 0)
+	if (name_parse(c->sites->site[i].name, &s.name, NULL) < 0)
 		return;
 	size = link_format_space(&s, line, sizeof(line));
 	put_line(t, line, size);
@@ -91,11 +95,9 @@ static void put_space(struct controller *c, struct text *t, size_t i)
 
 static void get(struct controller *c, struct text *t)
 {
-	const struct sites *sites = &c->worker->sites;
-
 	put_stream(c, t);
-	for (size_t i = 0; i < sites->count; i++) {
-		if (sites->site[i].space)
+	for (size_t i = 0; i < c->sites->count; i++) {
+		if (c->sites->site[i].space)
 			put_space(c, t, i);
 	}
 	text_put(t, "end\n");
@@ -112,15 +114,14 @@ static bool same(const struct site *site, const struct space_name *name)
 /* Puts what was lent in force, or what has lapsed out of it. */
 static void update(struct controller *c)
 {
-	struct worker *w = c->worker;
-	const int64_t now = w->loop.now_ns;
+	const int64_t now = c->loop->now_ns;
 	int64_t next;
 
-	limits_update(&w->server->limits, w->server, now);
-	next = limits_next(&w->server->limits, now);
-	loop_timer_clear(&w->loop, &c->lapse);
+	limits_update(c->limits, now);
+	next = limits_next(c->limits, now);
+	loop_timer_clear(c->loop, &c->lapse);
 	if (next != INT64_MAX)
-		loop_timer_set(&w->loop, &c->lapse, next);
+		loop_timer_set(c->loop, &c->lapse, next);
 }
 
 static void lapse(struct timer *t)
@@ -131,12 +132,14 @@ static void lapse(struct timer *t)
 /* NULL, or what is wrong. */
 static const char *lend(struct controller *c, const struct link_request *r)
 {
-	struct limits *limits = &c->worker->server->limits;
-	const int64_t until = c->worker->loop.now_ns + (int64_t)r->lease_ms * NS_PER_LEASE_MS;
+	struct limits *limits = c->limits;
+	const int64_t until = c->loop->now_ns + (int64_t)r->lease_ms * NS_PER_LEASE_MS;
 	bool found = !r->one;
 
+	if (c->rateless)
+		return c->rateless;
 	for (size_t i = 0; r->one && i < limits->sites; i++) {
-		if (!same(&c->worker->sites.site[i], &r->space))
+		if (!same(&c->sites->site[i], &r->space))
 			continue;
 		limits->space_lease[i] = (struct lease){r->total_bps, until};
 		found = true;
@@ -172,7 +175,7 @@ static void answer(struct controller_peer *p, char *line)
 
 static void set_deadline(struct controller_peer *p)
 {
-	struct loop *loop = &p->controller->worker->loop;
+	struct loop *loop = p->controller->loop;
 
 	loop_timer_set(loop, &p->timer, loop->now_ns + CONTROLLER_WAIT_NS);
 }
@@ -180,7 +183,7 @@ static void set_deadline(struct controller_peer *p)
 static void hang_up(struct controller_peer *p)
 {
 	struct controller *c = p->controller;
-	struct loop *loop = &c->worker->loop;
+	struct loop *loop = c->loop;
 
 	loop_timer_clear(loop, &p->timer);
 	loop_remove(loop, &p->watch);
@@ -193,7 +196,7 @@ static void hang_up(struct controller_peer *p)
 /* False when it does not take it now, or is gone. */
 static bool send_answer(struct controller_peer *p)
 {
-	struct loop *loop = &p->controller->worker->loop;
+	struct loop *loop = p->controller->loop;
 	const size_t left = p->answer.size - p->at;
 	const ssize_t n = send(p->watch.fd, p->answer.buf + p->at, left, MSG_NOSIGNAL);
 
@@ -270,7 +273,7 @@ static struct controller_peer *free_peer(struct controller *c)
 static void listener_ready(struct watch *w, uint32_t events)
 {
 	struct controller *c = container_of(w, struct controller, listener);
-	struct loop *loop = &c->worker->loop;
+	struct loop *loop = c->loop;
 	int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 	struct controller_peer *p = free_peer(c);
 
@@ -289,14 +292,13 @@ static void listener_ready(struct watch *w, uint32_t events)
 	set_deadline(p);
 }
 
-int controller_init(struct controller *c, struct worker *worker, int listenfd)
+int controller_init(struct controller *c, int listenfd)
 {
-	const size_t room = LINK_LINE_MAX * (worker->sites.count + 2);
+	const size_t room = LINK_LINE_MAX * (c->sites->count + 2);
 
-	*c = (struct controller){.listener = {listenfd, listener_ready},
-				 .lapse.fire = lapse,
-				 .worker = worker,
-				 .answers = malloc(CONTROLLER_PEERS * room)};
+	c->listener = (struct watch){listenfd, listener_ready};
+	c->lapse.fire = lapse;
+	c->answers = malloc(CONTROLLER_PEERS * room);
 	for (int i = 0; i < CONTROLLER_PEERS; i++)
 		c->peer[i] = (struct controller_peer){
 			.watch = {-1, peer_ready},
@@ -304,19 +306,19 @@ int controller_init(struct controller *c, struct worker *worker, int listenfd)
 			.controller = c,
 			.answer = {.buf = c->answers + (size_t)i * room, .room = room},
 		};
-	return c->answers ? loop_add(&worker->loop, &c->listener, EPOLLIN) : -ENOMEM;
+	return c->answers ? loop_add(c->loop, &c->listener, EPOLLIN) : -ENOMEM;
 }
 
 void controller_fini(struct controller *c)
 {
-	if (!c->worker)
+	if (!c->answers)
 		return;
 	for (int i = 0; i < CONTROLLER_PEERS; i++) {
 		if (c->peer[i].watch.fd >= 0)
 			hang_up(&c->peer[i]);
 	}
-	loop_timer_clear(&c->worker->loop, &c->lapse);
-	loop_remove(&c->worker->loop, &c->listener);
+	loop_timer_clear(c->loop, &c->lapse);
+	loop_remove(c->loop, &c->listener);
 	free(c->answers);
-	c->worker = NULL;
+	c->answers = NULL;
 }

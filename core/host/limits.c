@@ -3,12 +3,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "host/server.h"
-
-int limits_init(struct limits *r, const struct server *server, size_t sites)
+int limits_init(struct limits *r, uint64_t total, uint64_t client, size_t sites)
 {
-	atomic_init(&r->total.bps, server->options.rate);
-	atomic_init(&r->client.bps, server->options.client_rate);
+	atomic_init(&r->total.bps, total);
+	atomic_init(&r->client.bps, client);
+	r->own_total = total;
+	r->own_client = client;
 	r->sites = sites;
 	r->space = calloc(sites + 1, sizeof(*r->space));
 	r->space_lease = calloc(sites + 1, sizeof(*r->space_lease));
@@ -21,12 +21,20 @@ void limits_fini(struct limits *r)
 	free(r->space_lease);
 }
 
+static uint64_t lower(uint64_t a, uint64_t b)
+{
+	return a && (!b || a < b) ? a : b;
+}
+
 /* The lower of what the options allow and what is lent. */
 static uint64_t in_force(uint64_t own, const struct lease *lease, int64_t now_ns)
 {
-	const uint64_t lent = lease->until_ns > now_ns ? lease->rate : 0;
+	return lower(own, lease->until_ns > now_ns ? lease->rate : 0);
+}
 
-	return lent && (!own || lent < own) ? lent : own;
+uint64_t limits_only(const struct limits *r, size_t site)
+{
+	return lower(lower(r->total.bps, r->client.bps), r->space[site].bps);
 }
 
 static void set(struct limits *r, struct limit *limit, uint64_t bps)
@@ -37,12 +45,10 @@ static void set(struct limits *r, struct limit *limit, uint64_t bps)
 	atomic_fetch_add(&r->changes, 1);
 }
 
-void limits_update(struct limits *r, const struct server *server, int64_t now_ns)
+void limits_update(struct limits *r, int64_t now_ns)
 {
-	const struct server_options *o = &server->options;
-
-	set(r, &r->total, in_force(o->rate, &r->total_lease, now_ns));
-	set(r, &r->client, in_force(o->client_rate, &r->client_lease, now_ns));
+	set(r, &r->total, in_force(r->own_total, &r->total_lease, now_ns));
+	set(r, &r->client, in_force(r->own_client, &r->client_lease, now_ns));
 	for (size_t i = 0; i < r->sites; i++)
 		set(r, &r->space[i], in_force(0, &r->space_lease[i], now_ns));
 }
@@ -60,4 +66,18 @@ int64_t limits_next(const struct limits *r, int64_t now_ns)
 	for (size_t i = 0; i < r->sites; i++)
 		next = sooner(&r->space_lease[i], now_ns, next);
 	return next;
+}
+
+static void charge(struct limit *limit, int64_t bytes, int64_t now_ns)
+{
+	const uint64_t bps = atomic_load_explicit(&limit->bps, memory_order_relaxed);
+
+	if (bps > 0 && atomic_load(&limit->rate.due_ns) < now_ns + LIMITS_CHARGE_NS)
+		rate_book(&limit->rate, bps, bytes, now_ns, 0);
+}
+
+void limits_charge(struct limits *r, size_t site, int64_t bytes, int64_t now_ns)
+{
+	charge(&r->total, bytes, now_ns);
+	charge(&r->space[site], bytes, now_ns);
 }

@@ -53,7 +53,7 @@ static void put_clients(FILE *f, const struct server *s)
 	unsigned now = 0;
 
 	for (unsigned i = 0; i < s->options.workers; i++)
-		now += s->workers[i].conn_count;
+		now += s->workers[i].conn_count + s->workers[i].rtsp.count;
 	head(f, "memnet_stream_clients", "gauge", "Connections that are open.");
 	fprintf(f, "memnet_stream_clients %u\n", now);
 }
@@ -99,6 +99,7 @@ SURVEYED(released_of, released)
 SURVEYED(stalled_of, stalls)
 SURVEYED(clients_of, now.clients)
 SURVEYED(edge_of, now.edge)
+SURVEYED(rtsp_of, now.rtsp)
 SURVEYED(backlog_of, now.backlog)
 
 static uint64_t rate_of(struct server *s, size_t i)
@@ -113,6 +114,7 @@ static const struct space_figure space_figures[] = {
 	{"stalled", "counter", "Clients of a space that took nothing for too long.", stalled_of},
 	{"clients", "gauge", "Clients that are being sent an object of it.", clients_of},
 	{"edge_clients", "gauge", "Of these, those that wait for a live object to grow.", edge_of},
+	{"rtsp_clients", "gauge", "Of all, RTSP sessions; a multicast sender is one.", rtsp_of},
 	{"backlog_bytes", "gauge", "What they are still to be sent of what is there.", backlog_of},
 	{"rate_limit_bytes", "gauge", "Most that it may send in a second, by memnet tune; 0: any.",
 	 rate_of},

@@ -15,6 +15,51 @@
 #include "host/push_datagram.h"
 #include "host/push_stream.h"
 #include "host/push_turn.h"
+#include "host/ts_clock.h"
+
+/* ---- the control socket ---- */
+
+/* Within this of a live object's end, it is the writer who is waited for. */
+static int64_t edge_of(const struct push *p)
+{
+	return push_scheme_datagrams(p->options->target.scheme) ? TS_LOOK : 1;
+}
+
+static struct survey survey(struct controller *c, size_t site)
+{
+	struct push *p = container_of(c, struct push, controller);
+	const struct object *o = p->object;
+	struct survey s = {.sent = p->site->sent, .stalls = p->site->stalls};
+	int64_t left = o ? o->st.st_size - p->at : 0;
+
+	(void)site;
+	if (p->site->dev)
+		s.released = release_of(&p->release, p->site->dev);
+	s.now.clients = o != NULL;
+	s.now.edge = o && o->live && left < edge_of(p);
+	s.now.backlog = left > 0 && !s.now.edge ? (uint64_t)left : 0;
+	return s;
+}
+
+static int serve_controllers(struct push *p)
+{
+	if (p->socket.fd < 0)
+		return 0;
+	p->controller = (struct controller){
+		.loop = &p->loop,
+		.sites = &p->sites,
+		.limits = &p->limits,
+		.listening = "",
+		.rateless =
+			push_scheme_datagrams(p->options->target.scheme)
+				? "datagrams go by their stream's clock: there is no rate to set"
+				: NULL,
+		.survey = survey,
+	};
+	return controller_init(&p->controller, p->socket.fd);
+}
+
+/* ---- what happens ---- */
 
 static void drain_late(struct timer *t)
 {
@@ -67,12 +112,15 @@ static void object_changed(struct object *o)
 	push_stir(container_of(o->store, struct push, store));
 }
 
+/* ---- start and end ---- */
+
 static int give_up_rights(const struct push *p, struct mn_error *e)
 {
 	const struct push_options *o = p->options;
-	const struct sandbox_path path = {
-		.dir = p->site->space ? o->runtime_dir : p->site->dir,
-		.write = o->release,
+	cleanup_free char *link = controller_folder(&p->socket, o->runtime_dir);
+	const struct sandbox_path paths[] = {
+		{p->site->space ? o->runtime_dir : p->site->dir, o->release, false},
+		{link, true, false},
 	};
 	const enum sandbox_dial dial = push_scheme_datagrams(o->target.scheme) ? DIAL_NONE
 				       : o->target.scheme == PUSH_UNIX	       ? DIAL_UNIX
@@ -82,7 +130,7 @@ static int give_up_rights(const struct push *p, struct mn_error *e)
 	if (p->site->space)
 		mkdir(o->runtime_dir, 0755);
 	if (!err)
-		err = sandbox_paths(&path, 1, dial == DIAL_TCP ? o->target.port : 0, e);
+		err = sandbox_paths(paths, link ? 2 : 1, dial == DIAL_TCP ? o->target.port : 0, e);
 	return err ? err : sandbox_calls(dial, e);
 }
 
@@ -100,6 +148,10 @@ static int init(struct push *p, const char *glob, struct mn_error *e)
 		err = follow_init(&p->follow, &p->loop, &p->store, &p->sites);
 	if (!err)
 		err = push_queue_init(&p->queue, &p->loop, p->site, glob, queue_grew, !o->once);
+	if (!err)
+		err = limits_init(&p->limits, o->rate, 0, p->sites.count);
+	if (!err)
+		err = serve_controllers(p);
 	if (!err)
 		err = loop_signals(&p->loop, signals, on_signal);
 	if (err)
@@ -131,6 +183,8 @@ static void fini(struct push *p)
 	push_leave(p);
 	if (p->way)
 		p->way->close(p->way);
+	controller_fini(&p->controller);
+	limits_fini(&p->limits);
 	push_queue_fini(&p->queue);
 	store_fini(&p->store);
 	follow_fini(&p->follow);
@@ -176,9 +230,11 @@ int push_run(const struct push_options *options, struct mn_error *e)
 	if (!p)
 		return mn_fail_errno(e, ENOMEM, "push");
 	p->options = options;
+	p->socket = (struct controller_socket){-1, -1, ""};
 	mime_load("/etc/mime.types");
 	err = add_source(p, options->source, &glob, e);
 	if (!err) {
+		controller_listen(&p->socket, options->runtime_dir, &p->sites);
 		err = init(p, glob, e);
 		if (!err) {
 			log_info("pushing %s to %s", options->source, options->url);
@@ -188,6 +244,7 @@ int push_run(const struct push_options *options, struct mn_error *e)
 			err = err ? mn_fail_errno(e, -err, "event loop") : outcome(p, e);
 		}
 		fini(p);
+		controller_remove(&p->socket);
 	}
 	sites_fini(&p->sites);
 	free(p);

@@ -21,6 +21,9 @@
  * that doubles with each failure in a row. An object that the peer refuses PUSH_TRIES times, or
  * that cannot be sent whole, then goes behind the others. Memory of an object that has not
  * been delivered whole is never given back.
+ *
+ * The peer is the only client there is, on the control socket (host/controller.h) as for the rates:
+ * the lowest of those in force is its.
  */
 #pragma once
 
@@ -39,7 +42,7 @@ struct push_options {
 	const char *source; /* "VM/SPACE", "VM/SPACE/GLOB" or a folder */
 	bool once;	    /* what is there now, and end */
 	bool release;	    /* remove what has been delivered */
-	uint64_t rate;	    /* bytes per second, 0: as fast as it goes */
+	uint64_t rate;	    /* bytes per second, 0: as fast as it goes; not for datagrams */
 	const char *congestion;
 	struct multicast_way multicast; /* for udp and rtp; a TTL also where it is no group */
 	const char *user;

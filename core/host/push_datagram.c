@@ -35,13 +35,16 @@ static int send_datagram(int fd, const uint8_t *data, size_t size)
 static int send_packet(struct player *p, const uint8_t *packet, size_t size, bool companion)
 {
 	const struct datagrams *d = container_of(p, struct datagrams, player);
+	const size_t head = d->companionfd < 0 ? RTP_HEAD : 0;
+	int sent;
 
-	if (d->companionfd < 0)
-		return companion ? 1 : send_datagram(d->fd, packet + RTP_HEAD, size - RTP_HEAD);
-	if (!companion)
-		return send_datagram(d->fd, packet, size);
 	/* Who does not listen to reports has the stream nevertheless. */
-	return send_datagram(d->companionfd, packet, size) == 0 ? 0 : 1;
+	if (companion)
+		return d->companionfd < 0 || send_datagram(d->companionfd, packet, size) != 0;
+	sent = send_datagram(d->fd, packet + head, size - head);
+	if (sent > 0)
+		d->push->site->sent += size - head;
+	return sent;
 }
 
 /* What was told of the datagrams by now: 0 or -errno. */
@@ -110,6 +113,7 @@ static void turned(struct player *p)
 {
 	struct datagrams *d = container_of(p, struct datagrams, player);
 
+	d->push->at = p->rtp.at;
 	if (p->state == PLAYER_RESTS)
 		push_deadline(d->push, REFUSAL_NS);
 	if (p->state != PLAYER_BROKEN)

@@ -22,6 +22,13 @@
 #define TURN_BYTES  (4 * 1024 * 1024)
 #define PIECE_MAX   (1024 * 1024)
 
+/* At a rate, so much of it goes at a time; what was late is caught up as far; and another rate
+ * holds by then. */
+#define QUANTUM_NS  (10 * NS_PER_MS)
+#define QUANTUM_MIN 4096
+#define SLACK_NS    (40 * NS_PER_MS)
+#define CHANGE_NS   (100 * NS_PER_MS)
+
 enum state {
 	UNENDED, /* unix: for the object's end */
 	CONNECT,
@@ -37,11 +44,14 @@ struct stream {
 	enum state state;
 	unsigned address; /* of the target's, the next one */
 
-	int64_t at, end;     /* the object's bytes that are on their way */
+	int64_t end;	     /* of what is on its way */
 	bool chunked, ended; /* ended: the last byte is out, and what follows it */
 	bool reused;	     /* the connection has carried another object before */
 	bool closed;	     /* by the peer, cleanly */
 	int64_t queued;	     /* not acknowledged, when it was looked at */
+	struct rate rate;    /* of what has been sent, at the limits that were */
+	unsigned limits_seen;
+	struct timer pace; /* set while the rate allows nothing */
 
 	size_t in_size, scanned, out_at, out_size;
 	char in[HTTP_HEAD_MAX + 1];
@@ -78,8 +88,6 @@ static void set_options(struct stream *s, int fd)
 	if (o->congestion)
 		setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, o->congestion,
 			   (socklen_t)strlen(o->congestion));
-	if (o->rate > 0)
-		setsockopt(fd, SOL_SOCKET, SO_MAX_PACING_RATE, &o->rate, sizeof(o->rate));
 	if (s->target->scheme == PUSH_TCP)
 		set_reset(fd, true);
 }
@@ -154,7 +162,7 @@ static void begin_sending(struct stream *s)
 	s->state = SEND;
 	s->chunked = http && o->live;
 	s->end = o->live ? 0 : o->st.st_size;
-	s->at = 0;
+	s->push->at = 0;
 	s->ended = s->closed = false;
 	s->queued = INT64_MAX;
 	s->in_size = s->scanned = s->out_at = s->out_size = 0;
@@ -185,11 +193,49 @@ static bool next_piece(struct stream *s)
 	return true;
 }
 
-static ssize_t send_some(struct stream *s)
+static void go_on(struct timer *t)
+{
+	push_proceed(container_of(t, struct stream, pace)->push);
+}
+
+/* How many bytes the rate allows now; 0: none before the timer fires. */
+static int64_t allowed(struct stream *s)
+{
+	struct push *p = s->push;
+	const uint64_t bps = limits_only(&p->limits, 0);
+	const int64_t now = p->loop.now_ns;
+	int64_t quantum;
+
+	if (s->limits_seen != p->limits.changes)
+		s->rate.due_ns = 0;
+	s->limits_seen = p->limits.changes;
+	if (bps == 0)
+		return PIECE_MAX;
+	if (s->rate.due_ns > now) {
+		push_no_deadline(p); /* the peer has nothing to take */
+		loop_timer_set(&p->loop, &s->pace,
+			       s->rate.due_ns < now + CHANGE_NS ? s->rate.due_ns : now + CHANGE_NS);
+		return 0;
+	}
+	quantum = (int64_t)(bps / (NS_PER_S / QUANTUM_NS));
+	return quantum < QUANTUM_MIN ? QUANTUM_MIN : quantum < PIECE_MAX ? quantum : PIECE_MAX;
+}
+
+static void count(struct stream *s, int64_t n)
+{
+	struct push *p = s->push;
+	const uint64_t bps = limits_only(&p->limits, 0);
+
+	p->site->sent += (uint64_t)n;
+	if (bps > 0)
+		rate_book(&s->rate, bps, n, p->loop.now_ns, SLACK_NS);
+}
+
+static ssize_t send_some(struct stream *s, size_t most)
 {
 	const int fd = s->peer.fd;
-	const size_t left = (size_t)(s->end - s->at);
-	off_t at = s->at;
+	const size_t left = (size_t)(s->end - s->push->at);
+	off_t at = s->push->at;
 	ssize_t n;
 
 	if (s->out_at < s->out_size) {
@@ -200,8 +246,8 @@ static ssize_t send_some(struct stream *s)
 			s->out_at = s->out_size = 0;
 		return n;
 	}
-	n = sendfile(fd, s->push->object->fd, &at, left < PIECE_MAX ? left : PIECE_MAX);
-	s->at = at;
+	n = sendfile(fd, s->push->object->fd, &at, left < most ? left : most);
+	s->push->at = at;
 	return n;
 }
 
@@ -219,6 +265,7 @@ static void finish(struct stream *s)
 static void send_all(struct stream *s)
 {
 	const struct object *o = s->push->object;
+	int64_t share;
 	ssize_t n;
 
 	for (int64_t sent = 0; sent < TURN_BYTES; sent += n) {
@@ -227,7 +274,7 @@ static void send_all(struct stream *s)
 			push_fail(s->push, "its writer has given up, or was killed", true);
 			return;
 		}
-		if (s->out_at == s->out_size && s->at == s->end && !next_piece(s)) {
+		if (s->out_at == s->out_size && s->push->at == s->end && !next_piece(s)) {
 			if (!s->ended)
 				push_no_deadline(s->push); /* the writer's time */
 			else if (push_written_since(s->push))
@@ -236,9 +283,12 @@ static void send_all(struct stream *s)
 				finish(s);
 			return;
 		}
-		if (s->out_at == s->out_size && s->at == s->end)
+		if (s->out_at == s->out_size && s->push->at == s->end)
 			continue;
-		n = send_some(s);
+		share = allowed(s);
+		if (share == 0)
+			return;
+		n = send_some(s, (size_t)share);
 		if (n == 0) {
 			push_fail(s->push, "it was truncated while it was sent", true);
 			return;
@@ -253,6 +303,7 @@ static void send_all(struct stream *s)
 		push_deadline(s->push, STALL_NS);
 		if (n < 0)
 			return;
+		count(s, n);
 	}
 	push_stir(s->push);
 }
@@ -443,6 +494,7 @@ static void expired(struct push_way *way)
 		push_deadline(s->push, STALL_NS);
 		return;
 	}
+	s->push->site->stalls += waits;
 	push_fail(s->push, strerror(ETIMEDOUT), false);
 }
 
@@ -455,6 +507,7 @@ static void close_way(struct push_way *way)
 {
 	struct stream *s = container_of(way, struct stream, way);
 
+	loop_timer_clear(&s->push->loop, &s->pace);
 	hang_up(s);
 	free(s);
 }
@@ -470,6 +523,7 @@ int push_stream_open(struct push *push, struct mn_error *e)
 		.push = push,
 		.target = &push->options->target,
 		.peer = {-1, peer_ready},
+		.pace.fire = go_on,
 	};
 	push->way = &s->way;
 	return 0;

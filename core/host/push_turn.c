@@ -209,6 +209,7 @@ static bool open_next(struct push *p)
 			continue;
 		}
 		p->entry = p->queue.busy = entry;
+		p->at = 0;
 		if (!is_settled(p, &left_ns)) {
 			leave_object(p, false);
 			p->settling = true;

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "base/loop.h"
+#include "host/controller.h"
 #include "host/follow.h"
 #include "host/object.h"
 #include "host/push.h"
@@ -39,6 +40,9 @@ struct push {
 	struct store store;
 	struct follow follow;
 	struct release release;
+	struct limits limits;
+	struct controller_socket socket;
+	struct controller controller;
 	struct push_queue queue;
 	struct timer timer, drain_timer;
 	bool draining, stirred;
@@ -46,6 +50,7 @@ struct push {
 
 	struct push_entry *entry;
 	struct object *object; /* NULL: none is under way */
+	int64_t at;	       /* so far it has been sent */
 	struct reader reader;
 
 	unsigned failures;    /* in a row */

@@ -217,6 +217,8 @@ static void accept_ready(struct watch *watch, uint32_t events)
 	list_init(&c->member);
 	list_append(&s->conns, &c->all);
 	s->count++;
+	s->worker->counters.accepted++;
+	survey_expect(s->worker);
 	rtsp_conn_rest(c);
 	if (c->lost || loop_add(loop, &c->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET))
 		conn_end(c);
@@ -294,6 +296,18 @@ int rtsp_init(struct rtsp *s, struct worker *worker, int listenfd, const int fds
 		return -errno;
 	s->port = ntohs(a.sin6_port);
 	return loop_add(&worker->loop, &s->listener, EPOLLIN);
+}
+
+void rtsp_survey(const struct rtsp *s)
+{
+	if (!s->worker)
+		return;
+	for (const struct list *l = s->conns.next; l != &s->conns; l = l->next) {
+		const struct rtsp_conn *c = list_entry(l, struct rtsp_conn, all);
+
+		if (c->flow && c->flow->members.next == &c->member)
+			rtsp_flow_survey(c->flow);
+	}
 }
 
 void rtsp_fini(struct rtsp *s)

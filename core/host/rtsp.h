@@ -44,5 +44,8 @@ int rtsp_bind(const struct sockaddr *address, socklen_t size, const struct multi
 int rtsp_init(struct rtsp *s, struct worker *worker, int listenfd, const int fds[2],
 	      const struct multicast_range *groups);
 
+/* Adds what is played to each site's survey (host/survey.h); for one not in use, nothing. */
+void rtsp_survey(const struct rtsp *s);
+
 /* Ends all sessions; for one that was never set up, nothing. */
 void rtsp_fini(struct rtsp *s);

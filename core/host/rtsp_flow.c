@@ -18,8 +18,26 @@
 
 static void count(struct rtsp_flow *f, size_t size)
 {
-	f->server->worker->counters.sent += size;
-	f->player.object->site->sent += size;
+	struct worker *w = f->server->worker;
+	struct site *site = f->player.object->site;
+
+	w->counters.sent += size;
+	site->sent += size;
+	limits_charge(&w->server->limits, (size_t)(site - w->sites.site), (int64_t)size,
+		      w->loop.now_ns);
+}
+
+void rtsp_flow_survey(const struct rtsp_flow *f)
+{
+	const struct object *o = f->player.object;
+	struct survey_now *now = &o->site->survey;
+	const int64_t left = o->st.st_size - f->player.rtp.at;
+
+	if (f->player.state != PLAYER_PLAYS)
+		return;
+	now->clients++;
+	now->rtsp++;
+	now->backlog += left > 0 ? (uint64_t)left : 0;
 }
 
 static bool put_framed(struct rtsp_conn *c, const uint8_t *packet, size_t size, bool companion)

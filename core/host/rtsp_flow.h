@@ -5,6 +5,9 @@
  * multicast has as many members as it has sessions: it plays while any of them does, from where
  * the first one asked for, and ends with a BYE when the last one leaves. Its group is another one
  * than each other flow's.
+ *
+ * A rate does not slow it down: a stream that comes slower than it is to be played is of no use.
+ * But its bytes are booked, and others make way.
  */
 #pragma once
 
@@ -33,6 +36,9 @@ struct rtsp_flow {
  */
 int rtsp_flow_enter(struct rtsp_conn *c, struct object *object);
 void rtsp_flow_leave(struct rtsp_conn *c);
+
+/* Adds it to its site's survey, if it plays. */
+void rtsp_flow_survey(const struct rtsp_flow *f);
 
 /* The client does not play any more (c->plays); the flow does while another one does. */
 void rtsp_flow_pause(struct rtsp_conn *c);

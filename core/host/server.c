@@ -89,6 +89,23 @@ static void join_threads(struct server *s)
 	}
 }
 
+static struct survey survey(struct controller *c, size_t site)
+{
+	return survey_of(container_of(c, struct worker, controller)->server, site);
+}
+
+static int serve_controllers(struct server *s)
+{
+	struct worker *w = &s->workers[0];
+
+	w->controller = (struct controller){.loop = &w->loop,
+					    .sites = &w->sites,
+					    .limits = &s->limits,
+					    .listening = s->listening,
+					    .survey = survey};
+	return controller_init(&w->controller, s->controller.fd);
+}
+
 static int run(struct server *s, const struct sites *sites, void (*started)(const char *url),
 	       struct mn_error *e)
 {
@@ -114,7 +131,7 @@ static int run(struct server *s, const struct sites *sites, void (*started)(cons
 	if (err)
 		return mn_fail_errno(e, -err, "RTSP");
 	if (s->controller.fd >= 0)
-		err = controller_init(&s->workers[0].controller, &s->workers[0], s->controller.fd);
+		err = serve_controllers(s);
 	if (err)
 		return mn_fail_errno(e, -err, "controller");
 	own_energy_start(&s->energy, &s->workers[0].loop);
@@ -215,7 +232,8 @@ static int give_up_rights(const struct server *s, const struct sites *sites, str
 {
 	const struct server_options *o = &s->options;
 	struct sandbox_path *paths = calloc(sites->count + 2, sizeof(*paths));
-	cleanup_free char *link = NULL, *log = o->access_log ? realpath(o->access_log, NULL) : NULL;
+	cleanup_free char *log = o->access_log ? realpath(o->access_log, NULL) : NULL;
+	cleanup_free char *link = controller_folder(&s->controller, o->runtime_dir);
 	size_t n = 0;
 	int err = sandbox_rights(o->user, e);
 
@@ -230,7 +248,7 @@ static int give_up_rights(const struct server *s, const struct sites *sites, str
 		paths[n++].write = o->release != RELEASE_NEVER;
 	}
 	/* Its own socket's name is to go at the end. */
-	if (s->controller.fd >= 0 && asprintf(&link, "%s/" LINK_FOLDER, o->runtime_dir) > 0)
+	if (link)
 		paths[n++] = (struct sandbox_path){link, true, false};
 	if (log)
 		paths[n++] = (struct sandbox_path){dirname(log), true, true};
@@ -249,7 +267,7 @@ static int start(struct server *s, const struct sites *sites, void (*started)(co
 	if (err)
 		return err;
 	controller_listen(&s->controller, s->options.runtime_dir, sites);
-	err = limits_init(&s->limits, s, sites->count);
+	err = limits_init(&s->limits, s->options.rate, s->options.client_rate, sites->count);
 	if (err)
 		return mn_fail_errno(e, -err, "server");
 	err = own_energy_open(&s->energy, s->options.energy, e);

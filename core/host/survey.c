@@ -31,7 +31,8 @@ static void look(struct timer *t)
 		if (c->object)
 			count(c);
 	}
-	if (w->conn_count > 0)
+	rtsp_survey(&w->rtsp);
+	if (w->conn_count + w->rtsp.count > 0)
 		survey_expect(w);
 }
 
@@ -59,6 +60,7 @@ struct survey survey_of(struct server *server, size_t i)
 		sum.stalls += site->stalls;
 		sum.now.clients += site->survey.clients;
 		sum.now.edge += site->survey.edge;
+		sum.now.rtsp += site->survey.rtsp;
 		sum.now.backlog += site->survey.backlog;
 		if (!dev)
 			dev = site->dev;

@@ -3,8 +3,11 @@
  * at a live object's edge, and how much is still to be sent of what is there.
  *
  * Each worker counts among its own connections, every SURVEY_NS while it has any, so that nothing
- * is counted where bytes are sent; a sum may be so old. HTTP's clients alone: RTSP is paced by the
- * stream itself.
+ * is counted where bytes are sent; a sum may be so old.
+ *
+ * RTSP's sessions that play are clients, all those of a multicast sender as one, and are told
+ * apart: they take what their stream's clock says, which tells nothing of how fast the space
+ * drains.
  */
 #pragma once
 
@@ -20,7 +23,7 @@ struct worker;
 struct survey {
 	uint64_t sent, released, stalls; /* since the start */
 	struct survey_now {
-		uint64_t clients, edge, backlog;
+		uint64_t clients, edge, rtsp, backlog; /* edge: of HTTP's clients */
 	} now;
 };
 

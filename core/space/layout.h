@@ -29,16 +29,16 @@
 #define SPACE_TAG	"memnet"
 #define SPACE_MOUNT_DIR "/mnt/memnet"
 
+/* The most that is one write, and so one message of 9p (space/publish.h), in whole pages. */
+#define SPACE_WRITE_MAX (480 * 1024)
+
 /*
  * What the guest gathers before it writes, wherever the data allows: each write costs a round trip
- * to QEMU, and 4 KiB pieces cost 60 times the CPU of 1 MiB ones. A space with less room than a
- * piece counts as full.
+ * to QEMU, and another for the size, and 4 KiB pieces cost 60 times the CPU of 1 MiB ones. A space
+ * with less room than a piece counts as full. Whole writes: a megabyte would take a third for its
+ * last 64 KiB.
  */
-#define SPACE_PIECE (1024 * 1024)
-
-/* The most of a piece that is one write, and so one message of 9p (space/publish.h), in whole
- * pages. */
-#define SPACE_WRITE_MAX (480 * 1024)
+#define SPACE_PIECE (2 * SPACE_WRITE_MAX)
 
 /*
  * Makes the reserved folders in the space whose root is open as `rootfd`, if need be, and gives

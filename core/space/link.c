@@ -243,11 +243,15 @@ static void parse_stream(char *line, struct link_stream *s)
 
 static enum link_line parse_space(char *line, struct link_space *s)
 {
-	const struct field fields[] = {
-		{"sent", &s->sent_bytes},	{"released", &s->released_bytes},
-		{"clients", &s->clients},	{"edge", &s->edge},
-		{"backlog", &s->backlog_bytes}, {"stalls", &s->stalls},
-		{"rate", &s->rate_bps},		{NULL, NULL}};
+	const struct field fields[] = {{"sent", &s->sent_bytes},
+				       {"released", &s->released_bytes},
+				       {"clients", &s->clients},
+				       {"edge", &s->edge},
+				       {"backlog", &s->backlog_bytes},
+				       {"stalls", &s->stalls},
+				       {"rate", &s->rate_bps},
+				       {"rtsp", &s->rtsp},
+				       {NULL, NULL}};
 	enum link_line what = LINK_OTHER;
 	char *word, *value;
 
@@ -291,8 +295,8 @@ int link_format_space(const struct link_space *s, char *buf, size_t size)
 {
 	return snprintf(buf, size,
 			"space name=%s/%s sent=%" PRIu64 " released=%" PRIu64 " clients=%" PRIu64
-			" edge=%" PRIu64 " backlog=%" PRIu64 " stalls=%" PRIu64 " rate=%" PRIu64
-			"\n",
+			" edge=%" PRIu64 " rtsp=%" PRIu64 " backlog=%" PRIu64 " stalls=%" PRIu64
+			" rate=%" PRIu64 "\n",
 			s->name.vm, s->name.space, s->sent_bytes, s->released_bytes, s->clients,
-			s->edge, s->backlog_bytes, s->stalls, s->rate_bps);
+			s->edge, s->rtsp, s->backlog_bytes, s->stalls, s->rate_bps);
 }

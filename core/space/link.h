@@ -2,15 +2,18 @@
  * The link between a stream and the controller: what `memnet stream` and `memnet tune` tell each
  * other.
  *
- * Theory of operation. Each stream that serves spaces listens on a socket in the run-time folder,
- * RUNTIME/.stream/PID.sock, which only its own user (and root) can open; the controller finds it
- * there. One request is one line, and has one answer, in the order they were asked:
+ * Theory of operation. Each stream of spaces, whether it serves or pushes, listens on a socket in
+ * the run-time folder, RUNTIME/.stream/PID.sock, which only its own user (and root) can open; the
+ * controller finds it there. One request is one line, and has one answer, in the order they were
+ * asked:
  *
  *	get
  *		stream pid=712 listen=127.0.0.1:8080 rate=0 client=0 lease=0
- *		space name=web1/out sent=81920 released=0 clients=3 edge=1 backlog=65536 stalls=0
- *rate=0 … end rate total=BYTES client=BYTES lease=MS rate VM/SPACE total=BYTES lease=MS end, or:
- *error WORDS
+ *		space name=web1/out sent=81920 released=0 clients=3 edge=1 rtsp=1 backlog=65536 …
+ *		end
+ *	rate total=BYTES client=BYTES lease=MS
+ *	rate VM/SPACE total=BYTES lease=MS
+ *		end, or: error WORDS
  *
  * Rates are bytes a second, 0 for none, and only ever lower what the stream's own options allow.
  * They hold until the lease ends, LINK_LEASE_MAX_MS at most, or the next such line: a controller
@@ -72,7 +75,7 @@ int link_format_request(const struct link_request *request, char *buf, size_t si
 
 struct link_stream {
 	int64_t pid;
-	char listen[80];	       /* "ADDRESS:PORT"; "": not known */
+	char listen[80];	       /* "ADDRESS:PORT"; "": not known, or none */
 	uint16_t port;		       /* of it */
 	uint64_t rate_bps, client_bps; /* in force; 0: none */
 	uint64_t lease_ms;	       /* for which what was set still holds */
@@ -82,6 +85,7 @@ struct link_space {
 	struct space_name name;
 	uint64_t sent_bytes, released_bytes, stalls;
 	uint64_t clients, edge; /* being sent an object of it; of these, waiting for a live one */
+	uint64_t rtsp;		/* of the others, those that only take what a stream's clock says */
 	uint64_t backlog_bytes; /* that these are still to be sent, of what is there */
 	uint64_t rate_bps;	/* in force; 0: none */
 };

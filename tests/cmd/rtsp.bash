@@ -8,9 +8,9 @@ teardown() {
 	[ -z "$SERVER" ] || kill "$SERVER" 2>/dev/null || true
 }
 
-# clip FILE — 75 frames. The length of the last one is said, so that a client can show it without a next one.
+# clip FILE [SECONDS] — 75 frames, or 25 a second. The length of the last one is said, so that a client can show it without a next one.
 clip() {
-	ffmpeg -v error -f lavfi -i testsrc=size=320x240:rate=25:duration=3 -c:v mpeg2video -g 12 \
+	ffmpeg -v error -f lavfi -i testsrc=size=320x240:rate=25:duration="${2-3}" -c:v mpeg2video -g 12 \
 		-omit_video_pes_length 0 -f mpegts "$1"
 }
 
@@ -29,10 +29,11 @@ serve() {
 	PORT=${PORT%%/*}
 }
 
-# by_hand — a Python client's lines on stdin: ask(METHOD, PATH, FIELD…) gives the status and the whole reply
+# by_hand — a Python client's lines on stdin: ask(METHOD, PATH, FIELD…) gives the status and the whole reply,
+# told(FIELD=NUMBER…) what the control socket tells when it tells these
 by_hand() {
 	{
 		cat "$MEMNET_SRC/tests/host/rtsp_client.py"
 		cat
-	} | timeout 30 python3 - "$PORT"
+	} | timeout 30 python3 - "$PORT" "$BATS_TEST_TMPDIR/run/.stream/$SERVER.sock"
 }

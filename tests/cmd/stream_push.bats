@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2153 # PORT is push.bash's
 # memnet stream --push, into real peers: nginx with WebDAV, socat, and receivers that misbehave. A
 # space is a folder here.
 
@@ -30,16 +31,6 @@ webdav() {
 	PIDS+=($!)
 	URL=http://127.0.0.1:$port
 	until_true curl -so /dev/null "$URL"
-}
-
-# receiver KIND — tests/host/receiver.py; $PORT, or the socket $SOCK for unix
-receiver() {
-	rm -f "$BATS_TEST_TMPDIR/port"
-	python3 "$MEMNET_SRC/tests/host/receiver.py" "$1" "$BATS_TEST_TMPDIR" >"$BATS_TEST_TMPDIR/port" 3>&- &
-	PIDS+=($!)
-	until_true test -s "$BATS_TEST_TMPDIR/port"
-	PORT=$(cat "$BATS_TEST_TMPDIR/port")
-	SOCK=$BATS_TEST_TMPDIR/sock
 }
 
 received() {
@@ -247,11 +238,15 @@ received() {
 }
 
 @test "a rate" {
-	receiver tcp
 	random 2000000 | publish x
-	SECONDS=0
-	push "tcp://127.0.0.1:$PORT" --rate 1MB --once vm1/out
-	[ "$SECONDS" -ge 1 ]
+	for kind in tcp unix; do
+		receiver $kind
+		url=tcp://127.0.0.1:$PORT
+		[ $kind = tcp ] || url=unix://$SOCK
+		SECONDS=0
+		push "$url" --rate 1MB --once vm1/out
+		[ "$SECONDS" -ge 1 ]
+	done
 }
 
 @test "options are checked" {
@@ -264,8 +259,8 @@ received() {
 	[[ $status = 2 && $output == *"--listing is for serving"* ]]
 	run push http://127.0.0.1:1 --release lru vm1/out
 	[[ $status = 2 && $output == *"would be lost"* ]]
-	run push unix:///x --rate 1MB vm1/out
-	[ "$status" = 2 ]
+	run push unix:///x --congestion cubic vm1/out
+	[[ $status = 2 && $output == *"--congestion is TCP's"* ]]
 	run push http://127.0.0.1:1 vm1/out vm1/two
 	[ "$status" = 2 ]
 	run memnet stream --once vm1/out

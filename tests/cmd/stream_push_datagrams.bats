@@ -181,6 +181,8 @@ in_namespace() {
 	pushing "udp://127.0.0.1:$(free_port)" vm1/out
 	grep -q '^Seccomp:.2' "/proc/$PUSHER/status"
 	run push udp://127.0.0.1:9 --rate 1MB vm1/out
+	[[ $status = 2 && $output == *"go by their stream's clock"* ]]
+	run push udp://127.0.0.1:9 --congestion cubic vm1/out
 	[[ $status = 2 && $output == *"TCP's"* ]]
 	run push udp://127.0.0.1:9 --interface lo vm1/out
 	[[ $status = 2 && $output == *"is for multicast"* ]]

@@ -152,3 +152,51 @@ setup_file() {
 	wait "$SERVER"
 	wait $client || true
 }
+
+@test "a session is a client on the control socket and in the figures while it plays" {
+	cat "$BATS_FILE_TMPDIR"/{clip,clip,clip}.ts >"$D/c.ts"
+	serve --metrics 127.0.0.1:18909
+	by_hand <<-END
+		import urllib.request
+		def figure(name):
+		    text = urllib.request.urlopen('http://127.0.0.1:18909/metrics').read().decode()
+		    return [int(l.split()[-1]) for l in text.split('\n') if l.startswith('memnet_stream_' + name)][0]
+		told(clients=0, rtsp=0)
+		accepted = [figure('accepted_total'), figure('accepted_total')]
+		with socket.create_connection(('127.0.0.1', port)) as other:
+		    other.sendall(b'OPTIONS * RTSP/1.0\r\n\r\n')
+		    other.recv(1)
+		    assert figure('accepted_total') - accepted[1] == accepted[1] - accepted[0] + 1
+		assert ask('SETUP', 'c.ts/track1', TCP)[0] == 200
+		session = told(clients=0)
+		assert ask('PLAY', 'c.ts')[0] == 200
+		before = told(clients=1, edge=0, rtsp=1)
+		assert 0 < before['backlog'] < $(stat -c %s "$D/c.ts"), before
+		assert figure('space_clients') == 1 and figure('space_rtsp_clients') == 1
+		assert figure('clients') == 2 # and the one who asks
+		after = told(clients=1)
+		while after['sent'] < before['sent'] + 50000:
+		    assert f.read(1) == b'$' and packet()
+		    after = told(clients=1)
+		assert after['backlog'] < before['backlog']
+		assert ask('PAUSE', 'c.ts')[0] == 200
+		told(clients=0, rtsp=0, backlog=0)
+	END
+}
+
+@test "a rate does not slow a session down, and the others get what it leaves" {
+	clip "$D/c.ts" 8
+	frames "$D/c.ts" >"$BATS_TEST_TMPDIR/frames"
+	bps=$(($(stat -c %s "$D/c.ts") / 8))
+	head -c $((bps * 3 / 2)) /dev/urandom >"$D/x"
+	serve --rate $((bps * 3 / 2))B
+	http=$(sed -n 's/.*listening on \(http.*\)/\1/p' "$BATS_TEST_TMPDIR/err")
+	frames "$URL/c.ts" -rtsp_transport tcp >"$BATS_TEST_TMPDIR/got" 3>&- &
+	client=$!
+	by_hand <<<'told(clients=1)'
+	# A second, without the session; it leaves a third of the rate.
+	took=$(curl -s -o /dev/null -w '%{time_total}' "$http/vm1/out/x")
+	awk "BEGIN { exit !($took > 1.7) }" || { echo "took $took"; false; }
+	wait $client
+	diff "$BATS_TEST_TMPDIR/got" "$BATS_TEST_TMPDIR/frames"
+}

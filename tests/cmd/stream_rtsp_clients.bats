@@ -155,6 +155,7 @@ groups() {
 		    after, same = next_number()
 		    assert after == number + 1 & 0xffff and same == source
 		    number = after
+		told(clients=1, rtsp=1)
 		# one pauses, one's connection breaks: it ends with the last one that plays, with a BYE
 		assert ask('PAUSE', 'c.ts')[0] == 200
 		for i in range(3):
@@ -172,6 +173,7 @@ groups() {
 		assert ask('TEARDOWN', 'c.ts')[0] == 200
 		while rtcp.recv(2000)[-8:-6] != b'\x81\xcb':
 		    pass
+		told(clients=0)
 		# its group is free again
 		assert 'destination=239.192.7.0' in set_up('e.ts')[0]
 		use(d)

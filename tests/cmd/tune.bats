@@ -512,6 +512,27 @@ put_and_fetch()
 	jq -e -n '[inputs.energy] | all(.source == "model" and .joules == null and .joules_per_gigabyte == null)' "$LOG"
 }
 
+@test "a push is found, and tells the drain of its space" {
+	create vm1/out 64M
+	create vm2/out 64M
+	mkdir "$BATS_TEST_TMPDIR/got"
+	begin python3 "$MEMNET_SRC/tests/host/receiver.py" tcp "$BATS_TEST_TMPDIR/got" >"$BATS_TEST_TMPDIR/port"
+	until_true test -s "$BATS_TEST_TMPDIR/port"
+	begin "$MEMNET" stream --push "tcp://127.0.0.1:$(cat "$BATS_TEST_TMPDIR/port")" --rate 8MB \
+		--release delivered vm2/out 2>"$BATS_TEST_TMPDIR/stream"
+	STREAM=$PID
+	until_true grep -q pushing "$BATS_TEST_TMPDIR/stream"
+	tune --budget 400M vm1/out,min=16M vm2/out,min=16M
+	begin sh -c "for i in 1 2 3 4 5 6 7 8; do
+		setpriv --pdeathsig KILL '$MEMNET' compress -q --to '$MEMNET_RUNTIME_DIR/vm2/out' -o \$i '$VM_DIR/4M'; done"
+	until_true saw '.space == "vm2/out" and .drain_bytes_per_s > 2000000 and .drain_bytes_per_s <= 8000000'
+	until_true saw '.space == "vm2/out" and .client_bytes_per_s > 2000000'
+	until_true saw '.space == "vm2/out" and .out_bytes_per_s > 2000000'
+	stop_tune
+	[ "$(jq -n '[inputs | select(.space == "vm1/out") | .drain_bytes_per_s] | max' "$LOG")" = 0 ]
+	[[ $(ask get) == "stream pid=$STREAM listen= rate=8000000 "* ]]
+}
+
 @test "a space with room to spare makes way for one without; a dead loop's rates lapse" {
 	create vm1/out 16M
 	create vm2/out 64M

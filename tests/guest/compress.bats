@@ -114,6 +114,40 @@ beaten() {
 	[ "$(vm_host stat -c %y "$space/.memnet/live/random.zst")" != "$1" ]
 }
 
+# messages COMMAND: how many messages of 9p the guest sends while it runs it, and how many of them are writes.
+messages() {
+	vm_run web "cd /sys/kernel/tracing/events/9p/9p_client_req && echo hist:keys=type >trigger && { $1; } && cat hist
+		echo '!hist:keys=type' >trigger" | awk '/type:/ && /hitcount:/ { n[$3] = $NF; all += $NF } END { print all + 0, n[118] + 0 }'
+}
+
+can_count() {
+	vm_run web 'mount -t tracefs tracefs /sys/kernel/tracing 2>/dev/null; cd /sys/kernel/tracing/events/9p/9p_client_req &&
+		echo hist:keys=type >trigger && echo "!hist:keys=type" >trigger'
+}
+
+@test "a write is one message of 9p, and as large as one can be" {
+	can_count || skip "the guest's kernel does not count messages of 9p"
+	read -r _ writes < <(messages 'memnet compress -q --fast=1 --to /mnt/memnet/out /tmp/random')
+	# 6000000 bytes that do not compress, 480 KiB each, and two of the record.
+	[ "$writes" -le $((6000000 / (480 * 1024) + 1 + 2)) ]
+}
+
+@test "a long wait asks for room, and for little else" {
+	can_count || skip "the guest's kernel does not count messages of 9p"
+	share resize web/out 3M
+	vm_run web 'memnet compress --fast=1 --live --to /mnt/memnet/out /tmp/random' 3>&- &
+	job=$!
+	until_true space_is_full
+	vm_run web 'sleep 2'
+	# A second's are about 70; a slow machine sends fewer.
+	read -r all _ < <(messages 'sleep 3')
+	[ "$all" -gt 0 ]
+	[ "$all" -le 450 ]
+	share resize web/out 32M
+	wait "$job"
+	[ "$(sum_of_object random.zst)" = "$(sum_in_guest /tmp/random)" ]
+}
+
 @test "too long a wait ends with 6, and leaves nothing" {
 	share resize web/out 2M
 	run -6 vm_run web 'memnet compress --rm --max-wait 500ms --to /mnt/memnet/out /tmp/random 2>&1'

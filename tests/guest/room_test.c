@@ -66,9 +66,10 @@ static void small_room(void)
 	fill((1 << 20) - 8192);
 	is_int(room_step(&r, 8192), 0, "room for the last bytes is enough");
 	room_taken(&r);
-	for (unsigned i = 1; i < ROOM_LOOKS; i++)
+	while (r.untried_ns + r.delay_ns < ROOM_TRY_NS)
 		is_int(room_step(&r, 1 << 20), -EAGAIN, "less than a piece is not");
 	is_int(room_step(&r, 1 << 20), 0, "but now and then it is tried");
+	is_int(room_step(&r, 1 << 20), -EAGAIN, "and then not at once again");
 	room_taken(&r);
 	unlinkat(root, "fill", 0);
 }
@@ -89,15 +90,41 @@ static void deadline(void)
 	room_taken(&r);
 }
 
-/* How late it can be. */
-static void sleeps(void)
+/* The longest sleep behind a wait of so long. */
+static int64_t late(int64_t waited_ns, bool alone)
 {
 	struct room r;
 
 	room_init(&r, root, 0);
-	for (int i = 0; i < 20; i++)
+	(void)room_step(&r, 1 << 20);
+	now += waited_ns;
+	r.alone = alone;
+	for (int i = 0; i < 8; i++)
 		(void)room_step(&r, 1 << 20);
-	is_int(r.delay_ns, ROOM_DELAY_MAX_NS, "a wait is late by 8 ms at most");
+	room_taken(&r);
+	return r.delay_ns;
+}
+
+/* How late it can be. */
+static void sleeps(void)
+{
+	is_int(late(0, false), ROOM_DELAY_MAX_NS, "a wait is late by 8 ms at most");
+	is_int(late(500 * NS_PER_MS, true), ROOM_DELAY_MAX_NS, "one of half a second too");
+	is_int(late(NS_PER_S, true), NS_PER_S / ROOM_LATE, "a longer one by a part of itself");
+	is_int(late(60 * NS_PER_S, true), ROOM_DELAY_LONG_NS, "but by 32 ms at most");
+	is_int(late(60 * NS_PER_S, false), ROOM_DELAY_MAX_NS, "and by 8 ms where others wait");
+}
+
+static void is_long(void)
+{
+	struct room r;
+
+	room_init(&r, root, 0);
+	ok(!room_is_long(&r), "no wait is no long one");
+	(void)room_step(&r, 1 << 20);
+	ok(!room_is_long(&r), "nor one that has just begun");
+	now += NS_PER_S;
+	ok(room_is_long(&r), "one of a second is");
 	room_taken(&r);
 }
 
@@ -114,5 +141,6 @@ int main(void)
 	small_room();
 	deadline();
 	sleeps();
+	is_long();
 	return done_testing();
 }

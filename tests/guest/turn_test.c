@@ -33,8 +33,9 @@ static void elder_and_others(void)
 	struct turn a = job(), b = job();
 
 	ok(!turn_step(&a), "the first that is blocked keeps its room");
-	ok(a.elder, "and is the elder");
+	ok(a.elder && !turn_others(&a), "and is the elder, and alone");
 	ok(!turn_step(&b) && !b.elder, "the second is not, and keeps its room as yet");
+	ok(turn_others(&a) && turn_others(&b), "each knows that another waits");
 	now += TURN_HUNGRY_NS;
 	ok(!turn_step(&a) && a.hungry, "an elder that gets nothing in is hungry");
 	ok(turn_step(&b), "then the other gives its room back");

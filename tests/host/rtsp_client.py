@@ -1,4 +1,4 @@
-"""A client of RTSP, for what the tests of memnet stream --rtsp put behind it; argument: the port."""
+"""A client of RTSP, for what the tests of memnet stream --rtsp put behind it; arguments: the port, the control socket."""
 import socket, struct, sys, time
 port = int(sys.argv[1])
 url = 'rtsp://127.0.0.1:%d/vm1/out/' % port
@@ -29,4 +29,17 @@ def ask(method, path, *fields):
     status, text = reply()
     assert 'CSeq: %d\r\n' % cseq in text, text
     return status, text
+def told(**want):
+    """Waits until the control socket tells these of vm1/out; gives all it tells."""
+    for _ in range(500):
+        with socket.socket(socket.AF_UNIX) as u:
+            u.connect(sys.argv[2])
+            u.sendall(b'get\n')
+            lines = u.makefile()
+            next(lines)
+            space = dict(w.split('=') for w in next(lines).split()[2:])
+        if all(int(space[k]) == v for k, v in want.items()):
+            return {k: int(v) for k, v in space.items()}
+        time.sleep(0.02)
+    assert 0, (space, want)
 TCP = 'Transport: RTP/AVP/TCP;unicast;interleaved=4-5'

@@ -65,7 +65,7 @@ static void requests(void)
 static void answers(void)
 {
 	const struct link_stream stream = {712, "[::1]:8080", 8080, 5, 6, 7};
-	const struct link_space space = {{"vm1", "out"}, 1, 2, 3, 4, 5, 6, 7};
+	const struct link_space space = {{"vm1", "out"}, 1, 2, 3, 4, 5, 6, 7, 8};
 	struct link_stream s;
 	struct link_space p;
 	char line[LINK_LINE_MAX];
@@ -79,7 +79,7 @@ static void answers(void)
 	line[link_format_space(&space, line, sizeof(line)) - 1] = '\0';
 	is_int(link_parse_answer(line, &s, &p), LINK_SPACE, "a space's line");
 	ok(p.sent_bytes == 1 && p.released_bytes == 2 && p.stalls == 3 && p.clients == 4 &&
-		   p.edge == 5 && p.backlog_bytes == 6 && p.rate_bps == 7,
+		   p.edge == 5 && p.rtsp == 6 && p.backlog_bytes == 7 && p.rate_bps == 8,
 	   "says the same");
 	is_int(link_parse_answer(strcpy(line, "end"), &s, &p), LINK_END, "the end");
 	is_int(link_parse_answer(strcpy(line, "error no"), &s, &p), LINK_ERROR, "an error");
