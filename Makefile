@@ -225,8 +225,8 @@ lint-warnings:
 lint-format:
 	clang-format --dry-run -Werror $(wildcard cmd/*.[ch] core/*/*.[ch] tests/*.h tests/*/*.[ch])
 
-# cppcheck follows values, clang-tidy knows idioms. Not the clang analyser: it takes no notice of
-# cleanup attributes, and its 10 findings here were all false. NULL is a pointer in both our libcs.
+# cppcheck follows values, clang-tidy knows idioms. Not the clang analyser: it takes no notice of the
+# cleanup attributes that this code lives by. NULL is a pointer in both our libcs.
 lint-bugs:
 	cppcheck -q -j2 --error-exitcode=1 --enable=warning,portability --suppress=varFuncNullUB \
 		--suppress=normalCheckLevelMaxBranches --inline-suppr --std=c11 -D_GNU_SOURCE \

@@ -7,6 +7,7 @@
 #include "cmd/command.h"
 #include "cmd/config.h"
 #include "qmp/qmp.h"
+#include "space/pool.h"
 #include "space/space.h"
 
 /* Each verb takes some of them: its table of options says which. */
@@ -97,9 +98,9 @@ int share_check_reach(const struct share *s, const struct qmp *q, struct mn_erro
 int share_attach(struct share *s, struct qmp *q);
 
 /*
- * Looks at what the wanted size, s->tmpfs.size_bytes, of a space (`info`, as pool_find() left it)
- * means to this host: refused (unless forced) where it is more than all memory, warned of where it
- * may take more than is free, or where all sizes together are more than all memory. 0 or -errno.
+ * Looks at what the wanted size, s->tmpfs.size_bytes, of a space (`info`, as inventory_find() left
+ * it) means to this host: refused (unless forced) where it is more than all memory, warned of where
+ * it may take more than is free, or where all sizes together are more than all memory. 0 or -errno.
  */
 int share_check_ram(struct share *s, const struct space_info *info);
 

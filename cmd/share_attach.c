@@ -28,7 +28,7 @@ static int own_spaces(struct share *s, struct qmp *q)
 	struct ownership o = {.vm = s->name.vm, .e = &s->inv->error};
 	int err = share_find_owner(s, q, &o.uid, &o.gid);
 
-	return err ? err : pool_each(s->inv->common.runtime_dir, own, &o);
+	return err ? err : inventory_each(s->inv->common.runtime_dir, own, &o);
 }
 
 static int attach(struct share *s, struct qmp *q)

@@ -14,6 +14,7 @@
 #include "qmp/device.h"
 #include "space/probe.h"
 #include "space/ram.h"
+#include "space/reach.h"
 
 enum verdict {
 	CHECK_OK,
@@ -219,7 +220,7 @@ static void check_pool(struct checks *c, const struct device_state *state)
 	if (!state->plugged || pid <= 0 ||
 	    pool_path(c->s->inv->common.runtime_dir, c->s->name.vm, path))
 		return;
-	if (pool_held_by(pid, path) == 1)
+	if (reach_held_by(pid, path) == 1)
 		add(c, CHECK_OK, "folder", "QEMU (process %d) serves %s", (int)pid, path);
 	else
 		add(c, CHECK_BAD, "folder",
@@ -283,7 +284,7 @@ static void check_limit(struct checks *c)
 
 	if (ram_limit_of(share_qemu(c->q), &limit) != 1)
 		return;
-	pool_each(c->s->inv->common.runtime_dir, add_size, c);
+	inventory_each(c->s->inv->common.runtime_dir, add_size, c);
 	add(c, c->sizes_bytes >= limit ? CHECK_BAD : CHECK_NOTE, "memory limit",
 	    "QEMU's cgroup may use %s, its spaces of %s included, or is killed%s",
 	    format_size(limit, a), format_size(c->sizes_bytes, b),

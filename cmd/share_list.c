@@ -207,7 +207,7 @@ int share_list(struct invocation *inv)
 	if (share_options(&s, inv) || opts_operands(inv, 0, 1) || begin_list(&s))
 		return command_fail(inv);
 	l.rows = cJSON_CreateArray();
-	err = pool_each(inv->common.runtime_dir, list_one, &l);
+	err = inventory_each(inv->common.runtime_dir, list_one, &l);
 	if (err)
 		mn_fail_errno(&inv->error, -err, "%s", inv->common.runtime_dir);
 	else if (cJSON_GetArraySize(l.rows) == 0)
@@ -235,7 +235,7 @@ int share_show(struct invocation *inv)
 	if (!err)
 		err = config_vm(&inv->common, s.name.vm, &s.config, &inv->error);
 	if (!err)
-		err = pool_find(inv->common.runtime_dir, &s.name, &info, &inv->error);
+		err = inventory_find(inv->common.runtime_dir, &s.name, &info, &inv->error);
 	if (err)
 		return command_fail(inv);
 	row = share_row(&info);

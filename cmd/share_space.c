@@ -9,6 +9,7 @@
 #include "cmd/options.h"
 #include "cmd/output.h"
 #include "space/probe.h"
+#include "space/reach.h"
 
 static void cleanup_qmp_close(struct qmp **q)
 {
@@ -26,7 +27,7 @@ static int fail_space(struct share *s, int err)
 
 static int find(struct share *s, struct space_info *info)
 {
-	return pool_find(s->inv->common.runtime_dir, &s->name, info, &s->inv->error);
+	return inventory_find(s->inv->common.runtime_dir, &s->name, info, &s->inv->error);
 }
 
 /* With -j, the space as it is now; silent otherwise, as mkdir(1) is. */
@@ -92,7 +93,7 @@ static int check_seen(struct share *s, pid_t qemu)
 	int n = snprintf(path, sizeof(path), "%s/%s/%s", s->inv->common.runtime_dir, s->name.vm,
 			 s->name.space);
 
-	if (qemu <= 0 || n < 0 || n >= (int)sizeof(path) || pool_seen_by(qemu, path) != 0)
+	if (qemu <= 0 || n < 0 || n >= (int)sizeof(path) || reach_seen_by(qemu, path) != 0)
 		return 0;
 	if (find(s, &info) == 0)
 		space_destroy(&info, false, NULL);
@@ -103,7 +104,7 @@ static int check_seen(struct share *s, pid_t qemu)
 	return fail_space(s, -EXDEV);
 }
 
-/* `info` is what pool_find() left of a space that is not there. */
+/* `info` is what inventory_find() left of a space that is not there. */
 static int make(struct share *s, const struct space_info *info, int poolfd, pid_t qemu)
 {
 	int err = share_check_ram(s, info);

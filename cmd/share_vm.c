@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "cmd/options.h"
 #include "qmp/device.h"
+#include "space/reach.h"
 
 #define WAIT_DEFAULT_NS (10 * NS_PER_S)
 /* A QEMU just started listens soon; a name mistyped never does, and should be told of soon. */
@@ -253,9 +254,9 @@ static int verify_pool(struct share *s, const struct qmp *q)
 	pid_t pid = share_qemu(q);
 
 	if (pid <= 0 || pool_path(s->inv->common.runtime_dir, s->name.vm, path) ||
-	    pool_held_by(pid, path) != 0)
+	    reach_held_by(pid, path) != 0)
 		return 0;
-	if (pool_seen_by(pid, path) == 0)
+	if (reach_seen_by(pid, path) == 0)
 		return mn_fail(
 			e, MN_FAILED, EXDEV,
 			"%s: QEMU (process %d) is in another mount namespace, and what is "
@@ -277,7 +278,7 @@ int share_check_reach(const struct share *s, const struct qmp *q, struct mn_erro
 
 	if (share_qemu_owner(q, &uid, &gid) || uid == geteuid() ||
 	    pool_path(s->inv->common.runtime_dir, s->name.vm, path) ||
-	    pool_barred_to(uid, gid, path, barred) != 1)
+	    reach_barred_to(uid, gid, path, barred) != 1)
 		return 0;
 	return mn_fail(e, MN_FAILED, EACCES,
 		       "QEMU runs as user %u, who cannot pass through %.160s (chmod o+x %.160s, or "

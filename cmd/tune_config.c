@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "cmd/config.h"
 #include "cmd/energy_config.h"
+#include "space/pool.h"
 
 #define MIN_BYTES   (UINT64_C(1) << 20)
 #define MIN_DEFAULT (UINT64_C(64) << 20)

@@ -3,15 +3,7 @@
  * the space holds (Q) moves fast: whole objects leave at once, and new ones fill in seconds. No
  * model foresees that as well as looking often does, and a look and a resize cost microseconds.
  * So sizes follow use, and the model serves where nobody looks (no guard, fail-safe, cold start).
- *
- * Growing. The headroom h is what can flow in during two looks of the guard at the fastest rate
- * seen lately. When half of it is gone the guard grows the space to Q + h at once: late by one
- * look, it still does not block. Where looks have been late, h allows for as late a one.
- *
- * Shrinking. To shrink too early costs two resizes, too late costs memory: the ski-rental problem.
- * Idle room (size - Q - h) is summed over time since the space last needed it, and it is given
- * back when that sum reaches what half a headroom costs over shrink_hold periods. Large surplus
- * goes within a second, small surplus stays, and a load that repeats itself causes no resizes.
+ * need.c says what each space needs; here is what all of them get.
  *
  * A budget. Everybody gets what he needs while it suffices. If not, slack goes first; then see
  * budget.c. Nobody may borrow more above his entitlement than his drain pays back in time, so one
@@ -19,10 +11,6 @@
  * fewer objects at once, for half-written objects free nothing. One that is full of them would
  * stand still for ever: it gets all that is left, reserve included, and other such spaces start
  * nothing until it moves.
- *
- * Trust. Sizes follow only what the host sees. The guest's records tell late from memory-late,
- * raise alarms and move eps (the failure rate of headroom without guard) within fixed bounds; they
- * buy no memory under a budget.
  */
 #include "control/orchestrator.h"
 
@@ -34,37 +22,12 @@
 #include <string.h>
 
 #include "control/budget.h"
-#include "control/slo.h"
+#include "control/need.h"
 
 #define SECOND_NS	 UINT64_C(1000000000)
 #define GRAIN_BYTES	 65536
-#define STALL_FACTOR_MAX 1024
-#define BUSY		 0.85
 #define LOOKS_REMEMBERED 100 /* how many it takes to forget a late one */
 #define LOOK_MAX	 4   /* guard intervals; what a suspended host tells of more is nothing */
-#define GUARD_LOW	 0.4 /* of the headroom; the guard grows when less is left */
-
-struct control_space {
-	struct control_wish wish;
-	struct estimator est;
-	struct slo_watch slo;
-	struct slo_report report;
-	struct record_credit credit;
-	uint64_t rejected[RECORD_NVERDICTS], rejected_before;
-	uint64_t cpu_well_ns, drain_well_ns; /* when last neither was overloaded */
-	uint64_t record_ns;		     /* when the last good record came */
-	uint64_t peak_bytes;		     /* since the last period */
-	uint64_t headroom_before_bytes, used_before_bytes;
-	bool met, full_in_period, rejecting;
-	double idle; /* byte-seconds since the room was last needed */
-	double stall_factor;
-	unsigned int stalled_ticks, most_growing;
-	double model_q95, model_q99, rho_drain;
-	unsigned int doubts;
-	/* of the present tick */
-	double headroom, need, want;
-	enum control_reason reason;
-};
 
 static const char *const reason_names[] = {
 	"hold", "grow", "shrink", "guard", "stall", "budget", "failsafe", "refused",
@@ -111,6 +74,11 @@ static double seconds(uint64_t ns)
 	return (double)ns / 1e9;
 }
 
+static double clip(double x, double low, double high)
+{
+	return fmin(high, fmax(low, x));
+}
+
 static bool tuning_valid(const struct control_tuning *t, size_t nspaces)
 {
 	return t->period_ns && t->guard_ns <= t->period_ns && t->reserve >= 0 && t->reserve < 1 &&
@@ -150,13 +118,8 @@ int control_init(struct control *control, const struct control_tuning *tuning,
 	if (!control->space || !control->claim)
 		return -ENOMEM;
 	control->nspaces = n;
-	for (size_t i = 0; i < n; i++) {
-		control->space[i].wish = wishes[i];
-		control->space[i].stall_factor = 1;
-		estimator_init(&control->space[i].est);
-		slo_init(&control->space[i].slo);
-		record_credit_init(&control->space[i].credit);
-	}
+	for (size_t i = 0; i < n; i++)
+		need_init(&control->space[i], &wishes[i]);
 	return 0;
 }
 
@@ -177,211 +140,6 @@ void control_close(struct control *control)
 	free(control->space);
 	free(control->claim);
 	memset(control, 0, sizeof(*control));
-}
-
-/* ---- what was seen ---- */
-
-static void take_records(struct control_space *space, uint64_t now_ns,
-			 const struct control_facts *facts)
-{
-	record_credit_earn(&space->credit, facts->completed);
-	for (size_t i = 0; i < facts->nrecords; i++) {
-		struct job_record record = facts->record[i];
-		enum record_verdict verdict = record_check(&space->credit, &record, (int64_t)now_ns,
-							   space->wish.max_bytes);
-
-		space->rejected[verdict] += verdict != RECORD_OK;
-		if (verdict != RECORD_OK)
-			continue;
-		slo_count(&space->slo, &record);
-		space->record_ns = now_ns;
-	}
-}
-
-/* A space seen for the first time has been silent and well until now. */
-static void meet(struct control_space *space, uint64_t now_ns)
-{
-	if (space->met)
-		return;
-	space->record_ns = space->cpu_well_ns = space->drain_well_ns = now_ns;
-	space->met = true;
-}
-
-static void observe(struct control_space *space, uint64_t now_ns, double dt_s,
-		    const struct control_facts *facts)
-{
-	struct estimator_interval seen = {
-		.dt_s = dt_s,
-		.inflow_bytes = facts->inflow_bytes,
-		.delivered_bytes = facts->delivered_bytes,
-		.cpu_busy = facts->cpu_busy,
-		.started = facts->started,
-		.growing = facts->growing,
-		.completed = facts->completed,
-		.completed_bytes = facts->completed_bytes,
-		.completed_bytes2 = facts->completed_bytes2,
-	};
-
-	estimator_observe(&space->est, &seen);
-	if (facts->full && dt_s > 0)
-		slo_full(&space->slo, now_ns - (uint64_t)(dt_s * 1e9), now_ns);
-	take_records(space, now_ns, facts);
-	space->full_in_period |= facts->full;
-	if (facts->peak_bytes > space->peak_bytes)
-		space->peak_bytes = facts->peak_bytes;
-	if (facts->used_bytes > space->peak_bytes)
-		space->peak_bytes = facts->used_bytes;
-	if (facts->growing > space->most_growing)
-		space->most_growing = facts->growing;
-}
-
-static void predict(struct control_space *space, const struct control_facts *facts)
-{
-	struct queue_prediction prediction;
-	struct queue_load load;
-
-	estimator_load(&space->est, &load);
-	load.drain_bps = facts->drain_bps;
-	load.client_bps = facts->client_bps;
-	load.ttl_s = space->wish.ttl_s;
-	load.punched = space->wish.punched;
-	space->model_q95 = space->model_q99 = 0;
-	if (!queue_predict(&load, &prediction)) {
-		space->model_q95 = queue_quantile(&prediction, QUEUE_Z95);
-		space->model_q99 = queue_quantile(&prediction, QUEUE_Z99);
-	}
-	space->rho_drain = prediction.rho;
-	space->doubts = prediction.doubts;
-	if (space->est.cpu_busy > BUSY)
-		space->doubts |= QUEUE_BUSY_WORKERS;
-}
-
-static double slo_limit_s(const struct control *control, const struct control_space *space)
-{
-	return space->wish.slo_ns ? control->tuning.slo_margin * seconds(space->wish.slo_ns)
-				  : INFINITY;
-}
-
-static bool guest_stale(const struct control *control, const struct control_space *space,
-			uint64_t now_ns)
-{
-	return now_ns - space->record_ns > control->tuning.stale_ns;
-}
-
-/* Late without want of memory, on a busy CPU; more written than a busy drain delivers. */
-static void look_for_overload(struct control_space *space, uint64_t now_ns,
-			      const struct control_facts *facts)
-{
-	const struct slo_report *report = &space->report;
-	double excess = report->late - report->memory_late - (1 - space->wish.slo_share);
-
-	if (report->jobs < 10 || excess <= 0 || (facts->cpu_busy > 0 && space->est.cpu_busy < BUSY))
-		space->cpu_well_ns = now_ns;
-	if (space->rho_drain < 1 || space->est.drained_20s < BUSY * facts->drain_bps)
-		space->drain_well_ns = now_ns;
-}
-
-/* Once a period: predict, compare with what came, and let the objective move eps. */
-static void learn(struct control *control, struct control_space *space, uint64_t now_ns,
-		  const struct control_facts *facts)
-{
-	double limit_s = slo_limit_s(control, space), allowed = 1 - space->wish.slo_share;
-	double grown = (double)space->peak_bytes - (double)space->used_before_bytes;
-	uint64_t rejected = 0;
-
-	predict(space, facts);
-	estimator_period(&space->est, space->peak_bytes, space->model_q95);
-	slo_report(&space->slo, now_ns, control->tuning.slo_window_ns, limit_s,
-		   space->wish.slo_share, &space->report);
-	look_for_overload(space, now_ns, facts);
-	estimator_track(&space->est,
-			space->full_in_period || grown > (double)space->headroom_before_bytes);
-	if (guest_stale(control, space, now_ns))
-		estimator_forget_slo(&space->est);
-	else if (space->report.jobs && space->report.p95_s > 0)
-		estimator_slo(&space->est, space->report.memory_late, allowed,
-			      log(limit_s / space->report.p95_s));
-	for (int i = 0; i < RECORD_NVERDICTS; i++)
-		rejected += space->rejected[i];
-	space->rejecting = rejected > space->rejected_before;
-	space->rejected_before = rejected;
-	space->peak_bytes = 0;
-	space->full_in_period = false;
-	space->used_before_bytes = facts->used_bytes;
-	space->most_growing = facts->growing;
-}
-
-/* ---- what one space needs ---- */
-
-static double clip(double x, double low, double high)
-{
-	return fmin(high, fmax(low, x));
-}
-
-static bool stalled(const struct control_facts *facts)
-{
-	return facts->full && !facts->freed_bytes && !facts->deliverable && facts->growing;
-}
-
-static double headroom(const struct control *control, struct control_space *space,
-		       const struct control_facts *facts)
-{
-	const struct control_tuning *t = &control->tuning;
-	double least = (double)t->headroom_min_bytes, room;
-
-	if (stalled(facts)) {
-		space->stalled_ticks++;
-		space->stall_factor = fmin(2 * space->stall_factor, STALL_FACTOR_MAX);
-	} else {
-		space->stalled_ticks = 0;
-		space->stall_factor = 1;
-	}
-	if (t->guard_ns)
-		room = estimator_guarded_headroom(&space->est, control->look_s, t->headroom_factor,
-						  least);
-	else
-		room = estimator_blind_headroom(&space->est, seconds(t->period_ns),
-						t->headroom_factor, least);
-	return room * space->stall_factor;
-}
-
-/* The shrink law: rent idle room until it has cost as much as half a headroom held for a while. */
-static bool idle_too_long(const struct control *control, struct control_space *space, double dt_s,
-			  double surplus)
-{
-	double price = space->headroom / 2 * control->tuning.shrink_hold *
-		       seconds(control->tuning.period_ns);
-
-	space->idle = surplus > 0 ? space->idle + surplus * dt_s : 0;
-	return space->idle > price;
-}
-
-static void want(const struct control *control, struct control_space *space, double dt_s,
-		 bool period, const struct control_facts *facts)
-{
-	double size = (double)facts->size_bytes, used = (double)facts->used_bytes;
-	double min = (double)space->wish.min_bytes, max = (double)space->wish.max_bytes;
-	bool guarded = control->tuning.guard_ns > 0;
-
-	space->headroom = headroom(control, space, facts);
-	space->need = fmax(used, clip(used + space->headroom, min, max));
-	space->want = size;
-	space->reason = CONTROL_HOLD;
-	if (size < min ||
-	    (guarded && size - used < GUARD_LOW * space->headroom && size < space->need) ||
-	    (!guarded && size < space->need)) {
-		space->want = space->need;
-		space->reason = period ? CONTROL_GROW : CONTROL_GUARD;
-		if (space->stall_factor > 1)
-			space->reason = CONTROL_STALL;
-		space->idle = 0;
-	} else if (idle_too_long(control, space, dt_s, size - space->need)) {
-		space->want = space->need;
-		space->reason = CONTROL_SHRINK;
-		space->idle = 0;
-	}
-	/* Within the band, what it has is enough: growing costs others memory. */
-	space->need = fmin(space->need, fmax(space->want, used));
 }
 
 /* ---- what all of them get ---- */
@@ -517,22 +275,6 @@ static void share_budget(struct control *control, const struct control_facts fac
 
 /* ---- orders ---- */
 
-static unsigned int alarms_of(const struct control *control, const struct control_space *space,
-			      uint64_t now_ns, const struct control_facts *facts)
-{
-	unsigned int alarms = 0;
-
-	if (now_ns - space->cpu_well_ns > control->tuning.slo_window_ns)
-		alarms |= CONTROL_CPU_BOUND;
-	if (now_ns - space->drain_well_ns > control->tuning.slo_window_ns)
-		alarms |= CONTROL_DRAIN_OVERLOAD;
-	if (space->stalled_ticks >= 2)
-		alarms |= CONTROL_DEADLOCK;
-	if (stalled(facts) && facts->growing == 1 && facts->size_bytes >= space->wish.max_bytes)
-		alarms |= CONTROL_OBJECT_TOO_BIG;
-	return alarms;
-}
-
 /* A guest can drive an estimate to any height; a conversion must not overflow for it. */
 static uint64_t bytes_of(double x)
 {
@@ -556,14 +298,14 @@ static uint64_t whole_size(const struct control_space *space, const struct contr
 	return size ? size : space->wish.min_bytes;
 }
 
-static void write_order(const struct control *control, struct control_space *space, uint64_t now_ns,
+static void write_order(const struct need_look *look, const struct control_space *space,
 			const struct control_facts *facts, struct control_order *order)
 {
 	order->size_bytes = whole_size(space, facts);
 	order->reason = space->reason;
 	if (order->size_bytes == facts->size_bytes && space->reason != CONTROL_BUDGET)
 		order->reason = CONTROL_HOLD;
-	order->alarms |= alarms_of(control, space, now_ns, facts);
+	order->alarms |= need_alarms(look, space, facts);
 	order->need_bytes = bytes_of(space->need);
 	order->headroom_bytes = bytes_of(space->headroom);
 	order->p95_s = space->report.p95_s;
@@ -576,9 +318,9 @@ static void write_order(const struct control *control, struct control_space *spa
 	order->model_q99_bytes = space->model_q99;
 	order->residual = space->est.residual;
 	order->doubts = space->doubts;
-	order->guest = space->rejecting			     ? CONTROL_GUEST_REJECTED
-		       : guest_stale(control, space, now_ns) ? CONTROL_GUEST_STALE
-							     : CONTROL_GUEST_OK;
+	order->guest = space->rejecting		       ? CONTROL_GUEST_REJECTED
+		       : need_guest_stale(look, space) ? CONTROL_GUEST_STALE
+						       : CONTROL_GUEST_OK;
 	memcpy(order->rejected, space->rejected, sizeof(order->rejected));
 }
 
@@ -591,7 +333,7 @@ static bool period_due(const struct control *control, uint64_t now_ns)
 }
 
 /* Looks that come late, or not at all, are expected to do so again for a while. */
-static void look(struct control *control, double dt_s)
+static void look_apart(struct control *control, double dt_s)
 {
 	double guard_s = seconds(control->tuning.guard_ns);
 	double before_s = fmax(control->look_s, guard_s);
@@ -603,37 +345,34 @@ static void look(struct control *control, double dt_s)
 bool control_tick(struct control *control, uint64_t now_ns, const struct control_facts facts[],
 		  struct control_order orders[])
 {
-	double dt_s = control->started ? seconds(now_ns - control->last_ns) : 0;
-	bool period = period_due(control, now_ns);
+	struct need_look look = {
+		.tuning = &control->tuning,
+		.now_ns = now_ns,
+		.dt_s = control->started ? seconds(now_ns - control->last_ns) : 0,
+		.period = period_due(control, now_ns),
+	};
 
-	look(control, dt_s);
-
+	look_apart(control, look.dt_s);
+	look.apart_s = control->look_s;
 	for (size_t i = 0; i < control->nspaces; i++) {
-		struct control_space *space = &control->space[i];
-
 		memset(&orders[i], 0, sizeof(orders[i]));
 		orders[i].growing_limit = UINT_MAX;
-		if (facts[i].absent)
-			continue;
-		meet(space, now_ns);
-		observe(space, now_ns, dt_s, &facts[i]);
-		if (period)
-			learn(control, space, now_ns, &facts[i]);
-		want(control, space, dt_s, period, &facts[i]);
+		if (!facts[i].absent)
+			need_look(&look, &control->space[i], &facts[i]);
 	}
 	if (control->tuning.budget_bytes)
 		share_budget(control, facts, orders);
 	for (size_t i = 0; i < control->nspaces; i++)
 		if (!facts[i].absent)
-			write_order(control, &control->space[i], now_ns, &facts[i], &orders[i]);
-	if (period)
+			write_order(&look, &control->space[i], &facts[i], &orders[i]);
+	if (look.period)
 		for (size_t i = 0; i < control->nspaces; i++)
 			control->space[i].headroom_before_bytes =
 				orders[i].size_bytes - facts[i].used_bytes;
 	control->last_ns = now_ns;
-	control->period_ns = period ? now_ns : control->period_ns;
+	control->period_ns = look.period ? now_ns : control->period_ns;
 	control->started = true;
-	return period;
+	return look.period;
 }
 
 /* One resize; a refused one leaves the size as it was and says so. */

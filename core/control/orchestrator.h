@@ -23,7 +23,7 @@ struct control_tuning {
 	double reserve;		/* of the budget, kept for stalls: 0.02 */
 	double slo_margin;	/* late is what takes longer than this part of the limit: 0.85 */
 	uint64_t slo_window_ns; /* 30 s */
-	double shrink_hold;	/* periods for which half the headroom may lie idle: 2 */
+	double shrink_hold;	/* periods for which half the headroom may lie idle: 4 */
 	uint64_t headroom_min_bytes; /* 8 MB */
 	double headroom_factor;	     /* 1.25 */
 	uint64_t payback_ns;	     /* lend only what drains back in this time: 120 s */

@@ -9,7 +9,7 @@
 
 #include <stdbool.h>
 
-#include "space/pool.h"
+#include "space/inventory.h"
 
 struct place {
 	struct space_info info; /* name and path; size, use and device as of the last look */

@@ -11,6 +11,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "space/layout.h"
+#include "space/pool.h"
 
 /* A loop that has just died may leave its watchdog at work for a moment. */
 #define LOCK_WAIT_NS NS_PER_S

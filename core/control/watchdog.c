@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "control/pacing.h"
 #include "control/process.h"
+#include "space/pool.h"
 #include "space/space.h"
 
 /* How long the child waits for another command that is at work on a pool. */

@@ -14,7 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
-#include "guest/staging.h"
+#include "guest/tempdir.h"
 
 #define EXEC_FAILED 127
 
@@ -182,7 +182,7 @@ static _Noreturn void keeper_main(struct pipes *p, char *const *argv, const char
 	/* An exit that is there already is the status; a SIGKILL behind it changes nothing. */
 	status = reap_all(command);
 	if (scratch && fds[0].revents)
-		staging_remove(scratch);
+		tempdir_remove(scratch);
 	_exit(status);
 }
 

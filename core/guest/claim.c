@@ -1,5 +1,6 @@
 #include "guest/claim.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -32,6 +33,14 @@ bool claim_whole(int fd, const struct stat *st)
 		return true;
 	}
 	return errno != EAGAIN && settled(st);
+}
+
+bool claim_whole_at(int dirfd, const char *name)
+{
+	cleanup_fd int fd = openat(dirfd, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	struct stat st;
+
+	return fd >= 0 && fstat(fd, &st) == 0 && claim_whole(fd, &st);
 }
 
 static bool same_content(const struct stat *a, const struct stat *b)
@@ -131,6 +140,21 @@ bool claim_note_of(const char *note, char name[NAME_MAX + 1])
 		return false;
 	snprintf(name, NAME_MAX + 1, "%.*s", (int)(len - 1 - suffix), note + 1);
 	return true;
+}
+
+void claim_notes_clean(int dirfd)
+{
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	char name[NAME_MAX + 1];
+	struct dirent *entry;
+	struct stat st;
+
+	while (dir && (entry = readdir(dir))) {
+		if (claim_note_of(entry->d_name, name) &&
+		    fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+			claim_note_remove(dirfd, name);
+	}
 }
 
 bool claim_noted(int dirfd, const char *name, const struct stat *object)

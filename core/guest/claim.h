@@ -30,6 +30,9 @@ struct claim {
  */
 bool claim_whole(int fd, const struct stat *st);
 
+/* The same of the file `name`; false where it cannot be opened, and for a symbolic link. */
+bool claim_whole_at(int dirfd, const char *name);
+
 /*
  * Claims the file `name`. 0; -EAGAIN: somebody writes to it still; -EBUSY: another hook has it;
  * -ENOENT: there is none, or it is no regular file; or what open(2) said.
@@ -61,3 +64,6 @@ bool claim_note_of(const char *note, char name[NAME_MAX + 1]);
 
 /* Whether there is a note, and it tells of the file `object`. */
 bool claim_noted(int dirfd, const char *name, const struct stat *object);
+
+/* Removes the folder's notes whose input is gone. */
+void claim_notes_clean(int dirfd);

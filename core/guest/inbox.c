@@ -1,6 +1,5 @@
 #include "guest/inbox.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -9,18 +8,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/confine.h"
 #include "base/list.h"
-#include "base/notices.h"
+#include "guest/arrivals.h"
+#include "guest/attempt.h"
 #include "guest/claim.h"
 #include "guest/stop.h"
 #include "guest/words.h"
@@ -31,14 +27,6 @@
 #define AGAIN_NS     NS_PER_S /* to the next look at what is not whole, or another's */
 #define BACK_OFF_MAX 6	      /* doublings of a second */
 
-/* What a worker tells, in memory that it shares with us. */
-struct report {
-	bool ended;
-	int status;
-	struct transcode transcode;
-	struct mn_error error;
-};
-
 struct entry {
 	struct list link; /* in the order they landed */
 	char *name;
@@ -47,9 +35,7 @@ struct entry {
 	int attempts; /* ended, of the command */
 	int troubles; /* in a row, of ours */
 	struct claim claim;
-	struct report *report; /* of the worker, or NULL: none */
-	pid_t worker;
-	int workerfd; /* a pidfd */
+	struct attempt attempt;
 	unsigned blocks_told;
 };
 
@@ -57,9 +43,8 @@ struct inbox {
 	const struct inbox_options *options;
 	struct inbox_counts *counts;
 	char *path; /* absolute */
-	int dirfd, donefd, failedfd, inotifyfd;
-	bool gone; /* the folder */
-	int err;   /* what went wrong with an event */
+	int dirfd, donefd, failedfd;
+	struct arrivals arrivals;
 	bool stopping;
 	struct list entries;
 };
@@ -81,24 +66,19 @@ static struct entry *find(struct inbox *in, const char *name)
 	return NULL;
 }
 
-static void drop_report(struct entry *entry)
-{
-	if (entry->report)
-		munmap(STEAL_PTR(entry->report), sizeof(*entry->report));
-}
-
 static void forget(struct entry *entry)
 {
 	list_remove(&entry->link);
-	drop_report(entry);
+	attempt_drop(&entry->attempt);
 	claim_drop(&entry->claim);
 	free(entry->name);
 	free(entry);
 }
 
 /* A name to look at; one that waits is looked at now. */
-static int notice(struct inbox *in, const char *name)
+static int notice(void *cookie, const char *name)
 {
+	struct inbox *in = cookie;
 	struct entry *entry = find(in, name);
 
 	if (name[0] == '.')
@@ -133,89 +113,10 @@ static void tell(struct inbox *in, const struct entry *entry, enum inbox_news ne
 				  .status = status,
 				  .error = error,
 				  .retry_ns = entry->not_before_ns - now,
-				  .transcode = entry->report ? &entry->report->transcode : NULL,
+				  .transcode = entry->attempt.report
+						       ? &entry->attempt.report->transcode
+						       : NULL,
 			  });
-}
-
-/* What landed -----------------------------------------------------------------------------------
- */
-
-struct found {
-	struct timespec changed;
-	char name[NAME_MAX + 1];
-};
-
-static int by_age(const void *a, const void *b)
-{
-	const struct found *x = a, *y = b;
-
-	if (x->changed.tv_sec != y->changed.tv_sec)
-		return x->changed.tv_sec < y->changed.tv_sec ? -1 : 1;
-	if (x->changed.tv_nsec != y->changed.tv_nsec)
-		return x->changed.tv_nsec < y->changed.tv_nsec ? -1 : 1;
-	return strcmp(x->name, y->name);
-}
-
-/* The regular files in the folder; the caller frees. Their number, or -errno. */
-static ssize_t list_files(int dirfd, struct found **list)
-{
-	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	size_t count = 0, room = 0;
-	struct dirent *entry;
-	struct stat st;
-
-	*list = NULL;
-	if (!dir)
-		return -errno;
-	while ((entry = readdir(dir))) {
-		if (entry->d_name[0] == '.' ||
-		    fstatat(dirfd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-		    !S_ISREG(st.st_mode))
-			continue;
-		if (count == room) {
-			struct found *more = realloc(*list, (2 * room + 16) * sizeof(**list));
-
-			if (!more)
-				return -ENOMEM;
-			*list = more;
-			room = 2 * room + 16;
-		}
-		(*list)[count].changed = st.st_ctim;
-		strcpy((*list)[count++].name, entry->d_name);
-	}
-	return (ssize_t)count;
-}
-
-/* What is in the folder now, the oldest first. */
-static int scan(struct inbox *in)
-{
-	cleanup_free struct found *list = NULL;
-	ssize_t count = list_files(in->dirfd, &list);
-	int err = 0;
-
-	if (count < 0)
-		return (int)count;
-	if (count > 0)
-		qsort(list, (size_t)count, sizeof(*list), by_age);
-	for (ssize_t i = 0; i < count && !err; i++)
-		err = notice(in, list[i].name);
-	return err;
-}
-
-static void take_event(void *cookie, const struct inotify_event *event)
-{
-	struct inbox *in = cookie;
-	int err = 0;
-
-	if (event->mask & IN_Q_OVERFLOW)
-		err = scan(in);
-	else if (event->mask & (IN_IGNORED | IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT))
-		in->gone = true;
-	else if (!(event->mask & IN_ISDIR) && event->len > 0)
-		err = notice(in, event->name);
-	if (err)
-		in->err = err;
 }
 
 /* One attempt -----------------------------------------------------------------------------------
@@ -246,33 +147,14 @@ static int leave_note(void *cookie, const struct stat *object)
 	return 0;
 }
 
-/*
- * The job itself is not in the shared memory: its keeper and its command begin as forks, which
- * write to what they believe to be their own.
- */
-struct running {
-	struct transcode transcode;
-	struct report *report;
-};
-
-static void report_progress(void *cookie)
-{
-	struct running *r = cookie;
-
-	if (r->transcode.progress.blocks != r->report->transcode.progress.blocks)
-		r->report->transcode = r->transcode;
-}
-
-static int work(struct inbox *in, const struct entry *entry, struct report *report)
+static int work(struct inbox *in, const struct entry *entry, struct attempt *attempt)
 {
 	struct transcode_options o = in->options->transcode;
 	struct note note = {.dirfd = in->dirfd, .name = entry->name};
-	struct running running = {.report = report};
-	int status;
 	cleanup_free char *name = object_name(in, entry->name), *input = NULL;
 
 	if (!name || asprintf(&input, "%s/%s", in->path, entry->name) < 0)
-		return mn_fail_errno(&report->error, ENOMEM, "%s", entry->name);
+		return mn_fail_errno(&attempt->report->error, ENOMEM, "%s", entry->name);
 	o.name = name;
 	o.input = input;
 	o.bytes_in = entry->claim.st.st_size;
@@ -281,57 +163,33 @@ static int work(struct inbox *in, const struct entry *entry, struct report *repo
 	o.retries = 0;
 	o.publishing = leave_note;
 	o.publishing_cookie = &note;
-	o.tick = report_progress;
-	o.tick_cookie = &running;
-	status = transcode_run(&running.transcode, &o, &report->error);
-	report->transcode = running.transcode;
-	return status;
+	return attempt_transcode(attempt, &o);
 }
 
-/* What several commands read at once is of use to none, and ffmpeg takes it for keys. */
-static void no_stdin(void)
-{
-	int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+struct task {
+	struct inbox *in;
+	const struct entry *entry;
+};
 
-	if (fd >= 0)
-		dup2(fd, STDIN_FILENO);
-}
-
-static _Noreturn void worker_main(struct inbox *in, const struct entry *entry, pid_t parent)
+/* In the worker. */
+static int run_task(void *cookie, struct attempt *attempt)
 {
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != parent)
-		_exit(1);
-	no_stdin();
+	const struct task *task = cookie;
+
 	/* Else this one would keep the others' inputs locked. */
-	for (struct list *l = in->entries.next; l != &in->entries; l = l->next) {
-		if (entry_of(l) != entry)
+	for (struct list *l = task->in->entries.next; l != &task->in->entries; l = l->next) {
+		if (entry_of(l) != task->entry)
 			claim_drop(&entry_of(l)->claim);
 	}
-	entry->report->status = work(in, entry, entry->report);
-	entry->report->ended = true;
-	_exit(0);
+	return work(task->in, task->entry, attempt);
 }
 
-static int start_worker(struct inbox *in, struct entry *entry)
+static int start_attempt(struct inbox *in, struct entry *entry)
 {
-	pid_t parent = getpid();
-	void *shared = mmap(NULL, sizeof(*entry->report), PROT_READ | PROT_WRITE,
-			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int err = attempt_start(&entry->attempt, run_task, &(struct task){in, entry});
 
-	if (shared == MAP_FAILED)
-		return -errno;
-	entry->report = shared;
-	entry->worker = fork();
-	if (entry->worker == 0)
-		worker_main(in, entry, parent);
-	if (entry->worker < 0) {
-		int err = -errno;
-
-		drop_report(entry);
+	if (err)
 		return err;
-	}
-	entry->workerfd = (int)syscall(SYS_pidfd_open, entry->worker, 0);
 	entry->blocks_told = 0;
 	in->counts->running++;
 	tell(in, entry, INBOX_STARTS, 0, "");
@@ -411,7 +269,7 @@ static void back_off(struct inbox *in, struct entry *entry, int tries, int statu
 
 	entry->not_before_ns = clock_ns() + (NS_PER_S << doublings);
 	tell(in, entry, INBOX_RETRIES, status, error);
-	drop_report(entry);
+	attempt_drop(&entry->attempt);
 	entry->landed_ns = 0; /* its next record is of the next attempt only */
 }
 
@@ -445,9 +303,8 @@ static void we_failed(struct inbox *in, struct entry *entry, int status, const c
 
 static void attempt_ended(struct inbox *in, struct entry *entry)
 {
-	const struct report *report = entry->report;
-	int status = report->ended ? report->status : -ECANCELED;
-	const char *error = report->ended ? report->error.text : "its worker was killed";
+	const char *error;
+	int status = attempt_status(&entry->attempt, &error);
 
 	if (status == 0)
 		finish_done(in, entry, INBOX_DONE_NOW);
@@ -469,9 +326,8 @@ static void reap(struct inbox *in)
 		struct entry *entry = entry_of(l);
 
 		next = l->next;
-		if (!entry->report || waitpid(entry->worker, NULL, WNOHANG) != entry->worker)
+		if (!attempt_reap(&entry->attempt))
 			continue;
-		cleanup_close(&entry->workerfd);
 		in->counts->running--;
 		attempt_ended(in, entry);
 	}
@@ -531,7 +387,7 @@ static void start(struct inbox *in, struct entry *entry)
 		finish_done(in, entry, INBOX_WAS_DONE);
 		return;
 	}
-	err = start_worker(in, entry);
+	err = start_attempt(in, entry);
 	if (err)
 		we_failed(in, entry, err, "");
 }
@@ -544,7 +400,7 @@ static void start_ready(struct inbox *in)
 		next = l->next;
 		if (in->counts->running >= (unsigned)in->options->jobs)
 			return;
-		if (!entry_of(l)->report && entry_of(l)->not_before_ns <= clock_ns())
+		if (!entry_of(l)->attempt.report && entry_of(l)->not_before_ns <= clock_ns())
 			start(in, entry_of(l));
 	}
 }
@@ -556,7 +412,8 @@ static void tell_progress(struct inbox *in)
 {
 	for (struct list *l = in->entries.next; l != &in->entries; l = l->next) {
 		struct entry *entry = entry_of(l);
-		unsigned blocks = entry->report ? entry->report->transcode.progress.blocks : 0;
+		const struct attempt_report *report = entry->attempt.report;
+		unsigned blocks = report ? report->transcode.progress.blocks : 0;
 
 		if (blocks != entry->blocks_told)
 			tell(in, entry, INBOX_PROGRESS, 0, "");
@@ -567,26 +424,25 @@ static void tell_progress(struct inbox *in)
 static void stop_workers(struct inbox *in)
 {
 	in->stopping = true;
-	for (struct list *l = in->entries.next; l != &in->entries; l = l->next) {
-		if (entry_of(l)->report)
-			kill(entry_of(l)->worker, SIGTERM);
-	}
+	for (struct list *l = in->entries.next; l != &in->entries; l = l->next)
+		attempt_stop(&entry_of(l)->attempt);
 }
 
 /* Until something landed or ended, or it is time to look. */
 static void wait_a_while(struct inbox *in)
 {
-	struct pollfd p[1 + INBOX_JOBS_MAX] = {{.fd = in->inotifyfd, .events = POLLIN}};
+	struct pollfd p[1 + INBOX_JOBS_MAX] = {{.fd = in->arrivals.watchfd, .events = POLLIN}};
 	int64_t until = clock_ns() + (in->counts->running ? LOOK_MS * NS_PER_MS : NS_PER_S);
 	nfds_t count = 1;
 
 	for (struct list *l = in->entries.next; l != &in->entries; l = l->next) {
 		const struct entry *entry = entry_of(l);
-		bool waits = !entry->report && in->counts->running < (unsigned)in->options->jobs &&
-			     !in->stopping;
+		bool waits = !entry->attempt.report &&
+			     in->counts->running < (unsigned)in->options->jobs && !in->stopping;
 
-		if (entry->report && count < sizeof(p) / sizeof(*p))
-			p[count++] = (struct pollfd){.fd = entry->workerfd, .events = POLLIN};
+		if (entry->attempt.report && count < sizeof(p) / sizeof(*p))
+			p[count++] =
+				(struct pollfd){.fd = entry->attempt.workerfd, .events = POLLIN};
 		if (waits && entry->not_before_ns < until)
 			until = entry->not_before_ns;
 	}
@@ -603,17 +459,16 @@ static bool all_done(const struct inbox *in)
 static int loop(struct inbox *in)
 {
 	for (;;) {
-		if (!in->stopping && (stop_check() || in->gone || in->err))
+		if (!in->stopping && (stop_check() || in->arrivals.gone || in->arrivals.err))
 			stop_workers(in);
 		reap(in);
 		if (!in->stopping)
 			start_ready(in);
 		tell_progress(in);
 		if (all_done(in))
-			return in->err ? in->err : stop_check();
+			return in->arrivals.err ? in->arrivals.err : stop_check();
 		wait_a_while(in);
-		if (in->inotifyfd >= 0 && !in->gone)
-			notices_take(in->inotifyfd, take_event, in);
+		arrivals_take(&in->arrivals);
 	}
 }
 
@@ -628,33 +483,6 @@ static int open_folder(struct inbox *in, const char *name)
 		return -errno;
 	fd = openat(in->dirfd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
-}
-
-static int watch(struct inbox *in)
-{
-	in->inotifyfd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	if (in->inotifyfd < 0 ||
-	    inotify_add_watch(in->inotifyfd, in->path,
-			      IN_CLOSE_WRITE | IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF |
-				      IN_MOVE_SELF | IN_ONLYDIR) < 0)
-		return -errno;
-	return 0;
-}
-
-/* Removes notes whose input is gone. */
-static void clean_notes(int dirfd)
-{
-	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	char name[NAME_MAX + 1];
-	struct dirent *entry;
-	struct stat st;
-
-	while (dir && (entry = readdir(dir))) {
-		if (claim_note_of(entry->d_name, name) &&
-		    fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
-			claim_note_remove(dirfd, name);
-	}
 }
 
 static int open_inbox(struct inbox *in)
@@ -672,8 +500,9 @@ static int open_inbox(struct inbox *in)
 		in->donefd = open_folder(in, INBOX_DONE);
 	if (!in->options->remove && in->donefd < 0)
 		return in->donefd;
-	clean_notes(in->dirfd);
-	return in->options->once ? 0 : watch(in);
+	claim_notes_clean(in->dirfd);
+	in->arrivals.dirfd = in->dirfd;
+	return in->options->once ? 0 : arrivals_watch(&in->arrivals, in->path);
 }
 
 static int check_space(const char *to, struct mn_error *e)
@@ -691,7 +520,7 @@ static void close_inbox(struct inbox *in)
 
 	while ((l = list_first(&in->entries)))
 		forget(entry_of(l));
-	cleanup_close(&in->inotifyfd);
+	arrivals_close(&in->arrivals);
 	cleanup_close(&in->failedfd);
 	cleanup_close(&in->donefd);
 	cleanup_close(&in->dirfd);
@@ -705,22 +534,23 @@ int inbox_run(const struct inbox_options *o, struct inbox_counts *counts, struct
 			   .dirfd = -1,
 			   .donefd = -1,
 			   .failedfd = -1,
-			   .inotifyfd = -1};
+			   .arrivals = {.watchfd = -1, .landed = notice}};
 	int err = check_space(o->transcode.to, e);
 
 	*counts = (struct inbox_counts){0};
 	if (err)
 		return err;
 	list_init(&in.entries);
+	in.arrivals.cookie = &in;
 	signal(SIGIO, SIG_IGN); /* of leases (guest/claim.h) */
 	err = open_inbox(&in);
 	if (!err)
-		err = scan(&in);
+		err = arrivals_scan(&in.arrivals);
 	if (!err)
 		err = loop(&in);
 	if (err && err != -EINTR)
 		mn_fail_errno(e, -err, "%s", o->dir);
-	else if (!err && in.gone)
+	else if (!err && in.arrivals.gone)
 		err = mn_fail(e, MN_FAILED, ENOENT, "%s: the folder is gone", o->dir);
 	close_inbox(&in);
 	return err;

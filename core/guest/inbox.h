@@ -6,10 +6,10 @@
  * the state: there is nothing besides it to lose, and to move a file back is to ask for it again.
  * inotify(7) tells what landed, but an event is only a name to look at (guest/claim.h).
  *
- * Each attempt is a process of its own, the worker: one transcode job with its record. It dies with
- * us, and so does what it runs (guest/child.h). The input is locked while we work on it or wait to
- * try it again, so that several hooks share an inbox; the worker and its keeper have the lock too,
- * and it ends when nothing of the command is left.
+ * Each attempt is a process of its own (guest/attempt.h), one transcode job with its record. The
+ * input is locked while we work on it or wait to try it again, so that several hooks share an
+ * inbox; the worker and its keeper have the lock too, and it ends when nothing of the command is
+ * left.
  *
  * Between the publishing of an object and the moving of its input lies one instant. For that there
  * is the note (guest/claim.h): whoever finds it, and the object that it tells of, only moves the

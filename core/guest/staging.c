@@ -1,6 +1,5 @@
 #include "guest/staging.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
@@ -8,21 +7,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/inotify.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/rename.h"
 #include "guest/claim.h"
+#include "guest/tempdir.h"
 
-#define EVENTS_SIZE    65536
-#define STAGING_PREFIX "memnet-hook-"
+#define EVENTS_SIZE 65536
 
-/* Names of ours in the folder: a playlist that waits, and what is being published. */
-#define ASIDE ".memnet-aside"
+/* The name in the folder of what is being published. */
 #define TAKEN ".memnet-taken"
 
 static int join(const char *folder, const char *name, char path[OBJECT_PATH_MAX + 1])
@@ -68,72 +64,6 @@ static int watch(struct staging *s, const char *folder)
 	return wd < 0 ? -errno : remember(s, wd, folder);
 }
 
-static const char *temporary(void)
-{
-	const char *tmp = getenv("TMPDIR");
-
-	return tmp && *tmp ? tmp : "/tmp";
-}
-
-/* A descriptor of the folder `path`, locked; or -errno, -EWOULDBLOCK where another has the lock. */
-static int lock_folder(const char *path)
-{
-	cleanup_fd int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return -errno;
-	if (st.st_uid != geteuid())
-		return -EPERM;
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0)
-		return -errno;
-	return STEAL_FD(fd);
-}
-
-/* Folders whose lock can be had have no owner any more. */
-static void remove_dead(const char *tmp)
-{
-	cleanup_dir DIR *dir = opendir(tmp);
-	struct dirent *entry;
-
-	while (dir && (entry = readdir(dir))) {
-		cleanup_free char *path = NULL;
-		cleanup_fd int fd = -1;
-
-		if (strncmp(entry->d_name, STAGING_PREFIX, strlen(STAGING_PREFIX)) != 0 ||
-		    strlen(entry->d_name) != strlen(STAGING_PREFIX "XXXXXX") ||
-		    asprintf(&path, "%s/%s", tmp, entry->d_name) < 0)
-			continue;
-		fd = lock_folder(path);
-		if (fd >= 0)
-			staging_remove(path);
-	}
-}
-
-/* Makes a folder and locks it. In between another may have taken it for a dead one's: -EAGAIN. */
-static int make_folder(struct staging *s, const char *tmp)
-{
-	struct stat st;
-
-	free(STEAL_PTR(s->path));
-	if (asprintf(&s->path, "%s/" STAGING_PREFIX "XXXXXX", tmp) < 0) {
-		s->path = NULL;
-		return -ENOMEM;
-	}
-	if (!mkdtemp(s->path))
-		return -errno;
-	s->lockfd = lock_folder(s->path);
-	if (s->lockfd < 0 && s->lockfd != -ENOENT && s->lockfd != -EAGAIN)
-		rmdir(s->path);
-	if (s->lockfd < 0)
-		return s->lockfd == -ENOENT ? -EAGAIN : s->lockfd;
-	if (stat(s->path, &st) == 0)
-		return 0;
-	cleanup_close(&s->lockfd);
-	s->lockfd = -1;
-	return -EAGAIN;
-}
-
 static int begin_watch(struct staging *s)
 {
 	s->events = malloc(EVENTS_SIZE);
@@ -145,39 +75,24 @@ static int begin_watch(struct staging *s)
 
 int staging_open(struct staging *s, struct mn_error *e)
 {
-	const char *tmp = temporary();
 	int err;
 
 	*s = (struct staging)STAGING_INIT;
 	signal(SIGIO, SIG_IGN);
-	remove_dead(tmp);
-	do
-		err = make_folder(s, tmp);
-	while (err == -EAGAIN);
+	s->dirfd = tempdir_open(&s->path, e);
+	if (s->dirfd < 0)
+		return s->dirfd;
+	err = begin_watch(s);
 	if (err) {
-		mn_fail_errno(e, -err, "%s: making a folder for files", tmp);
-		free(STEAL_PTR(s->path));
-	} else {
-		err = begin_watch(s);
-		if (err)
-			mn_fail_errno(e, -err, "%s: watching it", s->path);
-	}
-	if (err)
+		mn_fail_errno(e, -err, "%s: watching it", s->path);
 		staging_close(s);
+	}
 	return err;
-}
-
-static bool is_playlist(const char *name)
-{
-	size_t len = strlen(name);
-
-	return (len > 5 && strcmp(name + len - 5, ".m3u8") == 0) ||
-	       (len > 4 && strcmp(name + len - 4, ".mpd") == 0);
 }
 
 static bool is_ours(const char *name)
 {
-	return strcmp(name, ASIDE) == 0 || strcmp(name, TAKEN) == 0;
+	return strcmp(name, PLAYLISTS_ASIDE) == 0 || strcmp(name, TAKEN) == 0;
 }
 
 /* nftw(3) takes no cookie. */
@@ -205,23 +120,15 @@ uint64_t staging_bytes(const struct staging *s)
 	return walk.bytes;
 }
 
-static bool file_whole(const char *path)
-{
-	cleanup_fd int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	struct stat st;
-
-	return fd >= 0 && fstat(fd, &st) == 0 && claim_whole(fd, &st);
-}
-
 /* The name of a file that is meant, or NULL. */
 static const char *meant(const char *path, const struct stat *st, int type)
 {
 	const char *name = path + walk.root_length + 1;
 
 	if (type != FTW_F || !S_ISREG(st->st_mode) || strlen(name) > OBJECT_PATH_MAX ||
-	    is_ours(name) || is_playlist(name) != walk.playlists)
+	    is_ours(name) || playlists_match(name) != walk.playlists)
 		return NULL;
-	return !walk.whole || file_whole(path) ? name : NULL;
+	return !walk.whole || claim_whole_at(AT_FDCWD, path) ? name : NULL;
 }
 
 static int walk_file(const char *path, const struct stat *st, int type, struct FTW *at)
@@ -245,29 +152,12 @@ static int find_file(const struct staging *s, bool playlists, bool whole,
 	return nftw(s->path, walk_file, 16, FTW_PHYS) == 1 ? 0 : -ENOENT;
 }
 
-/* ---- playlists, which wait for their segments ---- */
-
-static int add_playlist(struct staging *s, const char *name)
-{
-	char **grown;
-
-	for (size_t i = 0; i < s->playlist_count; i++)
-		if (strcmp(s->playlists[i], name) == 0)
-			return 0;
-	grown = realloc(s->playlists, (s->playlist_count + 1) * sizeof(*grown));
-	if (!grown)
-		return -ENOMEM;
-	s->playlists = grown;
-	grown[s->playlist_count] = strdup(name);
-	return grown[s->playlist_count] ? (s->playlist_count++, 0) : -ENOMEM;
-}
-
 static int walk_playlist(const char *path, const struct stat *st, int type, struct FTW *at)
 {
 	const char *name = meant(path, st, type);
 
 	(void)at;
-	return name ? add_playlist(walk.staging, name) : 0;
+	return name ? playlists_add(&walk.staging->playlists, name) : 0;
 }
 
 static int add_playlists(struct staging *s)
@@ -277,63 +167,6 @@ static int add_playlists(struct staging *s)
 	walk.playlists = walk.whole = true;
 	return nftw(s->path, walk_playlist, 16, FTW_PHYS) < -1 ? -ENOMEM : 0;
 }
-
-/* Renames a file of the folder. 0 or -errno. */
-static int move(const struct staging *s, const char *from, const char *to, bool replace)
-{
-	cleanup_free char *old = NULL, *new = NULL;
-	int err = full_path(s, from, &old);
-
-	if (!err)
-		err = full_path(s, to, &new);
-	if (err)
-		return err;
-	if (replace)
-		return rename(old, new) < 0 ? -errno : 0;
-	return rename_new(AT_FDCWD, old, AT_FDCWD, new);
-}
-
-/* Gives the one that is aside its name back, unless there is a newer one. */
-static void put_back(struct staging *s)
-{
-	if (s->aside)
-		(void)move(s, ASIDE, s->aside, false);
-	free(STEAL_PTR(s->aside));
-}
-
-static bool is_whole(const struct staging *s, const char *name)
-{
-	cleanup_free char *path = NULL;
-
-	return full_path(s, name, &path) == 0 && file_whole(path);
-}
-
-/*
- * Moves the next playlist aside. What has happened by then is to be handed out before it. One that
- * is removed or written again is left: that it is closed will be an event.
- */
-static int set_aside(struct staging *s)
-{
-	cleanup_free char *name = s->playlists[0];
-	int bytes, err;
-
-	s->playlist_count--;
-	memmove(s->playlists, s->playlists + 1, s->playlist_count * sizeof(*s->playlists));
-	if (!is_whole(s, name))
-		return 0;
-	err = move(s, name, ASIDE, true);
-	if (err)
-		return err == -ENOENT ? 0 : err;
-	s->aside = STEAL_PTR(name);
-	if (!is_whole(s, ASIDE)) /* opened in that instant */
-		put_back(s);
-	if (ioctl(s->inotifyfd, FIONREAD, &bytes) < 0)
-		return -errno;
-	s->due = (size_t)bytes;
-	return 0;
-}
-
-/* ---- what comes next ---- */
 
 static int walk_folder(const char *path, const struct stat *st, int type, struct FTW *at)
 {
@@ -402,7 +235,7 @@ static int take_event(struct staging *s, const struct inotify_event *event,
 	}
 	if (!(event->mask & (IN_CLOSE_WRITE | IN_MOVED_TO)))
 		return 0;
-	return is_playlist(name) ? add_playlist(s, name) : 1;
+	return playlists_match(name) ? playlists_add(&s->playlists, name) : 1;
 }
 
 static int refill(struct staging *s)
@@ -434,17 +267,29 @@ static int next_event(struct staging *s, char name[OBJECT_PATH_MAX + 1])
 	return take_event(s, (const struct inotify_event *)(const void *)at, name);
 }
 
+/* Moves the next playlist aside. What has happened by then is to be handed out before it. */
+static int set_aside(struct staging *s)
+{
+	int bytes, err = playlists_set_aside(&s->playlists, s->dirfd);
+
+	if (!err && ioctl(s->inotifyfd, FIONREAD, &bytes) < 0)
+		err = -errno;
+	if (!err)
+		s->due = (size_t)bytes;
+	return err;
+}
+
 int staging_next(struct staging *s, char name[OBJECT_PATH_MAX + 1])
 {
 	int err = 0;
 
 	while (!err) {
 		err = next_scanned(s, name);
-		if (!err && s->aside && s->due == 0) {
-			strcpy(name, s->aside);
+		if (!err && s->playlists.aside && s->due == 0) {
+			strcpy(name, s->playlists.aside);
 			return 0;
 		}
-		if (!err && !s->aside && s->at == s->end && s->playlist_count > 0)
+		if (!err && !s->playlists.aside && s->at == s->end && s->playlists.count > 0)
 			err = set_aside(s);
 		else if (!err)
 			err = next_event(s, name);
@@ -454,7 +299,7 @@ int staging_next(struct staging *s, char name[OBJECT_PATH_MAX + 1])
 
 int staging_left(struct staging *s, char name[OBJECT_PATH_MAX + 1])
 {
-	put_back(s);
+	playlists_put_back(&s->playlists, s->dirfd);
 	if (find_file(s, false, false, name) == 0)
 		return 0;
 	return find_file(s, true, false, name);
@@ -462,58 +307,36 @@ int staging_left(struct staging *s, char name[OBJECT_PATH_MAX + 1])
 
 int staging_take(struct staging *s, const char *name)
 {
-	const bool waited = s->aside && strcmp(name, s->aside) == 0;
-	cleanup_free char *path = NULL;
-	int fd, err = move(s, waited ? ASIDE : name, TAKEN, true);
+	char **aside = &s->playlists.aside;
+	const bool waited = *aside && strcmp(name, *aside) == 0;
+	int fd, err = 0;
 
+	if (renameat(s->dirfd, waited ? PLAYLISTS_ASIDE : name, s->dirfd, TAKEN) < 0)
+		err = -errno;
 	if (waited)
-		free(STEAL_PTR(s->aside));
-	if (!err)
-		err = full_path(s, TAKEN, &path);
+		free(STEAL_PTR(*aside));
 	if (err)
 		return err;
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	fd = openat(s->dirfd, TAKEN, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	return fd < 0 ? -errno : fd;
 }
 
 int staging_drop(struct staging *s)
 {
-	cleanup_free char *path = NULL;
-	int err = full_path(s, TAKEN, &path);
-
-	if (err)
-		return err;
-	return unlink(path) < 0 ? -errno : 0;
-}
-
-static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
-{
-	(void)st;
-	(void)type;
-	(void)at;
-	remove(path);
-	return 0;
-}
-
-void staging_remove(const char *path)
-{
-	nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+	return unlinkat(s->dirfd, TAKEN, 0) < 0 ? -errno : 0;
 }
 
 void staging_close(struct staging *s)
 {
 	if (s->path)
-		staging_remove(s->path);
+		tempdir_remove(s->path);
 	for (size_t i = 0; i < s->folder_count; i++)
 		free(s->folders[i]);
 	free(s->folders);
-	for (size_t i = 0; i < s->playlist_count; i++)
-		free(s->playlists[i]);
-	free(s->playlists);
-	free(s->aside);
+	playlists_close(&s->playlists);
 	free(s->events);
 	free(s->path);
 	cleanup_close(&s->inotifyfd);
-	cleanup_close(&s->lockfd);
+	cleanup_close(&s->dirfd);
 	*s = (struct staging)STAGING_INIT;
 }

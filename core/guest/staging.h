@@ -1,16 +1,12 @@
 /*
- * A folder in the guest's own memory or disk, where a command writes files of its choice: the
- * segments and playlists of a muxer. Each is handed out when it is complete, which is when its
- * writer closed it or renamed it into place, in the order that this happened. It is not in the
- * space, because there the command itself would run into a full space, and would write in its own
- * small pieces, which 9p makes dear.
+ * A folder (guest/tempdir.h) in the guest's own memory or disk, where a command writes files of its
+ * choice: the segments and playlists of a muxer. Each is handed out when it is complete, which is
+ * when its writer closed it or renamed it into place, in the order that this happened. It is not in
+ * the space, because there the command itself would run into a full space, and would write in its
+ * own small pieces, which 9p makes dear.
  *
- * A playlist comes behind the segments it names, though its writer replaces it meanwhile: what is
- * to be handed out is moved aside first, under a name of ours, and then all comes before it that
- * was complete by that time. What the writer puts in its place is the next one.
- *
- * The folder is locked (flock(2)) while its owner lives, and the keeper of the command. Where both
- * were killed, the next one to make such a folder removes it.
+ * A playlist comes behind the segments it names, though its writer replaces it meanwhile: it is
+ * moved aside (guest/playlists.h), and then all comes before it that was complete by that time.
  */
 #pragma once
 
@@ -19,32 +15,28 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "guest/playlists.h"
 #include "space/name.h"
 
 struct staging {
 	char *path;
-	int lockfd; /* the folder */
+	int dirfd; /* the folder, locked */
 	int inotifyfd;
 	char **folders; /* by watch descriptor, relative to `path`; "" is itself */
 	size_t folder_count;
 	bool rescan;  /* there may be complete files that no event tells of */
 	char *events; /* read, not looked at yet */
 	size_t at, end;
-	char **playlists; /* complete, and not handed out yet */
-	size_t playlist_count;
-	char *aside; /* the one that was moved aside */
-	size_t due;  /* bytes of events from before that */
+	struct playlists playlists; /* not handed out yet */
+	size_t due;		    /* bytes of events from before one was moved aside */
 };
 
 #define STAGING_INIT                                                                               \
 	{                                                                                          \
-		.lockfd = -1, .inotifyfd = -1                                                      \
+		.dirfd = -1, .inotifyfd = -1                                                       \
 	}
 
-/*
- * Makes it, in TMPDIR or /tmp, and removes those of the dead there; ignores SIGIO (guest/claim.h).
- * 0, or -errno and the error.
- */
+/* Makes it (guest/tempdir.h); ignores SIGIO (guest/claim.h). 0, or -errno and the error. */
 int staging_open(struct staging *s, struct mn_error *e);
 
 /* The memory or disk that the files in it take, in bytes. */
@@ -68,6 +60,3 @@ int staging_drop(struct staging *s);
 
 /* Removes the folder. Accepts one never opened. */
 void staging_close(struct staging *s);
-
-/* Removes the folder `path` and all in it. */
-void staging_remove(const char *path);

@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
-#include "space/pool.h"
+#include "space/inventory.h"
 #include "space/tmpfs.h"
 
 /* The smallest a space can be: its folders and one record of a job. */

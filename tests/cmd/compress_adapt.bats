@@ -5,6 +5,8 @@
 
 bats_require_minimum_version 1.5.0
 
+load ../until.bash
+
 setup_file()
 {
 	type curl busybox >/dev/null 2>&1 || skip "no curl or busybox"
@@ -28,6 +30,7 @@ setup()
 	export MEMNET_CONF=$BATS_TEST_TMPDIR/conf
 	: >"$MEMNET_CONF"
 	space=$MEMNET_RUNTIME_DIR/vm1/out
+	ERR=$BATS_TEST_TMPDIR/err
 	PIDS=()
 }
 
@@ -39,7 +42,7 @@ teardown()
 # A process of ours in the namespace; end_all ends it.
 begin()
 {
-	"${VM_ENTER[@]}" "$MEMNET" "$@" >>"$BATS_TEST_TMPDIR/log" 2>&1 3>&- 4>&- &
+	"${VM_ENTER[@]}" "$MEMNET" "$@" >>"$ERR" 2>&1 3>&- 4>&- &
 	PIDS+=($!)
 }
 
@@ -52,20 +55,6 @@ end_all()
 		wait "$pid" || true
 	done
 	PIDS=()
-}
-
-until_true()
-{
-	local end=$((SECONDS + 30))
-
-	until "$@"; do
-		if [ $SECONDS -ge $end ]; then
-			echo "still not: $*"
-			cat "$BATS_TEST_TMPDIR/log"
-			return 1
-		fi
-		sleep 0.02
-	done
 }
 
 reached()

@@ -2,18 +2,12 @@
 # shellcheck disable=SC2034 # PORT and SOCK are for those who load this
 # Pushing the space vm1/out of a run-time folder of the test: for the tests of memnet stream --push.
 
-setup() {
-	D=$BATS_TEST_TMPDIR/run/vm1/out
-	G=$BATS_TEST_TMPDIR/got
-	mkdir -p "$D/.memnet/part" "$D/.memnet/live" "$D/.memnet/jobs" "$G"
-	PIDS=()
-}
+load stream.bash
 
-teardown() {
-	for pid in "${PIDS[@]}"; do
-		kill "$pid" 2>/dev/null || continue
-		wait "$pid" || true
-	done
+setup() {
+	stream_begin
+	G=$BATS_TEST_TMPDIR/got
+	mkdir "$G"
 }
 
 push() {
@@ -22,6 +16,7 @@ push() {
 
 # pushing ARG… — in the background, $PUSHER.
 pushing() {
+	: >"$BATS_TEST_TMPDIR/err"
 	memnet stream -v --runtime-dir "$BATS_TEST_TMPDIR/run" --push "$@" 2>"$BATS_TEST_TMPDIR/err" 3>&- &
 	PUSHER=$!
 	PIDS+=("$PUSHER")
@@ -36,20 +31,6 @@ receiver() {
 	until_true test -s "$BATS_TEST_TMPDIR/port"
 	PORT=$(cat "$BATS_TEST_TMPDIR/port")
 	SOCK=$BATS_TEST_TMPDIR/sock
-}
-
-until_true() {
-	for _ in $(seq 500); do
-		"$@" 2>/dev/null && return
-		sleep 0.02
-	done
-	echo "still not: $*"
-	cat "$BATS_TEST_TMPDIR/err" || true
-	return 1
-}
-
-gone() {
-	[ ! -e "$1" ]
 }
 
 # publish NAME — what comes on stdin, as memnet compress does it

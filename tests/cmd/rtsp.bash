@@ -2,13 +2,7 @@
 # shellcheck disable=SC2034 # URL and PORT are for those who load this
 # A server of the space vm1/out by RTSP: for the tests of memnet stream --rtsp.
 
-load stream.bash # until_true
-
-setup() {
-	D=$BATS_TEST_TMPDIR/run/vm1/out
-	mkdir -p "$D/.memnet/part" "$D/.memnet/live" "$D/.memnet/jobs"
-	SERVER=
-}
+load stream.bash
 
 teardown() {
 	[ -z "$SERVER" ] || kill "$SERVER" 2>/dev/null || true
@@ -25,6 +19,7 @@ frames() {
 }
 
 serve() {
+	: >"$BATS_TEST_TMPDIR/err"
 	memnet stream --runtime-dir "$BATS_TEST_TMPDIR/run" --listen http://127.0.0.1:0 --rtsp 127.0.0.1:0 "$@" \
 		vm1/out 2>"$BATS_TEST_TMPDIR/err" 3>&- &
 	SERVER=$!

@@ -2,25 +2,11 @@
 # memnet stream, with real curl. A space is a folder here: what the server does with a mount of its
 # own is in the one test that needs a small one.
 
-setup() {
-	D=$BATS_TEST_TMPDIR/run/vm1/out
-	mkdir -p "$D/.memnet/part" "$D/.memnet/live" "$D/.memnet/jobs"
-	SERVER=
-}
-
-teardown() {
-	[ -z "$SERVER" ] || stop
-	[ -z "${MOUNTED-}" ] || umount -l "$MOUNTED"
-}
-
 load stream.bash
 
-code() {
-	curl -s --max-time 20 -o /dev/null -w '%{http_code}' "$@"
-}
-
-random() {
-	head -c "$1" /dev/urandom
+teardown() {
+	stream_end
+	[ -z "${MOUNTED-}" ] || umount -l "$MOUNTED"
 }
 
 # raw REQUEST — what comes back for these very bytes, until the server closes.
@@ -30,10 +16,6 @@ raw() {
 	printf '%b' "$1" >&4
 	timeout 10 cat <&4
 	exec 4>&-
-}
-
-gone() {
-	[ ! -e "$1" ]
 }
 
 @test "an object, small and large, whole and by HEAD" {
@@ -252,11 +234,9 @@ assert [e["name"] for e in entries] == ["a\nb\r\n<%>\"", "dir"], entries'
 @test "an object truncated in flight is a broken transfer, not a short one" {
 	random 30000000 >"$D/x"
 	serve
-	curl -s --limit-rate 4M --max-time 20 -o "$BATS_TEST_TMPDIR/x" "$URL/x" &
-	client=$!
-	until_true test -s "$BATS_TEST_TMPDIR/x"
+	begin_slowly 4M x
 	truncate -s 1000 "$D/x"
-	run wait "$client"
+	run wait "$FETCHER"
 	[ "$status" -ne 0 ]
 	[ "$status" -ne 28 ]
 	[ "$(code "$URL/x")" = 200 ]

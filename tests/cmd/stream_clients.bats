@@ -12,23 +12,19 @@ setup_file() {
 		-omit_video_pes_length 0 -f mpegts "$BATS_FILE_TMPDIR/clip.ts"
 }
 
+load stream.bash
+
 setup() {
-	D=$BATS_TEST_TMPDIR/run/vm1/out
+	stream_begin
 	GOT=$BATS_TEST_TMPDIR/got
-	mkdir -p "$D/.memnet/part" "$D/.memnet/live" "$D/.memnet/jobs" "$GOT"
+	mkdir "$GOT"
 	head -c "$SIZE" /dev/urandom >"$D/x.bin"
-	SERVER='' PIDS=()
 }
 
 teardown() {
-	for pid in "${PIDS[@]}"; do
-		if kill "$pid" 2>/dev/null; then wait "$pid" || true; fi
-	done
-	[ -z "$SERVER" ] || stop
+	stream_end
 	[ -z "${VLC-}" ] || rm -r "$VLC"
 }
-
-load stream.bash
 
 needs() {
 	command -v "$1" >/dev/null || skip "needs $1"

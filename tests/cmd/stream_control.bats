@@ -3,19 +3,17 @@
 # The control socket of memnet stream: what it tells of each space, rates that are lent over it, and
 # the file it leaves. A space is a folder here.
 
+load stream.bash
+
 setup() {
+	stream_begin
 	type socat jq curl >/dev/null 2>&1 || skip "no socat, jq or curl"
-	# shellcheck disable=SC1091 # by a variable path
-	source "$BATS_TEST_DIRNAME/stream.bash"
 	RUN=$BATS_TEST_TMPDIR/run
-	D=$RUN/vm1/out
-	mkdir -p "$D/.memnet/part" "$D/.memnet/live" "$D/.memnet/jobs"
 	head -c 3000000 /dev/urandom >"$D/x"
-	PIDS=()
 }
 
 teardown() {
-	for pid in ${SERVER:-} "${PIDS[@]}"; do
+	for pid in $SERVER "${PIDS[@]}"; do
 		kill -KILL "$pid" 2>/dev/null || continue
 		wait "$pid" || true
 	done

@@ -2,24 +2,19 @@
 # memnet stream behind the front servers that share/ has configurations for, through TLS, as they are installed:
 # only addresses and files are the test's.
 
+load stream.bash
+
 setup() {
+	stream_begin
 	command -v openssl >/dev/null || skip "needs openssl"
-	D=$BATS_TEST_TMPDIR/run/vm1/out
 	F=$BATS_TEST_TMPDIR/front
-	mkdir -p "$D/.memnet/part" "$D/.memnet/live" "$D/.memnet/jobs" "$F"
-	SERVER='' FRONT=''
+	mkdir "$F"
 	random 3000000 >"$D/x.ts"
 }
 
 teardown() {
-	if [ "$FRONT" ] && kill "$FRONT"; then wait "$FRONT" || true; fi
-	[ -z "$SERVER" ] || stop
-}
-
-load stream.bash
-
-random() {
-	head -c "$1" /dev/urandom
+	if [ "${FRONT-}" ] && kill "$FRONT"; then wait "$FRONT" || true; fi
+	stream_end
 }
 
 certificate() {

@@ -1,23 +1,9 @@
 #!/usr/bin/env bats
 # memnet stream and HLS: playlists that grow, requests that wait for a segment, and real players.
 
-setup() {
-	D=$BATS_TEST_TMPDIR/run/vm1/out
-	mkdir -p "$D/.memnet/part" "$D/.memnet/live" "$D/.memnet/jobs"
-	SERVER=
-}
-
-teardown() {
-	[ -z "$SERVER" ] || stop
-}
-
 load stream.bash
 
 PROMISE='#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES'
-
-code() {
-	curl -s --max-time 20 -o /dev/null -w '%{http_code}' "$@"
-}
 
 # playlist FIRST LAST [TAG…] — of one-second segments.
 playlist() {

@@ -4,22 +4,13 @@
 
 FRAMES=200 # 8 segments of a second
 
-setup() {
-	command -v ffmpeg >/dev/null || skip "needs ffmpeg"
-	D=$BATS_TEST_TMPDIR/run/vm1/out
-	GOT=$BATS_TEST_TMPDIR/got
-	mkdir -p "$D/.memnet/part" "$D/.memnet/live" "$D/.memnet/jobs"
-	SERVER='' MUXER='' PIDS=()
-}
-
-teardown() {
-	[ -z "$SERVER" ] || stop
-	for pid in $MUXER "${PIDS[@]}"; do
-		if kill "$pid" 2>/dev/null; then wait "$pid" || true; fi
-	done
-}
-
 load stream.bash
+
+setup() {
+	stream_begin
+	command -v ffmpeg >/dev/null || skip "needs ffmpeg"
+	GOT=$BATS_TEST_TMPDIR/got
+}
 
 # mux — in the time it takes, as a camera would; returns when a player can begin.
 mux() {
@@ -27,6 +18,7 @@ mux() {
 		-i "testsrc2=d=$((FRAMES / 25)):s=160x120:r=25" -pix_fmt yuv420p -c:v libx264 -preset ultrafast -g 25 -f hls \
 		-hls_time 1 -hls_playlist_type event '{output}/p.m3u8' 2>"$BATS_TEST_TMPDIR/muxer" 3>&- &
 	MUXER=$!
+	PIDS+=("$MUXER")
 	until_true grep -q '^p1.ts' "$D/hls/p.m3u8"
 }
 

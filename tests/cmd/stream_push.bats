@@ -5,10 +5,6 @@
 
 load push.bash
 
-random() {
-	head -c "$1" /dev/urandom
-}
-
 # nginx, which takes uploads into $G; $URL
 webdav() {
 	local port

@@ -15,6 +15,7 @@ setup_file() {
 
 # receiver KIND [GROUP] — tests/host/datagrams.py; $PORT
 receiver() {
+	rm -f "$BATS_TEST_TMPDIR/port" # of an earlier one
 	python3 "$MEMNET_SRC/tests/host/datagrams.py" "$1" "$G" "${@:2}" >"$BATS_TEST_TMPDIR/port" 3>&- &
 	RECEIVER=$!
 	PIDS+=("$RECEIVER")

@@ -2,16 +2,6 @@
 # memnet stream's rates, with real curl. What a rate allows is a least time: a busy machine only
 # makes it longer.
 
-setup() {
-	D=$BATS_TEST_TMPDIR/run/vm1/out
-	mkdir -p "$D/.memnet/part" "$D/.memnet/live" "$D/.memnet/jobs"
-	SERVER=
-}
-
-teardown() {
-	[ -z "$SERVER" ] || stop
-}
-
 load stream.bash
 
 # takes MS COMMAND… — it succeeds, and not in less than that.

@@ -2,20 +2,18 @@
 # memnet stream's paths into a socket (core/host/sender.h), with real curl: what a client gets is the
 # object, by whichever way, or a broken transfer.
 
+load stream.bash
+
 setup() {
-	D=$BATS_TEST_TMPDIR/run/vm1/out
-	mkdir -p "$D/.memnet/part" "$D/.memnet/live" "$D/.memnet/jobs"
+	stream_begin
 	mount -t tmpfs -o size=128m memnet-test "$D" 2>/dev/null || skip "needs a tmpfs"
-	mkdir -p "$D/.memnet/part" "$D/.memnet/live" "$D/.memnet/jobs"
-	SERVER=
+	space_folders
 }
 
 teardown() {
-	[ -z "$SERVER" ] || stop
+	stream_end
 	umount -l "$D" 2>/dev/null || true
 }
-
-load stream.bash
 
 mapped() {
 	grep -q "/out/$1\$" "/proc/$SERVER/maps"
@@ -57,11 +55,9 @@ mapped_by_use() {
 	head -c 3000000 /dev/urandom >"$D/y"
 	serve
 	mapped_by_use x
-	curl -s --limit-rate 4M --max-time 20 -o "$BATS_TEST_TMPDIR/x" "$URL/x" 3>&- &
-	client=$!
-	until_true test -s "$BATS_TEST_TMPDIR/x"
+	begin_slowly 4M x
 	truncate -s 1000 "$D/x"
-	run wait "$client"
+	run wait "$FETCHER"
 	[ "$status" -ne 0 ]
 	[ "$status" -ne 28 ]
 	get "$URL/x" | cmp - "$D/x"
@@ -72,13 +68,11 @@ mapped_by_use() {
 	head -c 30000000 /dev/urandom >"$D/x"
 	serve
 	mapped_by_use x
-	curl -s --limit-rate 20M --max-time 20 -o "$BATS_TEST_TMPDIR/x" "$URL/x" 3>&- &
-	client=$!
-	until_true test -s "$BATS_TEST_TMPDIR/x"
+	begin_slowly 20M x
 	fallocate -p -o 8192 -l 20000000 "$D/x"
 	echo new | dd of="$D/x" bs=1 seek=25000000 conv=notrunc status=none
 	head -c 1000000 /dev/zero >>"$D/x"
-	wait "$client"
+	wait "$FETCHER"
 	[ "$(wc -c <"$BATS_TEST_TMPDIR/x")" = 30000000 ]
 	get "$URL/x" | cmp - "$D/x"
 }
@@ -88,13 +82,11 @@ mapped_by_use() {
 	cp "$D/x" "$BATS_TEST_TMPDIR/old"
 	serve
 	mapped_by_use x
-	curl -s --limit-rate 20M --max-time 20 -o "$BATS_TEST_TMPDIR/x" "$URL/x" 3>&- &
-	client=$!
-	until_true test -s "$BATS_TEST_TMPDIR/x"
+	begin_slowly 20M x
 	echo new >"$D/.memnet/part/x"
 	mv "$D/.memnet/part/x" "$D/x"
 	[ "$(get "$URL/x")" = new ]
-	wait "$client"
+	wait "$FETCHER"
 	cmp "$BATS_TEST_TMPDIR/x" "$BATS_TEST_TMPDIR/old"
 }
 

@@ -4,25 +4,17 @@
 
 # shellcheck disable=SC2030,SC2031 # each test has its own PIDS
 
+load stream.bash
+
 setup() {
-	D=$BATS_TEST_TMPDIR/run/vm1/out
+	stream_begin
 	GOT=$BATS_TEST_TMPDIR/got
-	mkdir -p "$D/.memnet/part" "$D/.memnet/live" "$D/.memnet/jobs" "$GOT"
-	SERVER='' PIDS=()
+	mkdir "$GOT"
 }
 
 teardown() {
-	for pid in "${PIDS[@]}"; do
-		if kill "$pid" 2>/dev/null; then wait "$pid" || true; fi
-	done
-	[ -z "$SERVER" ] || stop
+	stream_end
 	[ -z "${MOUNTED-}" ] || umount -l "$MOUNTED"
-}
-
-load stream.bash
-
-random() {
-	head -c "$1" /dev/urandom
 }
 
 # of its own, in KB
@@ -183,7 +175,10 @@ while len(free) < 3:
         free.append(socket.create_server(("127.0.0.1", random.randrange(10000, 30000))))
     except OSError:
         pass
-print(*(x.getsockname()[1] for x in free))')
+ports = [x.getsockname()[1] for x in free]
+for x in free:
+    x.close()
+print(*ports)')
 	serve --listen "http://127.0.0.1:$HTTP" --metrics "127.0.0.1:$METRICS" --rtsp "127.0.0.1:$RTSP" "$@" ||
 		{ cat "$BATS_TEST_TMPDIR/err" && false; }
 	URL=$(sed -n 's/.*listening on \(http.*\)/\1/p' "$BATS_TEST_TMPDIR/err")/vm1/out

@@ -1,23 +1,17 @@
 #!/usr/bin/env bats
 # memnet stream and the content of compressed objects, for clients that do not take zstd.
 
+load stream.bash
+
 setup() {
+	stream_begin
 	python3 -c 'import zstandard' 2>/dev/null || command -v zstd >/dev/null || skip "needs zstd"
-	D=$BATS_TEST_TMPDIR/run/vm1/out
-	mkdir -p "$D/.memnet/part" "$D/.memnet/live" "$D/.memnet/jobs"
 	PLAIN=$BATS_TEST_TMPDIR/plain
-	SERVER=
 }
 
 teardown() {
-	[ -z "$SERVER" ] || stop
+	stream_end
 	umount -l "$D" 2>/dev/null || true
-}
-
-load stream.bash
-
-code() {
-	curl -s --max-time 20 -o /dev/null -w '%{http_code}' "$@"
 }
 
 # content BYTES — which compress, and differ from one place to another.

@@ -18,7 +18,7 @@ script() {
 	text="no() { if \"\$@\"; then return 1; fi; }
 		hook() { \"$MEMNET\" transcode-hook --to \"\$space\" --inbox in \"\$@\"; }
 		is() { local got=0; \"\$@\" || got=\$?; [ \$got = \$want ] || { echo \"\$*: \$got\" >&2; return 1; }; }
-		until_true() { local i; for i in \$(seq 3000); do ! \"\$@\" || return 0; sleep 0.01; done; return 1; }
+		. \"$BATS_TEST_DIRNAME/../until.bash\"
 		mkdir in; $(cat)"
 	in_space "$1" bash -ec "$text"
 }

@@ -5,6 +5,9 @@
 
 bats_require_minimum_version 1.5.0
 
+load ../until.bash
+export UNTIL_S=20
+
 setup_file()
 {
 	type jq curl busybox socat >/dev/null 2>&1 || skip "no jq, curl, busybox or socat"
@@ -42,20 +45,6 @@ teardown()
 	for space in $(vm_host "$MEMNET" share list -H | cut -f 1); do
 		vm_host "$MEMNET" share destroy --force "$space"
 	done
-}
-
-# until_true COMMAND…: for at most twenty seconds
-until_true()
-{
-	local _
-
-	for _ in $(seq 1000); do
-		"$@" && return
-		sleep 0.02
-	done
-	echo "still not: $*" >&2
-	[ ! -e "$ERR" ] || cat "$ERR" >&2
-	return 1
 }
 
 # A process of ours in the namespace, in $PID; stopped at the end of the test.

@@ -4,64 +4,24 @@
 
 #include <errno.h>
 
-#include "tests/energy/tree.h"
+#include "tests/energy/machine.h"
 #include "tests/tap.h"
 
 static const struct tree_file machine[] = {
-	{"powercap/intel-rapl:0/name", "package-0\n"},
-	{"powercap/intel-rapl:0/energy_uj", "1000000\n"},
-	{"powercap/intel-rapl:0/max_energy_range_uj", "65532610987\n"},
-	{"proc/stat", "cpu  0 0 0 9 0 0 0 0 0 0\ncpu0 0 0 0 9 0 0 0\n"},
+	MACHINE_FILES,
 	{"proc/43/status", "Name:\tCPU 0/KVM\nUmask:\t0022\nState:\tS (sleeping)\nTgid:\t42\n"},
 	{"proc/53/status", "Name:\tCPU 0/KVM\nTgid:\t52\n"},
 	{NULL, NULL},
 };
 
-static char root[400], powercap[512], proc[512];
-
-static struct meter_options options(int scratch)
-{
-	struct meter_options o = meter_defaults();
-
-	snprintf(root, sizeof(root), "%.399s", tree_new(scratch, machine));
-	snprintf(powercap, sizeof(powercap), "%s/powercap", root);
-	snprintf(proc, sizeof(proc), "%s/proc", root);
-	o.powercap = powercap;
-	o.proc = proc;
-	o.pmu = "/nowhere";
-	return o;
-}
-
-/* The CPU seconds of all, and of the process. */
-static void set_cpu(int pid, double busy_s, double cpu_s)
-{
-	unsigned int hz = (unsigned int)sysconf(_SC_CLK_TCK);
-	char path[64], text[256];
-
-	snprintf(text, sizeof(text), "cpu  %.0f 0 0 9 0 0 0 0 0 0\ncpu0 0 0 0 9 0 0 0\n",
-		 busy_s * hz);
-	tree_set(proc, "stat", text);
-	snprintf(path, sizeof(path), "%d/stat", pid);
-	snprintf(text, sizeof(text),
-		 "%d (qemu) S 1 2 3 4 5 6 7 8 9 10 %.0f 0 0 0 20 0 3 0 777 1 2\n", pid, cpu_s * hz);
-	tree_set(proc, path, text);
-}
-
-/* Two seconds later. */
-static void pass(const char *energy_uj)
-{
-	tree_pass(2);
-	tree_set(powercap, "intel-rapl:0/energy_uj", energy_uj);
-}
-
 static void vms(int scratch)
 {
-	struct meter_options o = options(scratch);
+	struct meter_options o = machine_meter(scratch, machine);
 	struct mn_error e = MN_ERROR_INIT;
 	struct power p;
 	struct power_vm vm;
 
-	set_cpu(42, 100, 10);
+	tree_cpu(machine_proc, 42, 100, 10);
 	is_int(power_open(&p, &o, &e), 0, "a machine with RAPL");
 	power_vm_init(&vm);
 	ok(isnan(vm.total.joules) && vm.total.source == ENERGY_NONE, "nothing known");
@@ -69,27 +29,27 @@ static void vms(int scratch)
 	ok(isnan(vm.total.joules) && vm.total.source == ENERGY_RAPL, "no QEMU, no figure");
 	power_vm_look(&vm, &p, 43);
 	is_int(vm.pid, 42, "a thread's process");
-	pass("21000000\n");
-	set_cpu(42, 102, 11);
+	machine_pass("21000000\n");
+	tree_cpu(machine_proc, 42, 102, 11);
 	power_look(&p);
 	power_vm_look(&vm, &p, 43);
 	ok(near(p.machine.joules, 20), "20 J of the machine's");
 	ok(near(vm.total.joules, 10) && near(vm.period.joules, 10), "half of them the VM's");
 	ok(vm.total.estimated && vm.total.source == ENERGY_RAPL && !vm.total.gaps, "estimated");
-	pass("31000000\n");
-	set_cpu(42, 104, 12);
+	machine_pass("31000000\n");
+	tree_cpu(machine_proc, 42, 104, 12);
 	power_look(&p);
 	power_vm_look(&vm, &p, 43);
 	ok(near(vm.total.joules, 15) && near(vm.period.joules, 5), "5 J in this period");
 
 	/* The VM is started anew: another process, whose share comes on top. */
-	set_cpu(52, 104, 1);
-	tree_set(proc, "42/stat", "");
+	tree_cpu(machine_proc, 52, 104, 1);
+	tree_set(machine_proc, "42/stat", "");
 	power_vm_look(&vm, &p, 53);
 	is_int(vm.pid, 52, "another QEMU");
 	ok(near(vm.total.joules, 15), "what the one before used stays");
-	pass("41000000\n");
-	set_cpu(52, 106, 2);
+	machine_pass("41000000\n");
+	tree_cpu(machine_proc, 52, 106, 2);
 	power_look(&p);
 	power_vm_look(&vm, &p, 53);
 	ok(near(vm.total.joules, 20) && near(vm.period.joules, 5), "and goes on");
@@ -100,7 +60,7 @@ static void vms(int scratch)
 
 static void sources(int scratch)
 {
-	struct meter_options o = options(scratch);
+	struct meter_options o = machine_meter(scratch, machine);
 	struct mn_error e = MN_ERROR_INIT;
 	struct power p;
 	struct power_vm vm;

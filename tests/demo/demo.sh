@@ -5,9 +5,8 @@
 #
 # The script starts itself again inside fresh mount, PID and network namespaces (and a user namespace, if not root).
 # There it mounts a private tmpfs, boots the VM, and does everything else. That makes cleaning up the kernel's work:
-# whatever ends the outer script, even SIGKILL, ends the first process of the PID namespace (PR_SET_PDEATHSIG twice:
-# setpriv for unshare, --kill-child for the process below it), with it every other process in there, and with the last
-# of them the mounts, the files on the tmpfs and the network. Nothing is ever sent outside the network namespace.
+# whatever ends the outer script, even SIGKILL, ends all that is in there (share/bench/lib/contain.sh), the mounts, the
+# files on the tmpfs and the network too. Nothing is ever sent outside the network namespace.
 #
 # The two ways deliver the same bytes of the same input from the same VM to the same curl:
 #
@@ -41,26 +40,17 @@ die() {
 # --- outside: namespaces, and an end to everything -------------------------------------------------------------------
 
 outside() {
-	local user=() keeper inner status signal=''
+	local user=() status signal
 
 	[ -x "$MEMNET" ] || die "no $MEMNET (run ./build.sh)"
 	[ "$(id -u)" = 0 ] || user=(--user --map-root-user)
 	unshare "${user[@]}" --mount --pid --net --fork --mount-proc true ||
 		die "cannot make namespaces (run as root, or allow unprivileged user namespaces)"
 
-	# All inside hold descriptor 9 open: this cat ends when the last of them has.
-	exec 9> >(exec cat >/dev/null)
-	keeper=$!
-	setpriv --pdeathsig KILL unshare "${user[@]}" --mount --pid --net --fork --kill-child --mount-proc \
-		bash "$here/demo.sh" --inside "$@" &
-	inner=$!
-	exec 9>&-
-	trap 'signal=INT' INT
-	trap 'signal=TERM' TERM HUP
-	wait "$inner"
+	# shellcheck disable=SC1091 # by a variable path
+	source "$MEMNET_SRC/share/bench/lib/contain.sh"
+	contain bash "$here/demo.sh" --inside "$@"
 	status=$?
-	[ -z "$signal" ] || kill -KILL "$inner" 2>/dev/null
-	wait "$inner" "$keeper" 2>/dev/null
 	case $signal in
 	INT) die_signal 130 ;;
 	TERM) die_signal 143 ;;

@@ -14,15 +14,7 @@ static const char *proc;
 /* CPU seconds since boot of all, and of the process 42. */
 static void set(double busy_s, double cpu_s)
 {
-	unsigned int hz = (unsigned int)sysconf(_SC_CLK_TCK);
-	char text[256];
-
-	snprintf(text, sizeof(text), "cpu  %.0f 0 0 9 0 0 0 0 0 0\ncpu0 0 0 0 9 0 0 0\n",
-		 busy_s * hz);
-	tree_set(proc, "stat", text);
-	snprintf(text, sizeof(text),
-		 "42 (qemu) S 1 2 3 4 5 6 7 8 9 10 %.0f 0 0 0 20 0 3 0 777 1 2\n", cpu_s * hz);
-	tree_set(proc, "42/stat", text);
+	tree_cpu(proc, 42, busy_s, cpu_s);
 }
 
 static struct energy rapl(double joules)

@@ -5,6 +5,9 @@
 
 bats_require_minimum_version 1.5.0
 
+load ../until.bash
+export UNTIL_S=60
+
 setup_file() {
 	load vm.sh
 	vm_setup_memnet
@@ -29,15 +32,6 @@ setup() {
 
 share() {
 	vm_host "$MEMNET" share "$@"
-}
-
-until_true() {
-	local end=$((SECONDS + 60))
-
-	until "$@"; do
-		[ $SECONDS -lt $end ] || return 1
-		sleep 0.05
-	done
 }
 
 # Objects, and what lies beside them, as the host sees it.

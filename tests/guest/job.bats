@@ -3,6 +3,8 @@
 
 bats_require_minimum_version 1.5.0
 
+load ../until.bash
+
 setup_file() {
 	load vm.sh
 	vm_setup_memnet
@@ -32,15 +34,6 @@ teardown_file() {
 setup() {
 	load vm.sh
 	space=$MEMNET_RUNTIME_DIR/demo/out
-}
-
-until_true() {
-	local end=$((SECONDS + 30))
-
-	until "$@"; do
-		[ "$SECONDS" -lt "$end" ] || return 1
-		sleep 0.05
-	done
 }
 
 on_host() {

@@ -4,6 +4,9 @@
 
 bats_require_minimum_version 1.5.0
 
+load ../until.bash
+export UNTIL_S=20
+
 setup_file()
 {
 	source "$BATS_TEST_DIRNAME/vm.sh"
@@ -60,17 +63,6 @@ fails()
 show()
 {
 	share show -j "$1" | jq -r "$2"
-}
-
-# Runs a command until it succeeds, for 20 s.
-eventually()
-{
-	local deadline=$((SECONDS + 20))
-
-	until "$@" 2>/dev/null; do
-		[ "$SECONDS" -lt "$deadline" ] || { echo "never: $*" >&2; return 1; }
-		sleep 0.05
-	done
 }
 
 holds_one()
@@ -184,13 +176,13 @@ later_space()
 		until [ -e /tmp/open ]; do usleep 10000; done'
 	fails 5 'open, by qemu-system' destroy q35/out
 	vm_run q35 'echo still writable >/mnt/memnet/out/y; rm /mnt/memnet/out/y; touch /tmp/close'
-	eventually share destroy q35/out
+	until_true share destroy q35/out
 }
 
 @test "destroyed by force under a writer: its writes fail, the guest lives on" {
 	share create q35/out --size 4M
 	vm_run q35 '(while dd if=/dev/zero of=/mnt/memnet/out/x bs=64k count=8 2>/dev/null; do :; done; touch /tmp/ended) >/dev/null 2>&1 &'
-	eventually holds_one q35/out
+	until_true holds_one q35/out
 	share destroy --force q35/out
 	vm_run q35 'until [ -e /tmp/ended ]; do usleep 10000; done'
 	share create q35/out --size 4M
@@ -316,15 +308,15 @@ many_spaces()
 	share create mig/out --size 1M
 	vm_run mig 'memnet share mount; echo before >/mnt/memnet/out/x; (sleep 1000) & echo $! >/tmp/pid'
 	vm_start mig2 "${args[@]/mig.sock/mig2.sock}" -incoming "unix:$VM_DIR/mig.in"
-	eventually test -S "$VM_DIR/mig.in"
+	until_true test -S "$VM_DIR/mig.in"
 	[[ $(monitor mig migrate "{\"uri\":\"unix:$VM_DIR/mig.in\"}") == *"mount_tag 'memnet'"* ]]
 	vm_run mig 'memnet share umount'
 	share detach mig
 	[ "$(show mig/out .migration)" = free ]
 	monitor mig migrate "{\"uri\":\"unix:$VM_DIR/mig.in\"}"
-	eventually migrated
+	until_true migrated
 	vm_kill mig
-	eventually share attach mig --qmp "$MEMNET_RUNTIME_DIR/.qmp/mig2.sock"
+	until_true share attach mig --qmp "$MEMNET_RUNTIME_DIR/.qmp/mig2.sock"
 	vm_run mig2 'memnet share mount; kill -0 "$(cat /tmp/pid)"; echo after >>/mnt/memnet/out/x'
 	[ "$(vm_host cat "$MEMNET_RUNTIME_DIR/mig/out/x")" = $'before\nafter' ]
 	vm_kill mig2

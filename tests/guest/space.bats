@@ -3,6 +3,8 @@
 
 bats_require_minimum_version 1.5.0
 
+load ../until.bash
+
 setup_file() {
 	load vm.sh
 	vm_setup_memnet
@@ -49,15 +51,6 @@ mounts_of() {
 fresh_space() {
 	vm_run web 'rm -rf /mnt/memnet/out/*'
 	share resize web/out 16M
-}
-
-until_true() {
-	local end=$((SECONDS + 30))
-
-	until "$@"; do
-		[ "$SECONDS" -lt "$end" ] || return 1
-		sleep 0.05
-	done
 }
 
 @test "the guest sees the space with its own size" {

@@ -5,6 +5,9 @@
 
 bats_require_minimum_version 1.5.0
 
+load ../until.bash
+export UNTIL_S=60
+
 # Asked by every test: Debian 12's bats takes a skip in setup_file for a failure.
 can_run() {
 	type ffmpeg ffprobe >/dev/null 2>&1
@@ -37,15 +40,6 @@ setup() {
 	can_run || skip "no ffmpeg"
 	load vm.sh
 	space=$MEMNET_RUNTIME_DIR/web/out
-}
-
-until_true() {
-	local end=$((SECONDS + 60))
-
-	until "$@"; do
-		[ $SECONDS -lt $end ] || return 1
-		sleep 0.05
-	done
 }
 
 # 40 frames, small, for a guest without hardware support is slow.

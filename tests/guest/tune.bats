@@ -4,6 +4,9 @@
 
 bats_require_minimum_version 1.5.0
 
+load ../until.bash
+export UNTIL_S=60
+
 setup_file()
 {
 	load vm.sh
@@ -36,16 +39,6 @@ teardown()
 {
 	for pid in "${PIDS[@]}"; do
 		kill -KILL "$pid" 2>/dev/null || true
-	done
-}
-
-until_true()
-{
-	local end=$((SECONDS + 60))
-
-	until "$@"; do
-		[ "$SECONDS" -lt "$end" ] || return 1
-		sleep 0.05
 	done
 }
 

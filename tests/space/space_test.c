@@ -6,6 +6,8 @@
 
 #include "base/cleanup.h"
 #include "space/layout.h"
+#include "space/pool.h"
+#include "space/reach.h"
 #include "space/space.h"
 #include "tests/space/namespace.h"
 
@@ -35,7 +37,7 @@ static struct space_info find(const char *vm, const char *space)
 
 	snprintf(name.vm, sizeof(name.vm), "%s", vm);
 	snprintf(name.space, sizeof(name.space), "%s", space);
-	pool_find(RUN, &name, &info, NULL);
+	inventory_find(RUN, &name, &info, NULL);
 	return info;
 }
 
@@ -76,21 +78,21 @@ static void test_listing(void)
 	char all[256] = "";
 	int seen = 0;
 
-	is_int(pool_each(RUN, collect, all), 0, "no run-time folder, no spaces");
+	is_int(inventory_each(RUN, collect, all), 0, "no run-time folder, no spaces");
 	make("web2", "b", MB);
 	make("web1", "out", MB);
 	make("web1", "in", MB);
 	mkdir(RUN "/web1x", 0700);
-	is_int(pool_each(RUN, collect, all), 0, "listed");
+	is_int(inventory_each(RUN, collect, all), 0, "listed");
 	is_str(all, "web1/in web1/out web2/b ", "in the order of their names");
 	is_int((intmax_t)find("web1", "in").all_bytes, 3 * MB, "all sizes, beside one space");
 	is_int((intmax_t)find("web1", "none").all_bytes, 3 * MB,
 	       "and beside one that is not there");
-	is_int(pool_each(RUN, stop_at_second, &seen), 42, "a visitor can end it");
-	is_int(pool_each("/proc", collect, all), 0, "other mounts are no spaces");
+	is_int(inventory_each(RUN, stop_at_second, &seen), 42, "a visitor can end it");
+	is_int(inventory_each("/proc", collect, all), 0, "other mounts are no spaces");
 	symlink(RUN, "/tmp/link");
 	all[0] = '\0';
-	is_int(pool_each("/tmp/link", collect, all), 0, "through a symbolic link");
+	is_int(inventory_each("/tmp/link", collect, all), 0, "through a symbolic link");
 	is_str(all, "web1/in web1/out web2/b ", "the same");
 }
 
@@ -106,7 +108,7 @@ static void test_info(void)
 	is_int((intmax_t)info.used_bytes, 0, "used");
 	is_int((intmax_t)info.inodes, 1000, "inodes");
 	is_int(space_probe(fd), 0, "it is a space");
-	is_int(pool_find(RUN, &nobody, &info, &e), -ENOENT, "no such space");
+	is_int(inventory_find(RUN, &nobody, &info, &e), -ENOENT, "no such space");
 	is_int(e.status, MN_ABSENT, "exit status");
 }
 
@@ -349,9 +351,9 @@ static void test_process_views(void)
 {
 	pid_t pid = hold(RUN "/web1", O_RDONLY | O_DIRECTORY);
 
-	is_int(pool_held_by(pid, RUN "/web1"), 1, "a process that has the pool open");
-	is_int(pool_held_by(pid, RUN "/web2"), 0, "and not another");
-	is_int(pool_seen_by(pid, RUN "/web1/out"), 1, "and sees the space");
+	is_int(reach_held_by(pid, RUN "/web1"), 1, "a process that has the pool open");
+	is_int(reach_held_by(pid, RUN "/web2"), 0, "and not another");
+	is_int(reach_seen_by(pid, RUN "/web1/out"), 1, "and sees the space");
 	drop(pid);
 	fflush(stdout);
 	pid = fork();
@@ -359,7 +361,7 @@ static void test_process_views(void)
 		if (unshare(CLONE_NEWNS) < 0)
 			_exit(2);
 		tmpfs_unmount(RUN "/web1/in", true);
-		_exit(pool_seen_by(getppid(), RUN "/web1/in") == 0 ? 0 : 1);
+		_exit(reach_seen_by(getppid(), RUN "/web1/in") == 0 ? 0 : 1);
 	}
 	int status;
 	waitpid(pid, &status, 0);
@@ -376,11 +378,11 @@ static void test_barred(void)
 	}
 	mkdir("/tmp/closed", 0711);
 	mkdir("/tmp/closed/in", 0755);
-	is_int(pool_barred_to(12345, 12345, "/tmp/closed/in", barred), 0, "a user passes through");
+	is_int(reach_barred_to(12345, 12345, "/tmp/closed/in", barred), 0, "a user passes through");
 	chmod("/tmp/closed", 0700);
-	is_int(pool_barred_to(12345, 12345, "/tmp/closed/in", barred), 1, "a folder keeps it out");
+	is_int(reach_barred_to(12345, 12345, "/tmp/closed/in", barred), 1, "a folder keeps it out");
 	is_str(barred, "/tmp/closed", "which is named");
-	is_int(pool_barred_to(0, 0, "/tmp/closed/in", barred), 0, "but not root");
+	is_int(reach_barred_to(0, 0, "/tmp/closed/in", barred), 0, "but not root");
 }
 
 int main(void)

@@ -3,10 +3,9 @@
 # Where it all happens, and that nothing is left of it.
 #
 # Theory of operation. The outer script makes what outlives a process, which is one cgroup, and runs the inner one as
-# the first process of a PID namespace. Whatever ends the outer script ends the inner one (PR_SET_PDEATHSIG twice:
-# setpriv for unshare, --kill-child for the process below it), with it every process in there, and with the last of
-# them the mounts, the files on the private tmpfs, the network namespaces, TAPs and routes. A cgroup left by an outer
-# script that was killed is removed by the next run.
+# the first process of a PID namespace (contain.sh). Whatever ends the outer script ends the inner one, and with it the
+# mounts, the files on the private tmpfs, the network namespaces, TAPs and routes. A cgroup left by an outer script that
+# was killed is removed by the next run.
 
 die() {
 	echo "memnet-bench: $*" >&2
@@ -100,7 +99,7 @@ cgroup_remove() {
 }
 
 outside() {
-	local keeper inner status signal=''
+	local status signal
 
 	[ "$(id -u)" = 0 ] || die "must be root: it makes namespaces, a TAP and a cgroup (try sudo memnet-bench)"
 	find_programs
@@ -113,19 +112,8 @@ outside() {
 	cgroup_make
 	export cgroup helpers vm_sh nginx virtiofsd
 
-	# All inside hold descriptor 9 open: this cat ends when the last of them has.
-	exec 9> >(exec cat >/dev/null)
-	keeper=$!
-	setpriv --pdeathsig KILL unshare --mount --pid --net --fork --kill-child --mount-proc \
-		bash "$self" --inside "$@" -o "$out" &
-	inner=$!
-	exec 9>&-
-	trap 'signal=INT' INT
-	trap 'signal=TERM' TERM HUP
-	wait "$inner"
+	contain bash "$self" --inside "$@" -o "$out"
 	status=$?
-	[ -z "$signal" ] || kill -KILL "$inner" 2>/dev/null
-	wait "$inner" "$keeper" 2>/dev/null
 	cgroup_remove
 	case $signal in
 	INT) say "interrupted; only $out is left behind" && exit 130 ;;
@@ -182,8 +170,9 @@ stage_cpus() {
 	taskset -cp "$other_cpus" $$ >/dev/null || die "cannot pin itself to CPU $other_cpus"
 }
 
-# As thousands of clients send to the TAP, its queue is long. guest 10.77.0.2 -- tap0 10.77.0.1, host, 10.78.0.1 veth0 -- veth1 10.78.0.2 the clients' namespace. All routes use
-# the same congestion control, so that it is servers that are compared.
+#	guest 10.77.0.2 -- tap0 10.77.0.1, host, 10.78.0.1 veth0 -- veth1 10.78.0.2, the clients' namespace
+# As thousands of clients send to the TAP, its queue is long. All routes use the same congestion control, so that it is
+# servers that are compared.
 stage_network() {
 	congestion=cubic
 	grep -qw cubic /proc/sys/net/ipv4/tcp_available_congestion_control || congestion=reno
@@ -210,7 +199,7 @@ in_clients() {
 	ip netns exec clients "$@"
 }
 
-# await WHAT COMMAND…: until it succeeds, for at most two minutes
+# await WHAT COMMAND…: until it succeeds, for at most half a minute
 await() {
 	local what=$1 end=$((SECONDS + 30))
 

@@ -1,0 +1,14 @@
+/* The mounts of our mount namespace, as the kernel tells them: proc_pid_mountinfo(5). */
+#pragma once
+
+/* One line's fields that matter here. They are good for the call only, and may be written to. */
+struct mountinfo {
+	unsigned major, minor;
+	char *path, *type, *source, *options; /* the options of the file system, not of the mount */
+};
+
+/*
+ * Calls fn for each mount until it returns other than 0: that value, or 0, or -errno. Of two on one
+ * folder the later one is on top.
+ */
+int mountinfo_each(int (*fn)(struct mountinfo *, void *), void *context);

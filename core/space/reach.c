@@ -1,0 +1,75 @@
+#include "space/reach.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/fsuid.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+
+static bool same_file(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+int reach_held_by(pid_t pid, const char *path)
+{
+	char folder[40];
+	cleanup_dir DIR *dir = NULL;
+	struct dirent *entry;
+	struct stat want, have;
+
+	if (stat(path, &want) < 0)
+		return -errno;
+	snprintf(folder, sizeof(folder), "/proc/%d/fd", (int)pid);
+	dir = opendir(folder);
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir))) {
+		if (fstatat(dirfd(dir), entry->d_name, &have, 0) == 0 && same_file(&want, &have))
+			return 1;
+	}
+	return 0;
+}
+
+/* With the file system's user and group, which no other thread shares, the kernel itself decides.
+ */
+int reach_barred_to(uid_t uid, gid_t gid, const char *path, char barred[PATH_MAX])
+{
+	uid_t our_uid = (uid_t)setfsuid(uid);
+	gid_t our_gid = (gid_t)setfsgid(gid);
+	struct stat st;
+	size_t end = 0;
+	int err = 0;
+
+	while (!err && path[end]) {
+		end += 1 + strcspn(path + end + 1, "/");
+		snprintf(barred, PATH_MAX, "%.*s", (int)end, path);
+		err = stat(barred, &st) < 0 ? -errno : 0;
+	}
+	setfsgid(our_gid);
+	setfsuid(our_uid);
+	if (err != -EACCES)
+		return err;
+	*(end > 1 ? strrchr(barred, '/') : barred) = '\0';
+	return 1;
+}
+
+int reach_seen_by(pid_t pid, const char *path)
+{
+	cleanup_free char *real = realpath(path, NULL);
+	char theirs[PATH_MAX];
+	struct stat want, have;
+	int n;
+
+	if (!real || stat(real, &want) < 0)
+		return -errno;
+	n = snprintf(theirs, sizeof(theirs), "/proc/%d/root%s", (int)pid, real);
+	if (n < 0 || n >= PATH_MAX)
+		return -ENAMETOOLONG;
+	if (stat(theirs, &have) < 0)
+		return errno == ENOENT ? 0 : -errno;
+	return same_file(&want, &have);
+}
