@@ -5,7 +5,7 @@ are published, replaced and removed, live ones grow, end and break, a space come
 all kinds read, break off, read slowly and talk nonsense. What an object holds follows from its name, so every byte is
 looked at. After a tenth of the time all rest for a moment: the memory that a server holds then, and its descriptors,
 must be the same at the end."""
-import http.client, os, random, re, signal, socket, struct, subprocess, sys, threading, time, traceback
+import http.client, itertools, os, random, re, signal, socket, struct, subprocess, sys, threading, time, traceback
 
 memnet, work, seconds = sys.argv[1], sys.argv[2], float(sys.argv[3])
 run = work + '/run'
@@ -123,7 +123,7 @@ def ask(c, target, **fields):
 
 def whole(c, target, data):
     r, body = ask(c, target)
-    check(r.status == 200 and body == data, target, 'whole:', r.status, len(body), 'of', len(data))
+    check(r.status == 200 and body == data, target, 'whole:', r.status, len(body), 'of', len(data), differs(body, data))
     count('bytes', len(body))
 
 
@@ -131,7 +131,7 @@ def ranges(c, target, data):
     a = random.randrange(len(data))
     b = random.randrange(a, len(data))
     r, body = ask(c, target, Range='bytes=%d-%d' % (a, b))
-    check(r.status == 206 and body == data[a:b + 1], target, 'range', a, b, r.status, len(body))
+    check(r.status == 206 and body == data[a:b + 1], target, 'range', a, b, r.status, len(body), differs(body, data[a:b + 1]))
     check(r.headers['Content-Range'] == 'bytes %d-%d/%d' % (a, b, len(data)), target, r.headers['Content-Range'])
     count('bytes', len(body))
 
@@ -189,20 +189,22 @@ def slow(server, target, data):
 
 # ---- those who work ----
 
+object_numbers = itertools.count()  # behind the rest, too: a name has one content
+
+
 def publisher():
-    n = 0
     while not stop.is_set():
+        n = next(object_numbers)
         name = 'o%d' % n
         data = content(name, size_of_one())
-        n += 1
         publish('out', name, data)
         objects.put(name, data)
         count('published')
         if random.random() < 0.2:
             publish('out', name, data)
             count('replaced')
-        if n >= 20:
-            old = 'o%d' % (n - 20)
+        if n >= 19:
+            old = 'o%d' % (n - 19)
             objects.drop(old)
             time.sleep(0.3)  # for those who have just chosen it
             os.unlink(path('out', old))
