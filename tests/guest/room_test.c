@@ -110,7 +110,8 @@ static void sleeps(void)
 {
 	is_int(late(0, false), ROOM_DELAY_MAX_NS, "a wait is late by 8 ms at most");
 	is_int(late(2 * NS_PER_S, true), ROOM_DELAY_MAX_NS, "one of two seconds too");
-	is_int(late(4 * NS_PER_S, true), 4 * NS_PER_S / ROOM_LATE, "a longer one by a part of itself");
+	is_int(late(4 * NS_PER_S, true), 4 * NS_PER_S / ROOM_LATE,
+	       "a longer one by a part of itself");
 	is_int(late(60 * NS_PER_S, true), ROOM_DELAY_LONG_NS, "but by 32 ms at most");
 	is_int(late(60 * NS_PER_S, false), ROOM_DELAY_MAX_NS, "and by 8 ms where others wait");
 }
