@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/io.h"
+#include "space/mountinfo.h"
 
 extern char **environ;
 
@@ -103,26 +104,32 @@ static int fail_waiting(const char *tag, struct mn_error *e)
 		       tag);
 }
 
-/* Where `path` lies in mountinfo with this type: its source. 1, 0 or -errno. */
-static int find_mount(const char *path, char source[64])
+/* What is mounted on a folder, as far as it concerns us. */
+struct mounted {
+	const char *path;
+	bool is_9p;
+	char source[64];
+};
+
+static int look_at_mount(struct mountinfo *m, void *context)
 {
-	cleanup_file FILE *f = fopen("/proc/self/mountinfo", "re");
-	cleanup_free char *line = NULL;
-	size_t size = 0;
-	int found = 0;
+	struct mounted *on = context;
 
-	if (!f)
-		return -errno;
-	while (getline(&line, &size, f) > 0) {
-		char at[512], type[32], from[64], *dash = strstr(line, " - ");
-
-		if (!dash || sscanf(line, "%*s %*s %*s %*s %511s", at) != 1 ||
-		    sscanf(dash + 3, "%31s %63s", type, from) != 2 || strcmp(at, path) != 0)
-			continue;
-		found = strcmp(type, "9p") == 0; /* the last one is on top */
-		strcpy(source, from);
+	if (strcmp(m->path, on->path) == 0) {
+		on->is_9p = strcmp(m->type, "9p") == 0;
+		snprintf(on->source, sizeof(on->source), "%s", m->source);
 	}
-	return found;
+	return 0; /* a later one is on top */
+}
+
+/* Whether 9p is mounted on `path`, and of which source. 1, 0 or -errno. */
+static int find_mount(const char *path, struct mounted *on)
+{
+	int err;
+
+	*on = (struct mounted){.path = path};
+	err = mountinfo_each(look_at_mount, on);
+	return err ? err : on->is_9p;
 }
 
 static int fail_mount(const char *tag, const char *dir, int err, struct mn_error *e)
@@ -204,7 +211,7 @@ int mount_pool_device(const char *tag, const char *dir, const char *cache, int64
 		      struct mn_error *e)
 {
 	cleanup_free char *real = NULL;
-	char source[64];
+	struct mounted on;
 	int err = make_folder(dir, e);
 
 	if (err)
@@ -212,10 +219,10 @@ int mount_pool_device(const char *tag, const char *dir, const char *cache, int64
 	real = realpath(dir, NULL);
 	if (!real)
 		return mn_fail_errno(e, errno, "%s", dir);
-	if (find_mount(real, source) == 1) {
-		if (strcmp(source, tag) == 0)
+	if (find_mount(real, &on) == 1) {
+		if (strcmp(on.source, tag) == 0)
 			return 0;
-		return mn_fail(e, MN_BUSY, EBUSY, "%s: %s is mounted there", dir, source);
+		return mn_fail(e, MN_BUSY, EBUSY, "%s: %s is mounted there", dir, on.source);
 	}
 	load_modules();
 	return mount_within(tag, real, cache, deadline_ns, e);
@@ -224,11 +231,15 @@ int mount_pool_device(const char *tag, const char *dir, const char *cache, int64
 int mount_release(const char *dir, struct mn_error *e)
 {
 	cleanup_free char *real = realpath(dir, NULL);
-	char source[64];
+	struct mounted on;
+	int found;
 
 	if (!real && errno != ENOENT)
 		return mn_fail_errno(e, errno, "%s", dir);
-	if (!real || find_mount(real, source) != 1)
+	found = real ? find_mount(real, &on) : 0;
+	if (found < 0)
+		return mn_fail_errno(e, -found, "/proc/self/mountinfo");
+	if (!found)
 		return 0;
 	if (umount2(real, UMOUNT_NOFOLLOW) == 0)
 		return 0;

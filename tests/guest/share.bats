@@ -205,6 +205,8 @@ detach_and_back()
 	vm_run "$vm" 'echo kept >/mnt/memnet/out/x'
 	fails 5 'the guest has it mounted' detach "$vm" --wait 300ms
 	vm_run "$vm" 'memnet share umount; memnet share umount'
+	# In mountinfo a blank is \040.
+	vm_run "$vm" 'for i in 1 2; do memnet share mount memnet "/mnt/a b" || exit; done; cat "/mnt/a b/out/x"; memnet share umount "/mnt/a b"'
 	share detach "$vm"
 	share detach "$vm"
 	[ "$(show "$vm/out" .guest)" = detached ]
