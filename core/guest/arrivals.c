@@ -105,8 +105,18 @@ static void take_event(void *cookie, const struct inotify_event *event)
 		a->err = err;
 }
 
+/* Of a folder that is removed no event tells while we have it open. */
+static bool is_removed(const struct arrivals *a)
+{
+	struct stat st;
+
+	return fstat(a->dirfd, &st) == 0 && st.st_nlink == 0;
+}
+
 void arrivals_take(struct arrivals *a)
 {
-	if (a->watchfd >= 0 && !a->gone)
-		notices_take(a->watchfd, take_event, a);
+	if (a->watchfd < 0 || a->gone)
+		return;
+	notices_take(a->watchfd, take_event, a);
+	a->gone |= is_removed(a);
 }

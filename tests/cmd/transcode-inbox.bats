@@ -167,6 +167,12 @@ script() {
 		mv in out
 		wait $job && exit 1 || [ $? = 1 ]
 		grep -q '^memnet transcode-hook: in: the folder is gone' errors
+		mkdir in
+		"$MEMNET" transcode-hook --to "$space" --inbox in --name '{}' -- cat {} 2>errors & job=$!
+		until_true test -d in/done
+		rm -r in
+		wait $job && exit 1 || [ $? = 1 ]
+		grep -q '^memnet transcode-hook: in: the folder is gone' errors
 	END
 }
 

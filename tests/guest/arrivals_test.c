@@ -68,6 +68,22 @@ static void lands(struct arrivals *a, int *err)
 	ok(!a->gone, "the folder is there");
 }
 
+static void removed(int *err)
+{
+	struct arrivals a = {.watchfd = -1, .landed = tell, .cookie = err};
+	char folder[sizeof(scratch_path) + 8];
+
+	snprintf(folder, sizeof(folder), "%s/inbox", scratch_path);
+	mkdir(folder, 0700);
+	a.dirfd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	is_int(arrivals_watch(&a, folder), 0, "another folder is watched");
+	rmdir(folder);
+	take(&a);
+	ok(a.gone, "removed, it is gone though it is open");
+	arrivals_close(&a);
+	close(a.dirfd);
+}
+
 int main(void)
 {
 	char moved[sizeof(scratch_path) + 8];
@@ -86,5 +102,6 @@ int main(void)
 	is_str(take(&a), "", "and nothing lands in it");
 	arrivals_close(&a);
 	close(a.dirfd);
+	removed(&err);
 	return done_testing();
 }
