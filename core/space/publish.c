@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/confine.h"
 #include "base/rename.h"
+#include "space/bulk.h"
 #include "space/layout.h"
 #include "space/live.h"
 
@@ -30,7 +31,7 @@ int publish_begin(struct publish *p, int rootfd, const char *owner, unsigned ser
 ssize_t publish_write(struct publish *p, const void *data, size_t size)
 {
 	size_t most = size < SPACE_WRITE_MAX ? size : SPACE_WRITE_MAX;
-	ssize_t n = write(p->fd, data, most);
+	ssize_t n = bulk_write(p->fd, data, most);
 	int err = n < 0 ? errno : ENOSPC;
 	uint64_t taken;
 	struct stat st;

@@ -11,7 +11,7 @@
  * QEMU answers ENOSPC to a write that it took a part of, and a guest's Linux 6.12 (not 6.1) claims
  * to have written all, having put the rest where it does not belong. So the object is open with
  * O_APPEND, which QEMU passes on: the host decides where bytes go, behind those that are there. One
- * write is one message of 9p (SPACE_WRITE_MAX), so that nothing can overtake. And how much was
+ * write is one message of 9p (space/bulk.h), so that nothing can overtake. And how much was
  * taken is told by the object's size, not by the call.
  *
  * Nothing here waits: a full space is -ENOSPC, and the caller goes on at `size`, the exact byte.
