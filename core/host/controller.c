@@ -299,6 +299,8 @@ int controller_init(struct controller *c, int listenfd)
 	c->listener = (struct watch){listenfd, listener_ready};
 	c->lapse.fire = lapse;
 	c->answers = malloc(CONTROLLER_PEERS * room);
+	if (!c->answers)
+		return -ENOMEM;
 	for (int i = 0; i < CONTROLLER_PEERS; i++)
 		c->peer[i] = (struct controller_peer){
 			.watch = {-1, peer_ready},
@@ -306,7 +308,7 @@ int controller_init(struct controller *c, int listenfd)
 			.controller = c,
 			.answer = {.buf = c->answers + (size_t)i * room, .room = room},
 		};
-	return c->answers ? loop_add(c->loop, &c->listener, EPOLLIN) : -ENOMEM;
+	return loop_add(c->loop, &c->listener, EPOLLIN);
 }
 
 void controller_fini(struct controller *c)
