@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 #include "host/listing.h"
 #include "host/metrics.h"
 #include "host/mime.h"
+#include "host/multipart.h"
 #include "host/pacer.h"
 #include "host/unpack.h"
 #include "host/validator.h"
@@ -174,74 +174,14 @@ static const char *form_of(const struct conn *c)
 	return c->unpack ? "-u" : "";
 }
 
-static void put_content_range(struct text *t, const struct conn *c, int64_t first, int64_t last)
-{
-	text_put(t, "Content-Range: bytes ");
-	text_decimal(t, first);
-	text_put(t, "-");
-	text_decimal(t, last);
-	text_put(t, "/");
-	if (c->object->live)
-		text_put(t, "*");
-	else
-		text_decimal(t, content_size(c));
-	text_put(t, "\r\n");
-}
-
-static void put_boundary(struct text *t, const struct multipart *parts)
-{
-	text_put(t, "memnet-");
-	text_number(t, parts->boundary, 16);
-}
-
-static struct text part_head(const struct conn *c, struct byte_range range, char *buf, size_t room)
-{
-	struct text t = {.buf = buf, .room = room};
-
-	text_put(&t, "\r\n--");
-	put_boundary(&t, c->parts);
-	text_put(&t, "\r\nContent-Type: ");
-	text_put(&t, c->parts->type);
-	text_put(&t, "\r\n");
-	put_content_range(&t, c, range.first, range.last);
-	text_put(&t, "\r\n");
-	return t;
-}
-
-static struct text parts_end(const struct conn *c, char *buf, size_t room)
-{
-	struct text t = {.buf = buf, .room = room};
-
-	text_put(&t, "\r\n--");
-	put_boundary(&t, c->parts);
-	text_put(&t, "--\r\n");
-	return t;
-}
-
-#define PART_HEAD_MAX 320
-
-static int64_t parts_size(const struct conn *c)
-{
-	char buf[PART_HEAD_MAX];
-	int64_t size = (int64_t)parts_end(c, buf, sizeof(buf)).size;
-
-	for (int i = 0; i < c->parts->count; i++) {
-		const struct byte_range range = c->parts->range[i];
-
-		size += (int64_t)part_head(c, range, buf, sizeof(buf)).size;
-		size += range.last - range.first + 1;
-	}
-	return size;
-}
-
 enum step answer_next_part(struct conn *c)
 {
 	struct multipart *parts = c->parts;
-	char buf[PART_HEAD_MAX];
-	struct text t;
+	char buf[MULTIPART_HEAD_MAX];
+	struct text t = {.buf = buf, .room = sizeof(buf)};
 
+	multipart_put(parts, &t);
 	if (parts->next == parts->count) {
-		t = parts_end(c, buf, sizeof(buf));
 		free(parts);
 		c->parts = NULL;
 		return conn_put(c, t.buf, t.size, false) ? STEP_CLOSE : STEP_GO_ON;
@@ -252,7 +192,7 @@ enum step answer_next_part(struct conn *c)
 		c->at = parts->range[parts->next].first;
 		c->end = parts->range[parts->next].last + 1;
 	}
-	t = part_head(c, parts->range[parts->next++], buf, sizeof(buf));
+	parts->next++;
 	return conn_put(c, t.buf, t.size, true) ? STEP_CLOSE : STEP_GO_ON;
 }
 
@@ -260,7 +200,7 @@ static int64_t body_size(const struct conn *c)
 {
 	const int64_t promise = c->promise ? (int64_t)strlen(c->promise) : 0;
 
-	return c->parts ? parts_size(c) : promise + c->end - c->at;
+	return c->parts ? multipart_length(c->parts) : promise + c->end - c->at;
 }
 
 /* What a cache has to know of the object in this form: in a 304 as in a 200 (RFC 9110, 15.4.5). */
@@ -278,17 +218,16 @@ static void put_cache_fields(struct text *t, const struct conn *c, bool encoded)
 static void put_object_fields(struct conn *c, struct text *t, int status, bool encoded)
 {
 	text_put(t, "Content-Type: ");
-	if (c->parts) {
-		text_put(t, "multipart/byteranges; boundary=");
-		put_boundary(t, c->parts);
-	} else {
+	if (c->parts)
+		multipart_put_type(c->parts, t);
+	else
 		text_put(t, type_of(c, encoded));
-	}
 	text_put(t, "\r\n");
 	if (encoded)
 		text_put(t, "Content-Encoding: zstd\r\n");
 	if (status == 206 && !c->parts)
-		put_content_range(t, c, c->at, c->open_ended ? RANGE_FOREVER : c->end - 1);
+		http_range_put(t, c->at, c->open_ended ? RANGE_FOREVER : c->end - 1,
+			       c->object->live ? -1 : content_size(c));
 	if (!c->open_ended)
 		field(t, "Content-Length: ", body_size(c));
 	else if (c->chunked)
@@ -408,32 +347,12 @@ static enum step answer_not_modified(struct conn *c, bool encoded)
 	return answer_plain(c, 304, fields, NULL);
 }
 
-static struct multipart *make_parts(const char *type, const struct byte_range *ranges, int count)
-{
-	const size_t size = (size_t)count * sizeof(*ranges);
-	struct multipart *parts;
-	uint64_t boundary;
-
-	/* Not to be known beforehand: the guest could write parts of its own into an object. */
-	if (getrandom(&boundary, sizeof(boundary), 0) != sizeof(boundary))
-		return NULL;
-	parts = malloc(sizeof(*parts) + size);
-	if (parts) {
-		parts->boundary = boundary | 1ULL << 63; /* of one length, for HEAD as for GET */
-		parts->type = type;
-		parts->count = count;
-		parts->next = 0;
-		memcpy(parts->range, ranges, size);
-	}
-	return parts;
-}
-
 /* Whether these go out as parts: not where it would take too much decompressing. */
 static bool choose_parts(struct conn *c, const struct byte_range *ranges, int n, bool encoded)
 {
 	if (c->object->live || (c->unpack && unpack_plan(c->unpack, c->object->fd, ranges, n) != 0))
 		return false;
-	c->parts = make_parts(type_of(c, encoded), ranges, n);
+	c->parts = multipart_make(type_of(c, encoded), content_size(c), ranges, n);
 	return c->parts != NULL;
 }
 
@@ -469,13 +388,7 @@ static int choose_bytes(struct conn *c, const struct http_request *r, bool encod
 /* The first byte that the response will need. */
 static int64_t first_byte(const struct conn *c)
 {
-	int64_t first = c->at;
-
-	for (int i = 0; c->parts && i < c->parts->count; i++) {
-		if (i == 0 || c->parts->range[i].first < first)
-			first = c->parts->range[i].first;
-	}
-	return first;
+	return c->parts ? multipart_first(c->parts) : c->at;
 }
 
 /* Takes part in the object's release. 0, or the status to answer with. */

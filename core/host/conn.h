@@ -14,13 +14,7 @@ enum step { STEP_GO_ON, STEP_WAIT, STEP_DONE, STEP_CLOSE, STEP_RESET };
 #define CONN_HEAD_TIMEOUT_NS (30 * NS_PER_S) /* from a request's first byte to its last */
 #define CONN_SEND_TIMEOUT_NS (60 * NS_PER_S) /* without a byte taken */
 
-/* The ranges of a multipart response; `next` is the one that comes when this one is out. */
-struct multipart {
-	const char *type; /* each part's */
-	uint64_t boundary;
-	int count, next;
-	struct byte_range range[];
-};
+struct multipart;
 
 struct conn {
 	struct watch watch;
@@ -43,13 +37,13 @@ struct conn {
 	char *out; /* saved output, or NULL */
 	size_t out_at, out_size;
 
-	struct object *object; /* being sent */
-	int64_t at, end;       /* its bytes still to go; live: as far as it has grown */
-	int64_t chunk;	       /* of these, announced in the chunk under way */
-	bool started;	       /* a chunk has been sent before */
-	bool open_ended;       /* goes on to the end, wherever that will be */
-	struct multipart *parts;
-	struct unpack *unpack; /* its content is sent, decompressed, and knows what is to go */
+	struct object *object;	 /* being sent */
+	int64_t at, end;	 /* its bytes still to go; live: as far as it has grown */
+	int64_t chunk;		 /* of these, announced in the chunk under way */
+	bool started;		 /* a chunk has been sent before */
+	bool open_ended;	 /* goes on to the end, wherever that will be */
+	struct multipart *parts; /* of its ranges (host/multipart.h), or NULL */
+	struct unpack *unpack;	 /* its content is sent, decompressed, and knows what is to go */
 	int64_t unpack_memory;
 	struct reader reader;
 

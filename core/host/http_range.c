@@ -102,6 +102,20 @@ int http_range_parse(struct http_text field, int64_t size, bool growing,
 	return n > 1 && sum > size ? 0 : n;
 }
 
+void http_range_put(struct text *t, int64_t first, int64_t last, int64_t size)
+{
+	text_put(t, "Content-Range: bytes ");
+	text_decimal(t, first);
+	text_put(t, "-");
+	text_decimal(t, last);
+	text_put(t, "/");
+	if (size < 0)
+		text_put(t, "*");
+	else
+		text_decimal(t, size);
+	text_put(t, "\r\n");
+}
+
 /* ---- dates ---- */
 
 static const char days[] = "SunMonTueWedThuFriSat";

@@ -4,6 +4,7 @@
 #include <stdint.h>
 
 #include "host/http_request.h"
+#include "host/text.h"
 
 /* The end of a range that asks for all there will ever be (RFC 8673, and any larger number). */
 #define RANGE_FOREVER 9007199254740991LL
@@ -25,6 +26,9 @@ struct byte_range {
  */
 int http_range_parse(struct http_text field, int64_t size, bool growing,
 		     struct byte_range ranges[RANGES_MAX]);
+
+/* The field that tells of one: "Content-Range: bytes 0-99/1000"; a size not known is -1, "*". */
+void http_range_put(struct text *t, int64_t first, int64_t last, int64_t size);
 
 /* "Sun, 06 Nov 1994 08:49:37 GMT" and a NUL. `seconds` since 1970, not negative. */
 #define HTTP_DATE_MAX 30
