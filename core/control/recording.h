@@ -5,9 +5,11 @@
  *	tuning PERIOD_NS GUARD_NS BUDGET RESERVE MARGIN WINDOW_NS HOLD HMIN HFACTOR PAYBACK_NS …
  *	space VM/SPACE MIN MAX WEIGHT SLO_NS SHARE TTL_S
  *	t NOW_NS                         a look; what follows is of it
- *	f I SIZE USED IN FREED OUT STARTED COMPLETED SUM SUM2 GROWING DELIVERABLE FULL CPU DRAIN
- *CLIENT r I ARRIVAL START END OUT BLOCKED   a record; times in ns before the look a I the space is
- *not there
+ *	f I SIZE USED IN FREED OUT STARTED COMPLETED SUM SUM2 GROWING DELIVERABLE FULL CPU \
+ *		DRAIN CLIENT             space I, in one line
+ *	r I ARRIVAL START END OUT BLOCKED
+ *					 a record of it; times in ns before the look
+ *	a I                              the space is not there
  *
  * I counts the spaces from 0. A space that is as it was at the last look, and of which nothing came
  * or went, has no line. Times are of the monotonic clock of the host.

@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/lock.h"
 #include "base/log.h"
+#include "control/tuner_host.h"
 #include "space/layout.h"
 #include "space/pool.h"
 
@@ -189,70 +190,7 @@ static void pace_all(struct tuner *t, int64_t now_ns, bool period)
 	}
 }
 
-/* ---- the host: once a period, for what is about VMs and the network ---- */
-
-/* What the spaces may still take. */
-static uint64_t promised(const struct tuner *t)
-{
-	uint64_t sum = 0;
-
-	for (size_t i = 0; i < t->config->nspaces; i++)
-		sum += t->facts[i].size_bytes - t->facts[i].used_bytes;
-	return sum;
-}
-
-static void look_at_host(struct tuner *t, int64_t now_ns)
-{
-	host_memory_look(&t->memory, promised(t));
-	uplink_look(&t->uplink, now_ns);
-	for (size_t i = 0; i < t->config->nstreams; i++)
-		connections_look(&t->connections[i], t->stream[i].port);
-	for (size_t i = 0; i < t->nvms; i++)
-		vcpus_look(&t->vm[i].vcpus, &t->times, now_ns);
-	for (size_t i = 0; i < t->config->nspaces; i++)
-		t->space[i].hints.cpu_busy = t->vm[t->space[i].vm].vcpus.busy;
-}
-
-static void find_vm(struct tuner *t, size_t i)
-{
-	const struct tuner_wish *w = &t->config->space[i];
-	size_t k = 0;
-
-	while (k < t->nvms && strcmp(t->vm[k].name, w->name.vm) != 0)
-		k++;
-	t->space[i].vm = k;
-	if (k < t->nvms)
-		return;
-	t->vm[t->nvms].name = w->name.vm;
-	vcpus_init(&t->vm[t->nvms].vcpus, t->loop, w->monitor);
-	power_vm_init(&t->vm[t->nvms].power);
-	t->vm[t->nvms].since_ns = t->loop->now_ns;
-	t->nvms++;
-}
-
-static void open_host(struct tuner *t)
-{
-	task_times_open(&t->times);
-	uplink_open(&t->uplink, t->config->uplink);
-	host_memory_init(&t->memory, "/proc");
-	for (size_t i = 0; i < t->config->nstreams; i++)
-		connections_open(&t->connections[i]);
-	for (size_t i = 0; i < t->config->nspaces; i++)
-		find_vm(t, i);
-}
-
-static void close_host(struct tuner *t)
-{
-	for (size_t i = 0; t->connections && i < t->config->nstreams; i++)
-		connections_close(&t->connections[i]);
-	for (size_t i = 0; t->vm && i < t->nvms; i++) {
-		vcpus_close(&t->vm[i].vcpus);
-		power_vm_close(&t->vm[i].power);
-	}
-	power_close(&t->power);
-	uplink_close(&t->uplink);
-	task_times_close(&t->times);
-}
+/* ---- the watchdog ---- */
 
 static int start_watchdog(struct tuner *t, struct mn_error *e)
 {
@@ -281,28 +219,7 @@ static void mind_watchdog(struct tuner *t)
 	t->unwatched = !t->watchdog.table;
 }
 
-static uint64_t believed(const struct control_order *order, uint64_t records)
-{
-	for (int k = RECORD_OK + 1; k < RECORD_NVERDICTS; k++)
-		records -= order->rejected[k] < records ? order->rejected[k] : records;
-	return records;
-}
-
-/* Before the decisions are told, which have it. */
-static void look_at_power(struct tuner *t)
-{
-	power_look(&t->power);
-	for (size_t i = 0; i < t->nvms; i++) {
-		struct tuner_vm *vm = &t->vm[i];
-
-		power_vm_look(&vm->power, &t->power, vm->vcpus.count ? vm->vcpus.tid[0] : 0);
-		vm->jobs = vm->delivered_bytes = 0;
-	}
-	for (size_t i = 0; i < t->config->nspaces; i++) {
-		t->vm[t->space[i].vm].jobs += believed(&t->order[i], t->space[i].records);
-		t->vm[t->space[i].vm].delivered_bytes += t->space[i].out_total;
-	}
-}
+/* ---- a look, and what follows ---- */
 
 static void look_and_act(struct tuner *t)
 {
@@ -316,7 +233,7 @@ static void look_and_act(struct tuner *t)
 		t->looked(t, now);
 	period = control_tick(&t->control, (uint64_t)now, t->facts, t->order);
 	if (period)
-		look_at_power(t);
+		tuner_host_count(t);
 	act(t, now, period);
 	if (!t->dry_run)
 		pace_all(t, now, period);
@@ -325,7 +242,7 @@ static void look_and_act(struct tuner *t)
 	t->last_ns = now;
 	t->periods += period;
 	if (period)
-		look_at_host(t, now);
+		tuner_host_look(t, now);
 	if (period)
 		streaming_find(t);
 	if (period && !t->dry_run) {
@@ -339,8 +256,7 @@ static void look_and_act(struct tuner *t)
 		loop_stop(t->loop);
 }
 
-/* ---- the streams' word, which is waited for so that it is of the moment of the look ----
- */
+/* ---- the streams' word, waited for so that it is of the moment of the look ---- */
 
 static void answered(struct tuner *t)
 {
@@ -473,7 +389,7 @@ static int prepare(struct tuner *t, const struct tuner *from, struct mn_error *e
 	if (!err && !from)
 		err = power_open(&t->power, &t->config->energy, e);
 	if (!err)
-		open_host(t);
+		tuner_host_open(t);
 	return err;
 }
 
@@ -489,7 +405,7 @@ static void dispose(struct tuner *t)
 		close(s->lockfd);
 	}
 	streaming_close(t);
-	close_host(t);
+	tuner_host_close(t);
 	control_close(&t->control);
 	free(t->connections);
 	free(t->vm);
@@ -522,19 +438,6 @@ int tuner_open(struct tuner *t, struct loop *loop, const char *runtime_dir,
 	return err;
 }
 
-static void inherit_energy(struct tuner_vm *vm, struct tuner *from)
-{
-	for (size_t j = 0; j < from->nvms; j++) {
-		struct tuner_vm *old = &from->vm[j];
-
-		if (strcmp(old->name, vm->name) != 0)
-			continue;
-		vm->power = old->power;
-		vm->since_ns = old->since_ns;
-		power_vm_init(&old->power);
-	}
-}
-
 /* Spaces that stay move over, with their locks and what was learned of them. */
 static void inherit(struct tuner *t, struct tuner *from)
 {
@@ -549,8 +452,7 @@ static void inherit(struct tuner *t, struct tuner *from)
 		from->space[j].profiler.activity.fd = -1;
 		control_adopt(&t->control, i, &from->control, j);
 	}
-	for (size_t i = 0; i < t->nvms; i++)
-		inherit_energy(&t->vm[i], from);
+	tuner_host_inherit(t, from);
 }
 
 int tuner_reopen(struct tuner *t, const struct tuner_config *config, struct mn_error *e)

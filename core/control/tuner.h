@@ -4,13 +4,13 @@
  *	every guard interval:	profiler_look() each space -> control_tick() -> control_apply()
  *
  * Theory of operation. Everything runs in one event loop, on the monotonic clock, in memory taken
- *at the start. Between two looks nothing of a space is held open, so spaces may appear, vanish and
+ * at the start. Between two looks nothing of a space is held open, so spaces may appear, vanish and
  * be made anew at any time. Each space is locked for as long as the loop runs, so that no two
  * loops size one space; its VM's pool is locked, as every command does that changes it, only for
- *the microseconds of a resize. A watchdog (control/watchdog.h) has the sizes for when we are dead.
+ * the microseconds of a resize. A watchdog (control/watchdog.h) has the sizes for when we are dead.
  *
  * A dry run looks and decides, and touches nothing: it takes the size that it would have set for
- *the size, and what follows from that is counterfactual.
+ * the size, and what follows from that is counterfactual.
  */
 #pragma once
 
