@@ -139,7 +139,7 @@ can_count() {
 	job=$!
 	until_true space_is_full
 	vm_run web 'sleep 2'
-	# A second's are about 70; a slow machine sends fewer.
+	# A second's are about 115 in the first seconds; a slow machine sends fewer.
 	read -r all _ < <(messages 'sleep 3')
 	[ "$all" -gt 0 ]
 	[ "$all" -le 450 ]

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
 
 #include "space/layout.h"
 #include "tests/scratch.h"
@@ -53,11 +55,30 @@ static void refused(int root, const char *data)
 	close(fd);
 }
 
+/* A process that gets no ring writes as any other. */
+static void without(int root, const char *data)
+{
+	struct rlimit none = {0};
+	int fd = openat(root, "plain", O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600), status = -1;
+	pid_t child = fork();
+
+	if (child == 0) {
+		setrlimit(RLIMIT_NOFILE, &none);
+		_exit(bulk_write(fd, data, SPACE_WRITE_MAX) != SPACE_WRITE_MAX ||
+		      bulk_write(fd, data, SPACE_WRITE_MAX) != SPACE_WRITE_MAX);
+	}
+	waitpid(child, &status, 0);
+	is_int(status, 0, "without a ring all is written");
+	is_int(lseek(fd, 0, SEEK_END), 2 * SPACE_WRITE_MAX, "and once");
+	close(fd);
+}
+
 int main(void)
 {
 	char *data = some(SPACE_WRITE_MAX + 100);
 	int root = scratch_open();
 
+	without(root, data);
 	appends(root, data);
 	refused(root, data);
 	unlinkat(root, "file", 0);
