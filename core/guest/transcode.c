@@ -21,6 +21,8 @@
 #define BACK_OFF_NS  NS_PER_S
 #define BACK_OFF_MAX 6 /* doublings */
 
+#define PROGRESS_READS 16
+
 /* Stops the command or lets it go on, where that is another thing than before. */
 static void apply_hold(struct transcode *t, bool held_before)
 {
@@ -64,13 +66,24 @@ static bool too_long(const struct transcode *t)
 	       clock_ns() - t->attempt_ns - t->job.room.blocked_ns >= t->options.timeout_ns;
 }
 
-static int look(struct transcode *t)
+/* What the command said of its progress, as much as a pipe holds: one that never ends saying it
+ * must not keep us here. */
+static void take_progress(struct transcode *t)
 {
 	char text[4096];
-	ssize_t n;
 
-	while (t->child.progressfd >= 0 && (n = read(t->child.progressfd, text, sizeof(text))) > 0)
+	for (int i = 0; t->child.progressfd >= 0 && i < PROGRESS_READS; i++) {
+		ssize_t n = read(t->child.progressfd, text, sizeof(text));
+
+		if (n <= 0)
+			return;
 		progress_feed(&t->progress, text, (size_t)n);
+	}
+}
+
+static int look(struct transcode *t)
+{
+	take_progress(t);
 	if (t->options.tick)
 		t->options.tick(t->options.tick_cookie);
 	look_at_room(t);

@@ -131,6 +131,23 @@ static void again(void)
 	is_int(t.attempts, 5, "and counted");
 }
 
+/* Its pipe is full again before it has been read. */
+static void chatty(void)
+{
+	alarm(60);
+	is_int(run((struct transcode_options){
+		       .name = "chatty",
+		       .timeout_ns = 200000000,
+		       .argv = SH("for i in 1 2 3 4; do cat /dev/zero >&3 & done; wait")}),
+	       -ETIME, "one that never ends telling its progress is timed");
+	is_int(run((struct transcode_options){
+		       .name = "chatty",
+		       .argv = SH("cat /dev/zero >&3 & head -c 3000000 /dev/zero; kill $!")}),
+	       0, "and served");
+	is_int(t.bytes, 3000000, "as any other");
+	alarm(0);
+}
+
 int main(void)
 {
 	root = scratch_open();
@@ -141,5 +158,6 @@ int main(void)
 	publishing();
 	files();
 	again();
+	chatty();
 	return done_testing();
 }
