@@ -133,24 +133,31 @@ static char *object_name(const struct inbox *in, const char *input)
 	return stem ? word_expand(template ? template : "{.}", values) : NULL;
 }
 
-struct note {
-	int dirfd;
-	const char *name;
+struct task {
+	struct inbox *in;
+	const struct entry *entry;
 };
 
-/* Without a note (no symbolic links there, too long a name) that one instant is not covered. */
+/*
+ * What was made of an input that was written anew meanwhile is of neither content: -ESTALE. Without
+ * a note (no symbolic links there, too long a name) that one instant is not covered.
+ */
 static int leave_note(void *cookie, const struct stat *object)
 {
-	const struct note *note = cookie;
+	const struct task *task = cookie;
+	int dirfd = task->in->dirfd;
 
-	(void)claim_note(note->dirfd, note->name, object);
+	if (!claim_holds(&task->entry->claim, dirfd, task->entry->name))
+		return -ESTALE;
+	(void)claim_note(dirfd, task->entry->name, object);
 	return 0;
 }
 
-static int work(struct inbox *in, const struct entry *entry, struct attempt *attempt)
+static int work(struct task *task, struct attempt *attempt)
 {
+	struct inbox *in = task->in;
+	const struct entry *entry = task->entry;
 	struct transcode_options o = in->options->transcode;
-	struct note note = {.dirfd = in->dirfd, .name = entry->name};
 	cleanup_free char *name = object_name(in, entry->name), *input = NULL;
 
 	if (!name || asprintf(&input, "%s/%s", in->path, entry->name) < 0)
@@ -162,26 +169,21 @@ static int work(struct inbox *in, const struct entry *entry, struct attempt *att
 	o.attempts = entry->attempts;
 	o.retries = 0;
 	o.publishing = leave_note;
-	o.publishing_cookie = &note;
+	o.publishing_cookie = task;
 	return attempt_transcode(attempt, &o);
 }
-
-struct task {
-	struct inbox *in;
-	const struct entry *entry;
-};
 
 /* In the worker. */
 static int run_task(void *cookie, struct attempt *attempt)
 {
-	const struct task *task = cookie;
+	struct task *task = cookie;
 
 	/* Else this one would keep the others' inputs locked. */
 	for (struct list *l = task->in->entries.next; l != &task->in->entries; l = l->next) {
 		if (entry_of(l) != task->entry)
 			claim_drop(&entry_of(l)->claim);
 	}
-	return work(task->in, task->entry, attempt);
+	return work(task, attempt);
 }
 
 static int start_attempt(struct inbox *in, struct entry *entry)

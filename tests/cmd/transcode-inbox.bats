@@ -69,6 +69,28 @@ script() {
 	END
 }
 
+@test "an input that is written anew while its command runs is done anew, and nothing mixed published" {
+	script 8M <<-'END'
+		echo old-old >in/a
+		"$MEMNET" transcode-hook --to "$space" --inbox in --name '{}' -- sh -c '
+			head -c 4 "$1"; : >begun; until [ -e go ]; do sleep 0.01; done; tail -c +5 "$1"' - {} & job=$!
+		until_true test -e begun
+		echo new-new >in/a
+		: >go
+		until_true test -e in/done/a
+		[ "$(cat "$space/a")" = new-new ]
+		[ -z "$(ls in/failed)" ]
+		kill $job
+		wait $job || [ $? = 143 ]
+		# And for the next run, with --once.
+		rm begun go; echo old-old >in/b
+		hook --once --name '{}' -- sh -c 'head -c 4 "$1"; echo new-new >"$1"; tail -c +5 "$1"' - {}
+		[ -e in/b -a ! -e "$space/b" ]
+		hook --once --name '{}' -- cat {}
+		[ "$(cat "$space/b")" = new-new ]
+	END
+}
+
 @test "half a file that is open when the hook starts waits for its writer, and for the next run with --once" {
 	script 8M <<-'END'
 		exec 9>in/open; echo half >&9
