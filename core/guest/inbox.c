@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -45,6 +46,7 @@ struct inbox {
 	char *path; /* absolute */
 	int dirfd, donefd, failedfd;
 	struct arrivals arrivals;
+	struct rlimit files; /* as we were given it: the command's */
 	bool stopping;
 	struct list entries;
 };
@@ -183,6 +185,7 @@ static int run_task(void *cookie, struct attempt *attempt)
 		if (entry_of(l) != task->entry)
 			claim_drop(&entry_of(l)->claim);
 	}
+	setrlimit(RLIMIT_NOFILE, &task->in->files);
 	return work(task, attempt);
 }
 
@@ -358,6 +361,12 @@ static bool was_published(struct inbox *in, const struct entry *entry)
 	       live_look(rootfd, path, &beat) == 0;
 }
 
+/* What is not whole, another hook's, or one file more than may be open. */
+static bool is_passing(int err)
+{
+	return err == -EAGAIN || err == -EBUSY || err == -EMFILE || err == -ENFILE;
+}
+
 /* Claims it anew, or for a retry. Whether it is to be worked on; else the entry may be gone. */
 static bool claim(struct inbox *in, struct entry *entry)
 {
@@ -372,7 +381,7 @@ static bool claim(struct inbox *in, struct entry *entry)
 		return true;
 	if (err == -ENOENT || (in->options->once && (err == -EAGAIN || err == -EBUSY)))
 		forget(entry);
-	else if (err == -EAGAIN || err == -EBUSY)
+	else if (is_passing(err) && !in->options->once)
 		entry->not_before_ns = clock_ns() + AGAIN_NS;
 	else
 		leave(in, entry, err, "");
@@ -507,6 +516,17 @@ static int open_inbox(struct inbox *in)
 	return in->options->once ? 0 : arrivals_watch(&in->arrivals, in->path);
 }
 
+/* An input that waits for its next attempt is open, for its lock. */
+static void raise_limit(struct inbox *in)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_NOFILE, &in->files);
+	limit = in->files;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int check_space(const char *to, struct mn_error *e)
 {
 	char below[OBJECT_PATH_MAX + 1];
@@ -545,6 +565,7 @@ int inbox_run(const struct inbox_options *o, struct inbox_counts *counts, struct
 	list_init(&in.entries);
 	in.arrivals.cookie = &in;
 	signal(SIGIO, SIG_IGN); /* of leases (guest/claim.h) */
+	raise_limit(&in);
 	err = open_inbox(&in);
 	if (!err)
 		err = arrivals_scan(&in.arrivals);

@@ -133,6 +133,23 @@ script() {
 	END
 }
 
+@test "more inputs wait for another attempt than files may be open: none is forgotten" {
+	script 8M <<-'END'
+		for i in $(seq 60); do echo $i >in/$i; done
+		tried_all() { [ "$(ls in/failed 2>/dev/null | wc -l)" = 60 ]; }
+		# The soft limit is ours to raise, but not for the command.
+		(ulimit -Sn 40; want=3 is hook --once --jobs 4 --retries 1 --name '{}' -- sh -c 'ulimit -Sn >>limits; exit 1') 2>errors
+		tried_all
+		[ "$(sort -u limits)" = 40 ]
+		mv in/failed/* in
+		(ulimit -n 40; exec "$MEMNET" transcode-hook --to "$space" --inbox in --jobs 4 --retries 1 --name '{}' -- false 2>>errors) & job=$!
+		until_true tried_all
+		no grep 'Too many' errors
+		kill $job
+		wait $job || [ $? = 143 ]
+	END
+}
+
 @test "never more jobs at once than --jobs, and as many" {
 	script 8M <<-'END'
 		for i in $(seq 12); do echo $i >in/$i; done; mkdir run
