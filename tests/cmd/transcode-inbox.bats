@@ -150,6 +150,14 @@ script() {
 	END
 }
 
+@test "started with SIGCHLD ignored, it sees its workers end" {
+	script 8M <<-'END'
+		echo 1 >in/a
+		timeout -s KILL 20 env --ignore-signal=CHLD "$MEMNET" transcode-hook --to "$space" --inbox in --once --name '{}' -- cat {}
+		[ "$(cat "$space/a")" = 1 -a -e in/done/a ]
+	END
+}
+
 @test "never more jobs at once than --jobs, and as many" {
 	script 8M <<-'END'
 		for i in $(seq 12); do echo $i >in/$i; done; mkdir run
