@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/confine.h"
 #include "guest/claim.h"
 #include "guest/tempdir.h"
 
@@ -120,44 +121,60 @@ uint64_t staging_bytes(const struct staging *s)
 	return walk.bytes;
 }
 
-/* The name of a file that is meant, or NULL. */
-static const char *meant(const char *path, const struct stat *st, int type)
+static const char *name_of(const char *path)
 {
-	const char *name = path + walk.root_length + 1;
+	return path + walk.root_length + 1;
+}
 
-	if (type != FTW_F || !S_ISREG(st->st_mode) || strlen(name) > OBJECT_PATH_MAX ||
-	    is_ours(name) || playlists_match(name) != walk.playlists)
-		return NULL;
-	return !walk.whole || claim_whole_at(AT_FDCWD, path) ? name : NULL;
+/* Whether it is a file that is meant: 1 or 0, or -ENAMETOOLONG for an object. */
+static int meant(const char *path, const struct stat *st, int type)
+{
+	const char *name = name_of(path);
+
+	if (type != FTW_F || !S_ISREG(st->st_mode) || is_ours(name) ||
+	    playlists_match(name) != walk.playlists)
+		return 0;
+	if (strlen(name) > OBJECT_PATH_MAX)
+		return -ENAMETOOLONG;
+	return !walk.whole || claim_whole_at(AT_FDCWD, path);
 }
 
 static int walk_file(const char *path, const struct stat *st, int type, struct FTW *at)
 {
-	const char *name = meant(path, st, type);
+	int found = meant(path, st, type);
 
 	(void)at;
-	if (name)
-		strcpy(walk.name, name);
-	return name != NULL;
+	if (found == 1)
+		strcpy(walk.name, name_of(path));
+	return found;
 }
 
-/* Any file, or any that is whole. 0 or -ENOENT. */
+/* What a walk says where it was ended by a callback's -errno. -1 is its own: a folder went away. */
+static int walk_error(int result)
+{
+	return result < -1 ? result : 0;
+}
+
+/* Any file, or any that is whole. 0, -ENOENT or -ENAMETOOLONG. */
 static int find_file(const struct staging *s, bool playlists, bool whole,
 		     char name[OBJECT_PATH_MAX + 1])
 {
+	int result;
+
 	walk.root_length = strlen(s->path);
 	walk.name = name;
 	walk.playlists = playlists;
 	walk.whole = whole;
-	return nftw(s->path, walk_file, 16, FTW_PHYS) == 1 ? 0 : -ENOENT;
+	result = nftw(s->path, walk_file, 16, FTW_PHYS);
+	return result == 1 ? 0 : walk_error(result) ?: -ENOENT;
 }
 
 static int walk_playlist(const char *path, const struct stat *st, int type, struct FTW *at)
 {
-	const char *name = meant(path, st, type);
+	int found = meant(path, st, type);
 
 	(void)at;
-	return name ? playlists_add(&walk.staging->playlists, name) : 0;
+	return found == 1 ? playlists_add(&walk.staging->playlists, name_of(path)) : found;
 }
 
 static int add_playlists(struct staging *s)
@@ -165,7 +182,7 @@ static int add_playlists(struct staging *s)
 	walk.root_length = strlen(s->path);
 	walk.staging = s;
 	walk.playlists = walk.whole = true;
-	return nftw(s->path, walk_playlist, 16, FTW_PHYS) < -1 ? -ENOMEM : 0;
+	return walk_error(nftw(s->path, walk_playlist, 16, FTW_PHYS));
 }
 
 static int walk_folder(const char *path, const struct stat *st, int type, struct FTW *at)
@@ -194,17 +211,16 @@ static int watch_below(struct staging *s, const char *folder)
 		return err;
 	walk.staging = s;
 	s->rescan = true;
-	err = nftw(path, walk_folder, 16, FTW_PHYS);
-	return err < -1 ? err : 0; /* -1: it is gone again */
+	return walk_error(nftw(path, walk_folder, 16, FTW_PHYS));
 }
 
 /* The next of those: 1. 0: no more. */
 static int next_scanned(struct staging *s, char name[OBJECT_PATH_MAX + 1])
 {
-	if (!s->rescan)
-		return 0;
-	if (find_file(s, false, true, name) == 0)
-		return 1;
+	int err = s->rescan ? find_file(s, false, true, name) : -EAGAIN;
+
+	if (err != -ENOENT)
+		return err == -EAGAIN ? 0 : err ?: 1;
 	s->rescan = false;
 	return add_playlists(s);
 }
@@ -216,6 +232,8 @@ static int take_event(struct staging *s, const struct inotify_event *event,
 	const char *folder = NULL;
 	int err;
 
+	if (!(event->mask & (IN_CLOSE_WRITE | IN_MOVED_TO | IN_ISDIR | IN_Q_OVERFLOW)))
+		return 0;
 	if (event->mask & IN_Q_OVERFLOW) {
 		err = watch_below(s, "");
 		return err < 0 ? err : 0;
@@ -233,8 +251,6 @@ static int take_event(struct staging *s, const struct inotify_event *event,
 		s->rescan |= (event->mask & IN_CLOSE_WRITE) != 0;
 		return 0;
 	}
-	if (!(event->mask & (IN_CLOSE_WRITE | IN_MOVED_TO)))
-		return 0;
 	return playlists_match(name) ? playlists_add(&s->playlists, name) : 1;
 }
 
@@ -299,26 +315,38 @@ int staging_next(struct staging *s, char name[OBJECT_PATH_MAX + 1])
 
 int staging_left(struct staging *s, char name[OBJECT_PATH_MAX + 1])
 {
+	int err;
+
 	playlists_put_back(&s->playlists, s->dirfd);
-	if (find_file(s, false, false, name) == 0)
-		return 0;
-	return find_file(s, true, false, name);
+	err = find_file(s, false, false, name);
+	return err == -ENOENT ? find_file(s, true, false, name) : err;
+}
+
+static bool is_regular(const struct staging *s, const char *name)
+{
+	struct stat st;
+
+	return fstatat(s->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
 }
 
 int staging_take(struct staging *s, const char *name)
 {
 	char **aside = &s->playlists.aside;
 	const bool waited = *aside && strcmp(name, *aside) == 0;
-	int fd, err = 0;
+	const char *from = waited ? PLAYLISTS_ASIDE : name;
+	struct stat st;
+	int fd, err = is_regular(s, from) ? 0 : -ENOENT;
 
-	if (renameat(s->dirfd, waited ? PLAYLISTS_ASIDE : name, s->dirfd, TAKEN) < 0)
+	if (!err && renameat(s->dirfd, from, s->dirfd, TAKEN) < 0)
 		err = -errno;
 	if (waited)
 		free(STEAL_PTR(*aside));
 	if (err)
 		return err;
-	fd = openat(s->dirfd, TAKEN, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	return fd < 0 ? -errno : fd;
+	fd = confine_open_regular(s->dirfd, TAKEN, O_RDONLY, &st);
+	if (fd == -ELOOP || fd == -EINVAL) /* put there in that instant */
+		return staging_drop(s) ?: -ENOENT;
+	return fd;
 }
 
 int staging_drop(struct staging *s)

@@ -44,16 +44,20 @@ uint64_t staging_bytes(const struct staging *s);
 
 /*
  * The next file that became complete, relative to the folder. 0, or -EAGAIN: none now (inotifyfd is
- * readable when that may have changed), or -errno.
+ * readable when that may have changed), or -errno: -ENAMETOOLONG for an object.
  */
 int staging_next(struct staging *s, char name[OBJECT_PATH_MAX + 1]);
 
-/* When the command is done: any file that is still there, playlists last. 0, or -ENOENT: none. */
+/*
+ * When the command is done: any file that is still there, playlists last. 0, -ENOENT: none, or
+ * -ENAMETOOLONG for an object.
+ */
 int staging_left(struct staging *s, char name[OBJECT_PATH_MAX + 1]);
 
 /*
  * Takes a file that was handed out: a descriptor for reading, or -errno, -ENOENT where it has been
- * renamed or removed. It is no more in the folder by its name, and is removed by staging_drop().
+ * renamed or removed, or is no regular file. It is no more in the folder by its name, and is
+ * removed by staging_drop().
  */
 int staging_take(struct staging *s, const char *name);
 int staging_drop(struct staging *s);

@@ -337,11 +337,14 @@ static int keep_bound(struct transcode *t, struct mn_error *e)
 static int publish_left(struct transcode *t, struct mn_error *e)
 {
 	char name[OBJECT_PATH_MAX + 1];
-	int err = 0;
+	int err;
 
-	while (!err && staging_left(&t->staging, name) == 0)
+	while ((err = staging_left(&t->staging, name)) == 0) {
 		err = publish_file(t, name, e);
-	return err;
+		if (err)
+			return err;
+	}
+	return err == -ENOENT ? 0 : object_fail(err, t->staging.path, e);
 }
 
 /* One attempt whose files are the objects. As run_stdout(). */

@@ -219,6 +219,63 @@ static void left(void)
 	staging_close(&s);
 }
 
+/* Links, pipes and folders are no objects, however they come; they stay what the command made. */
+static void not_files(void)
+{
+	struct mn_error e = MN_ERROR_INIT;
+	struct staging s;
+	struct stat st;
+	int dir;
+
+	staging_open(&s, &e);
+	dir = open(s.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	put(&s, "seg.ts", "x");
+	symlinkat("seg.ts", dir, "tmp");
+	move(&s, "tmp", "latest.ts");
+	symlinkat("seg.ts", dir, "tmp");
+	move(&s, "tmp", "latest.m3u8");
+	mkfifoat(dir, "tmp", 0600);
+	move(&s, "tmp", "pipe.ts");
+	next_is(&s, "seg.ts");
+	next_is(&s, "latest.ts");
+	is_int(staging_take(&s, name), -ENOENT, "a link renamed into place is no file");
+	next_is(&s, "pipe.ts");
+	is_int(staging_take(&s, name), -ENOENT, "nor is a pipe");
+	is_int(staging_next(&s, name), -EAGAIN, "nor a link that a playlist was to be");
+	ok(fstatat(dir, "latest.ts", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		   fstatat(dir, "latest.m3u8", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		   fstatat(dir, "pipe.ts", &st, AT_SYMLINK_NOFOLLOW) == 0,
+	   "they are there still");
+	close(dir);
+	staging_close(&s);
+}
+
+/* A name that no object can have is said, not skipped. */
+static void too_long(void)
+{
+	struct mn_error e = MN_ERROR_INIT;
+	char folder[5 * 200 + 32], *end = folder;
+	struct staging s;
+	int dir;
+
+	staging_open(&s, &e);
+	dir = open(s.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (int i = 0; i < 5; i++) {
+		end += sprintf(end, "%s%0199d", i ? "/" : "", i);
+		mkdirat(dir, folder, 0700);
+	}
+	is_int(staging_next(&s, name), -EAGAIN, "deep folders");
+	strcpy(end, "/a-name-of-thirty-bytes-or-more");
+	put(&s, folder, "x");
+	is_int(staging_next(&s, name), -ENAMETOOLONG,
+	       "a file that has too long a path for an object");
+	is_int(staging_left(&s, name), -ENAMETOOLONG, "and at the end");
+	s.rescan = true;
+	is_int(staging_next(&s, name), -ENAMETOOLONG, "and in a scan");
+	close(dir);
+	staging_close(&s);
+}
+
 static void bytes(void)
 {
 	struct mn_error e = MN_ERROR_INIT;
@@ -283,6 +340,8 @@ int main(void)
 	below();
 	before();
 	left();
+	not_files();
+	too_long();
 	bytes();
 	dead();
 	refused();

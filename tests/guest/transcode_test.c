@@ -108,6 +108,13 @@ static void files(void)
 	is_int(t.objects, 2, "two of them");
 	is_int(run((struct transcode_options){
 		       .files = true,
+		       .argv = SH("cd {output}; echo 1 >l.ts; ln -s l.ts new; ln -sf l.ts new; "
+				  "sleep 0.1; echo 2 >m.ts")}),
+	       0, "a link that is replaced ends nothing");
+	is_str(object("m.ts"), "2\n", "what follows is published");
+	is_str(object("new"), "(none)", "the link is not");
+	is_int(run((struct transcode_options){
+		       .files = true,
 		       .staging_size = 100000,
 		       .argv = SH("cd {output}; exec 9>big; head -c 200000 /dev/zero >&9; "
 				  "exec sleep 1000")}),
