@@ -98,11 +98,11 @@ static bool is_ours(const char *name)
 
 /* nftw(3) takes no cookie. */
 static struct {
+	struct staging *staging;
 	size_t root_length;
 	char *name;
-	bool playlists, whole; /* which files are meant */
+	bool playlists; /* which files are meant */
 	uint64_t bytes;
-	struct staging *staging;
 } walk;
 
 static int walk_bytes(const char *path, const struct stat *st, int type, struct FTW *at)
@@ -126,27 +126,25 @@ static const char *name_of(const char *path)
 	return path + walk.root_length + 1;
 }
 
-/* Whether it is a file that is meant: 1 or 0, or -ENAMETOOLONG for an object. */
-static int meant(const char *path, const struct stat *st, int type)
+/* Whether it is a file of the command's: 1 or 0, or -ENAMETOOLONG for an object. */
+static int is_file(const char *path, const struct stat *st, int type)
 {
-	const char *name = name_of(path);
-
-	if (type != FTW_F || !S_ISREG(st->st_mode) || is_ours(name) ||
-	    playlists_match(name) != walk.playlists)
+	if (type != FTW_F || !S_ISREG(st->st_mode) || is_ours(name_of(path)))
 		return 0;
-	if (strlen(name) > OBJECT_PATH_MAX)
-		return -ENAMETOOLONG;
-	return !walk.whole || claim_whole_at(AT_FDCWD, path);
+	return strlen(name_of(path)) > OBJECT_PATH_MAX ? -ENAMETOOLONG : 1;
 }
 
-static int walk_file(const char *path, const struct stat *st, int type, struct FTW *at)
+static int walk_left(const char *path, const struct stat *st, int type, struct FTW *at)
 {
-	int found = meant(path, st, type);
+	int found = is_file(path, st, type);
 
 	(void)at;
-	if (found == 1)
-		strcpy(walk.name, name_of(path));
-	return found;
+	if (found != 1)
+		return found;
+	if (playlists_match(name_of(path)) != walk.playlists)
+		return 0;
+	strcpy(walk.name, name_of(path));
+	return 1;
 }
 
 /* What a walk says where it was ended by a callback's -errno. -1 is its own: a folder went away. */
@@ -155,34 +153,50 @@ static int walk_error(int result)
 	return result < -1 ? result : 0;
 }
 
-/* Any file, or any that is whole. 0, -ENOENT or -ENAMETOOLONG. */
-static int find_file(const struct staging *s, bool playlists, bool whole,
-		     char name[OBJECT_PATH_MAX + 1])
+/* Any file, or any playlist. 0, -ENOENT or -ENAMETOOLONG. */
+static int find_left(const struct staging *s, bool playlists, char name[OBJECT_PATH_MAX + 1])
 {
 	int result;
 
 	walk.root_length = strlen(s->path);
 	walk.name = name;
 	walk.playlists = playlists;
-	walk.whole = whole;
-	result = nftw(s->path, walk_file, 16, FTW_PHYS);
+	result = nftw(s->path, walk_left, 16, FTW_PHYS);
 	return result == 1 ? 0 : walk_error(result) ?: -ENOENT;
 }
 
-static int walk_playlist(const char *path, const struct stat *st, int type, struct FTW *at)
+static int keep_found(struct staging *s, const char *name)
 {
-	int found = meant(path, st, type);
+	size_t size = strlen(name) + 1;
+	struct staging_found *found = malloc(sizeof(*found) + size);
 
-	(void)at;
-	return found == 1 ? playlists_add(&walk.staging->playlists, name_of(path)) : found;
+	if (!found)
+		return -ENOMEM;
+	memcpy(found->name, name, size);
+	found->next = s->found;
+	s->found = found;
+	return 0;
 }
 
-static int add_playlists(struct staging *s)
+static int walk_whole(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	const char *name = name_of(path);
+	int found = is_file(path, st, type);
+
+	(void)at;
+	if (found != 1 || !claim_whole_at(AT_FDCWD, path))
+		return found < 0 ? found : 0;
+	return playlists_match(name) ? playlists_add(&walk.staging->playlists, name)
+				     : keep_found(walk.staging, name);
+}
+
+/* Finds all that is whole. */
+static int scan(struct staging *s)
 {
 	walk.root_length = strlen(s->path);
 	walk.staging = s;
-	walk.playlists = walk.whole = true;
-	return walk_error(nftw(s->path, walk_playlist, 16, FTW_PHYS));
+	s->fresh = true;
+	return walk_error(nftw(s->path, walk_whole, 16, FTW_PHYS));
 }
 
 static int walk_folder(const char *path, const struct stat *st, int type, struct FTW *at)
@@ -217,12 +231,16 @@ static int watch_below(struct staging *s, const char *folder)
 /* The next of those: 1. 0: no more. */
 static int next_scanned(struct staging *s, char name[OBJECT_PATH_MAX + 1])
 {
-	int err = s->rescan ? find_file(s, false, true, name) : -EAGAIN;
+	int err = s->rescan ? scan(s) : 0;
+	cleanup_free struct staging_found *found = err ? NULL : s->found;
 
-	if (err != -ENOENT)
-		return err == -EAGAIN ? 0 : err ?: 1;
-	s->rescan = false;
-	return add_playlists(s);
+	if (!err)
+		s->rescan = false;
+	if (!found)
+		return err;
+	s->found = found->next;
+	strcpy(name, found->name);
+	return 1;
 }
 
 /* The file an event names is complete: 1, or 0 for a playlist. A new folder is watched. */
@@ -262,6 +280,7 @@ static int refill(struct staging *s)
 		return errno == EINTR ? -EAGAIN : -errno;
 	s->at = 0;
 	s->end = (size_t)n;
+	s->fresh = true;
 	return 0;
 }
 
@@ -284,7 +303,7 @@ static int next_event(struct staging *s, char name[OBJECT_PATH_MAX + 1])
 }
 
 /* Moves the next playlist aside. What has happened by then is to be handed out before it. */
-static int set_aside(struct staging *s)
+static int begin_playlist(struct staging *s)
 {
 	int bytes, err = playlists_set_aside(&s->playlists, s->dirfd);
 
@@ -292,6 +311,7 @@ static int set_aside(struct staging *s)
 		err = -errno;
 	if (!err)
 		s->due = (size_t)bytes;
+	s->fresh = true;
 	return err;
 }
 
@@ -306,7 +326,7 @@ int staging_next(struct staging *s, char name[OBJECT_PATH_MAX + 1])
 			return 0;
 		}
 		if (!err && !s->playlists.aside && s->at == s->end && s->playlists.count > 0)
-			err = set_aside(s);
+			err = begin_playlist(s);
 		else if (!err)
 			err = next_event(s, name);
 	}
@@ -318,8 +338,8 @@ int staging_left(struct staging *s, char name[OBJECT_PATH_MAX + 1])
 	int err;
 
 	playlists_put_back(&s->playlists, s->dirfd);
-	err = find_file(s, false, false, name);
-	return err == -ENOENT ? find_file(s, true, false, name) : err;
+	err = find_left(s, false, name);
+	return err == -ENOENT ? find_left(s, true, name) : err;
 }
 
 static bool is_regular(const struct staging *s, const char *name)
@@ -361,6 +381,12 @@ void staging_close(struct staging *s)
 	for (size_t i = 0; i < s->folder_count; i++)
 		free(s->folders[i]);
 	free(s->folders);
+	while (s->found) {
+		struct staging_found *found = s->found;
+
+		s->found = found->next;
+		free(found);
+	}
 	playlists_close(&s->playlists);
 	free(s->events);
 	free(s->path);

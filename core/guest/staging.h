@@ -18,13 +18,21 @@
 #include "guest/playlists.h"
 #include "space/name.h"
 
+/* Found whole by a scan, not handed out yet. */
+struct staging_found {
+	struct staging_found *next;
+	char name[];
+};
+
 struct staging {
 	char *path;
 	int dirfd; /* the folder, locked */
 	int inotifyfd;
 	char **folders; /* by watch descriptor, relative to `path`; "" is itself */
 	size_t folder_count;
-	bool rescan;  /* there may be complete files that no event tells of */
+	bool rescan; /* there may be complete files that no event tells of */
+	bool fresh;  /* some became known to be complete since the caller cleared this */
+	struct staging_found *found;
 	char *events; /* read, not looked at yet */
 	size_t at, end;
 	struct playlists playlists; /* not handed out yet */

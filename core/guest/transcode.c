@@ -291,21 +291,48 @@ static bool staging_full(const struct transcode *t)
 	return t->options.staging_size && staging_bytes(&t->staging) > t->options.staging_size;
 }
 
+/* Whether the command is there still, a moment later. */
+static bool lives_on(const struct transcode *t)
+{
+	struct pollfd end = {.fd = t->child.keeperfd, .events = POLLIN};
+
+	return poll(&end, 1, SETTLE_MS) < 1;
+}
+
 /*
  * A command that dies closes its files too, just before its end can be seen. So a file is believed
- * complete when its writer is there still a moment later.
+ * complete when its writer is there still a moment later; one moment does for all that were known
+ * to be complete before it.
  */
+static bool settled(struct transcode *t)
+{
+	if (t->staging.fresh && !lives_on(t))
+		return false;
+	t->staging.fresh = false;
+	return true;
+}
+
+/* To sum up the folder with each of its files would cost more than to publish them. */
+static void look_at_staging(struct transcode *t)
+{
+	int64_t now = clock_ns();
+
+	if (now - t->staging_look_ns < LOOK_MS * NS_PER_MS)
+		return;
+	t->staging_look_ns = now;
+	if (staging_full(t))
+		hold_for_staging(t, true);
+}
+
 static int publish_ready(struct transcode *t, struct mn_error *e)
 {
 	char name[OBJECT_PATH_MAX + 1];
-	struct pollfd end = {.fd = t->child.keeperfd, .events = POLLIN};
 	int err;
 
 	while ((err = staging_next(&t->staging, name)) == 0) {
-		if (poll(&end, 1, SETTLE_MS) > 0)
+		if (!settled(t))
 			return 0;
-		if (staging_full(t))
-			hold_for_staging(t, true);
+		look_at_staging(t);
 		err = publish_file(t, name, e);
 		if (err)
 			return err;
@@ -319,12 +346,11 @@ static int publish_ready(struct transcode *t, struct mn_error *e)
  */
 static int keep_bound(struct transcode *t, struct mn_error *e)
 {
-	struct pollfd end = {.fd = t->child.keeperfd, .events = POLLIN};
 	int err = 0;
 
 	if (staging_full(t)) {
 		hold_for_staging(t, true);
-		if (poll(&end, 1, SETTLE_MS) > 0)
+		if (!lives_on(t))
 			return 0;
 		err = publish_ready(t, e);
 		if (!err && staging_full(t))

@@ -200,6 +200,47 @@ static void before(void)
 	staging_close(&s);
 }
 
+/* Files that became known together are one batch, whether events told or a scan. */
+static void batches(void)
+{
+	struct mn_error e = MN_ERROR_INIT;
+	struct staging s;
+
+	staging_open(&s, &e);
+	put(&s, "a.ts", "x");
+	put(&s, "b.ts", "x");
+	put(&s, "list.m3u8", "x");
+	next_is(&s, "a.ts");
+	ok(s.fresh, "the first of them");
+	s.fresh = false;
+	next_is(&s, "b.ts");
+	ok(!s.fresh, "the next is no news");
+	put(&s, "c.ts", "x");
+	next_is(&s, "c.ts");
+	ok(s.fresh, "one that came since is");
+	s.fresh = false;
+	next_is(&s, "list.m3u8");
+	ok(!s.fresh, "but not a playlist that was moved aside before that");
+	published(&s, name);
+	put(&s, "list.m3u8", "x");
+	next_is(&s, "list.m3u8");
+	ok(s.fresh, "the next one, moved aside since, is news");
+	published(&s, name);
+	s.fresh = false;
+	s.rescan = true;
+	for (int i = 0; i < 3; i++) {
+		is_int(staging_next(&s, name), 0, "scanned: %s", name);
+		is_int(s.fresh, i == 0, "one batch");
+		s.fresh = false;
+		published(&s, name);
+	}
+	s.rescan = true;
+	put(&s, "d.ts", "x");
+	put(&s, "e.ts", "x");
+	is_int(staging_next(&s, name), 0, "some may be left when it is closed");
+	staging_close(&s);
+}
+
 static void left(void)
 {
 	struct mn_error e = MN_ERROR_INIT;
@@ -339,6 +380,7 @@ int main(void)
 	rewritten();
 	below();
 	before();
+	batches();
 	left();
 	not_files();
 	too_long();
