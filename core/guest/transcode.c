@@ -1,6 +1,7 @@
 #include "guest/transcode.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -426,16 +427,30 @@ static int start_child(struct transcode *t, struct mn_error *e)
 	return err;
 }
 
+/* A command that has no name for its object, or one that is taken, is not started. */
+static int check_name(struct transcode *t, struct mn_error *e)
+{
+	char path[OBJECT_PATH_MAX + 1];
+	struct stat st;
+	int err = object_name(t, t->options.name, path);
+
+	if (!err && !object_path_valid(path))
+		err = -EINVAL;
+	if (!err && !t->options.replace &&
+	    fstatat(t->job.rootfd, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		err = -EEXIST;
+	return err ? object_fail(err, path, e) : 0;
+}
+
 static int attempt(struct transcode *t, struct mn_error *e)
 {
-	int status, err = 0;
+	int status, err;
 
 	t->attempts++;
 	t->progress = (struct progress){0};
 	t->hold = (struct hold){.look_ns = 0};
 	t->attempt_ns = clock_ns() - t->job.room.blocked_ns;
-	if (t->options.files)
-		err = staging_open(&t->staging, e);
+	err = t->options.files ? staging_open(&t->staging, e) : check_name(t, e);
 	if (!err)
 		err = start_child(t, e);
 	if (err) {

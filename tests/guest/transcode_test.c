@@ -61,6 +61,11 @@ static void from_stdout(void)
 	   "and of what the command said");
 	is_int(run((struct transcode_options){.name = "a", .argv = SH("echo x")}), -EEXIST,
 	       "the name is taken");
+	ok(strstr(e.text, "a: already in the space"), "in words: %s", e.text);
+	ok(t.child.group == 0, "the command was not even started");
+	is_int(run((struct transcode_options){.name = "../a", .argv = SH("echo x")}), -EINVAL,
+	       "no name for an object");
+	ok(t.child.group == 0, "nor there");
 	is_int(run((struct transcode_options){.name = "b", .argv = SH("echo x; exit 9")}), 9,
 	       "a failing command");
 	is_str(object("b"), "(none)", "has no object");
