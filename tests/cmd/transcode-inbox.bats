@@ -158,6 +158,16 @@ script() {
 	END
 }
 
+@test "a name that is no UTF-8 makes no line of JSON that is not" {
+	script 8M <<-'END'
+		for name in $'caf\xe9' $'a\e[2Jb"c'; do echo x >in/"$name"; : >"$space/$name"; done
+		want=3 is hook --once --json --name '{}' -- true >lines 2>errors
+		[ "$(grep -c '"event":"fail".*"error":' lines)" = 2 ]
+		iconv -f UTF-8 -t UTF-8 lines >/dev/null
+		no grep -q $'\e' lines errors
+	END
+}
+
 @test "never more jobs at once than --jobs, and as many" {
 	script 8M <<-'END'
 		for i in $(seq 12); do echo $i >in/$i; done; mkdir run
