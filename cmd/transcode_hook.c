@@ -197,7 +197,8 @@ static void json_result(cJSON *json, const struct transcode *t)
 	cJSON_AddNumberToObject(json, "cpu_seconds", seconds(t->cpu_ns));
 	cJSON_AddNumberToObject(json, "blocked_seconds", seconds(t->blocked_ns));
 	json_progress(json, t);
-	cJSON_AddStringToObject(json, "record", t->job.record.id);
+	if (*t->job.record.id)
+		cJSON_AddStringToObject(json, "record", t->job.record.id);
 }
 
 static void print_json(const struct transcode *t, int status)
