@@ -123,19 +123,19 @@ static int wait_for(struct transcode *t, int fd)
 	return err ? err : n > 0 && p[0].revents != 0;
 }
 
-/* The command's exit status, or -errno from look(). */
-static int wait_end(struct transcode *t)
+/* Its stdout has ended. The command's exit status, or -errno. */
+static int wait_end(struct transcode *t, struct object *o)
 {
 	for (;;) {
 		struct pollfd end = {.fd = t->child.keeperfd, .events = POLLIN};
 		int err = look(t);
-		int status = err ? err : wait_and_count(t, &end, 1) < 1 ? -EAGAIN : 0;
 
-		if (status == 0)
-			status = child_wait(&t->child, 0);
-
-		if (status != -EAGAIN)
-			return status;
+		if (!err && wait_and_count(t, &end, 1) > 0)
+			return child_wait(&t->child, 0);
+		if (!err)
+			err = object_idle(o);
+		if (err)
+			return err;
 	}
 }
 
@@ -252,7 +252,7 @@ static int run_stdout(struct transcode *t, struct mn_error *e)
 		err = object_begin(&o, &t->job, path, t->options.replace, t->options.live);
 	if (!err)
 		err = pump(t, &o);
-	status = err ? err : wait_end(t);
+	status = err ? err : wait_end(t, &o);
 	if (status == 0)
 		status = commit_stdout(t, &o);
 	object_abort(&o);

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/io.h"
+#include "base/lock.h"
 #include "space/layout.h"
 #include "tests/scratch.h"
 #include "tests/tap.h"
@@ -143,6 +144,23 @@ static void again(void)
 	is_int(t.attempts, 5, "and counted");
 }
 
+/* Another job needs the room of one whose command has closed its stdout and runs on. */
+static void gives_room(void)
+{
+	int lockfd = openat(root, SPACE_LOCK, O_RDWR | O_CLOEXEC);
+
+	is_int(lock_byte(lockfd, LOCK_HUNGRY), 0, "an elder is hungry");
+	is_int(run((struct transcode_options){
+		       .name = "given",
+		       .argv = SH("echo text; exec >&-; cd $MEMNET_SPACE/.memnet/part; "
+				  "until [ -s *.0 ]; do sleep 0.01; done; "
+				  "for i in $(seq 500); do [ -s *.0 ] || exit 0; sleep 0.02; done; "
+				  "exit 1")}),
+	       0, "its part gives the room back while the command runs");
+	is_str(object("given"), "text\n", "and is published whole");
+	close(lockfd);
+}
+
 /* Its pipe is full again before it has been read. */
 static void chatty(void)
 {
@@ -170,6 +188,7 @@ int main(void)
 	publishing();
 	files();
 	again();
+	gives_room();
 	chatty();
 	return done_testing();
 }
