@@ -85,7 +85,7 @@ struct arguments {
 	size_t unread; /* folders, which have failed */
 	const char *filelist[16];
 	size_t filelists;
-	bool ultra, to_stdout, recursive, null, exclude, no_progress, list, adapt;
+	bool ultra, stdout_asked, recursive, null, exclude, no_progress, list, adapt;
 	int pass_through; /* 1: asked for, -1: refused */
 };
 
@@ -196,7 +196,7 @@ static int take(struct invocation *inv, struct arguments *a, int key)
 	case OPT_LIVE: run->live = true; return 0;
 	case OPT_MAX_WAIT: return parse_duration(value, &run->max_wait_ns, e);
 	case 'o': run->output = value; return 0;
-	case 'c': a->to_stdout = true; return 0;
+	case 'c': a->stdout_asked = true; return 0;
 	case 'f': run->replace = true; return 0;
 	case 'k': run->remove = false; return 0;
 	case OPT_RM: run->remove = true; return 0;
@@ -250,13 +250,13 @@ static int settle(struct invocation *inv, struct arguments *a)
 		log_warn("level %d is for --ultra; 19 it is", run->encode.level);
 		run->encode.level = 19;
 	}
-	if (run->to && a->to_stdout)
+	if (run->to && a->stdout_asked)
 		return usage(inv, "--to and -c are two places");
 	if (run->live && !run->to)
 		return usage(inv, "--live wants --to");
 	if (run->max_wait_ns && !run->to)
 		return usage(inv, "--max-wait wants --to");
-	if (a->to_stdout)
+	if (a->stdout_asked)
 		run->output = "-";
 	if (run->to && run->action == ACTION_TEST)
 		return usage(inv, "-t makes nothing for --to");
@@ -326,15 +326,25 @@ static int collect(struct invocation *inv, struct arguments *a)
 	return err;
 }
 
+static bool from_stdin(const struct arguments *a)
+{
+	return a->inputs.count == 1 && strcmp(a->inputs.list[0].path, "-") == 0;
+}
+
+static bool to_stdout(const struct arguments *a)
+{
+	const struct compress_options *run = &a->run;
+
+	return !run->to && (run->output ? strcmp(run->output, "-") == 0 : from_stdin(a));
+}
+
 /* As zstd(1): what went to standard output may be lost yet, and in an output of several inputs
  * their names are; a test makes nothing. */
 static void settle_removal(struct arguments *a)
 {
 	struct compress_options *run = &a->run;
-	bool to_stdout = !run->to && run->output && strcmp(run->output, "-") == 0;
 
-	if (!run->remove ||
-	    (run->action != ACTION_TEST && !to_stdout && !(run->output && a->inputs.count > 1)))
+	if (!run->remove || (run->action != ACTION_TEST && !to_stdout(a) && !run->shared))
 		return;
 	log_warn("inputs are kept: --rm is for outputs of one input each");
 	run->remove = false;
@@ -344,29 +354,24 @@ static void settle_removal(struct arguments *a)
 static bool passes_through(const struct arguments *a)
 {
 	const struct compress_options *run = &a->run;
-	bool from_stdin = a->inputs.count == 1 && strcmp(a->inputs.list[0].path, "-") == 0;
-	bool to_stdout = run->output ? strcmp(run->output, "-") == 0 : from_stdin;
 
 	return a->pass_through
 		       ? a->pass_through > 0
-		       : run->replace && !run->to && to_stdout && run->action == ACTION_DECOMPRESS;
+		       : run->replace && to_stdout(a) && run->action == ACTION_DECOMPRESS;
 }
 
 /* zstd(1) does the same: nobody wants frames on a terminal. */
 static int check_terminals(struct invocation *inv, const struct arguments *a)
 {
 	const struct compress_options *run = &a->run;
-	bool from_stdin = a->inputs.count == 1 && strcmp(a->inputs.list[0].path, "-") == 0;
-	bool to_stdout = !run->to && run->action == ACTION_COMPRESS &&
-			 (run->output ? strcmp(run->output, "-") == 0 : from_stdin);
 
-	if (from_stdin && run->to && !run->output)
+	if (from_stdin(a) && run->to && !run->output)
 		return usage(inv, "-o NAME wanted for what comes from standard input");
 	if (run->replace)
 		return 0;
-	if (to_stdout && isatty(STDOUT_FILENO))
+	if (to_stdout(a) && run->action == ACTION_COMPRESS && isatty(STDOUT_FILENO))
 		return usage(inv, "standard output is a terminal: -o FILE, or -f");
-	if (from_stdin && isatty(STDIN_FILENO))
+	if (from_stdin(a) && isatty(STDIN_FILENO))
 		return usage(inv, "standard input is a terminal: FILE, or -f");
 	return 0;
 }
@@ -495,6 +500,7 @@ static int run(struct invocation *inv)
 				     : inv->common.verbose ? LOG_VERBOSE
 							   : LOG_NORMAL);
 		stop_install();
+		a.run.shared = a.run.output && a.inputs.count > 1;
 		a.run.pass_through = passes_through(&a);
 		settle_removal(&a);
 		status = run_all(inv, &a);

@@ -125,6 +125,13 @@ static int target_open(struct compress *c, struct target *o, const char *name, s
 			   options->action == ACTION_DECOMPRESS && !options->no_sparse, e);
 }
 
+static bool to_stdout(const struct compress *c, const struct input *input)
+{
+	const struct compress_options *o = &c->options;
+
+	return !o->to && (o->output ? strcmp(o->output, "-") == 0 : is_stdin(input));
+}
+
 /* The output of this input: its own, or the one that all share. */
 static int target_choose(struct compress *c, const struct input *input, struct target *own,
 			 struct target **out, struct mn_error *e)
@@ -133,15 +140,15 @@ static int target_choose(struct compress *c, const struct input *input, struct t
 	cleanup_free char *name = NULL;
 	int err;
 
-	*out = options->output ? &c->shared : own;
+	*out = options->shared ? &c->shared : own;
 	if (options->action == ACTION_TEST)
 		return target_null(*out = own);
-	if (options->output && strcmp(options->output, "-") == 0 && !options->to)
+	if ((*out)->kind != TARGET_NONE)
+		return 0;
+	if (to_stdout(c, input))
 		return target_descriptor(*out, STDOUT_FILENO);
 	if (options->output)
-		return c->shared.kind != TARGET_NONE ? 0 : target_open(c, *out, options->output, e);
-	if (is_stdin(input) && !options->to)
-		return target_descriptor(*out, STDOUT_FILENO);
+		return target_open(c, *out, options->output, e);
 	err = mn_fail_errno(e, ENOMEM, "%s", input->path);
 	name = output_name(c, options->to ? input->name : input->path, e);
 	return name ? target_open(c, *out, name, e) : err;
@@ -261,15 +268,11 @@ static int refuse_itself(const struct compress *c, const struct input *input, co
 		       is_stdin(input) ? "standard input" : input->path);
 }
 
-/* Removes an input; one that shares its output, when that is durable. */
-static int remove_input(struct compress *c, const struct input *input, bool shared,
-			struct mn_error *e)
+static int remove_input(const struct compress *c, const struct input *input, struct mn_error *e)
 {
-	if (!c->options.remove || is_stdin(input))
+	if (!c->options.remove || c->options.shared || is_stdin(input))
 		return 0;
-	if (shared && inputs_add(&c->removable, input->path) < 0)
-		return mn_fail_errno(e, ENOMEM, "%s: is kept", input->path);
-	if (!shared && unlink(input->path) < 0)
+	if (unlink(input->path) < 0)
 		return mn_fail_errno(e, errno, "%s: cannot be removed", input->path);
 	return 0;
 }
@@ -297,7 +300,7 @@ static int one_input(struct compress *c, const struct input *input, struct mn_er
 	if (err)
 		return err;
 	count(c);
-	return remove_input(c, input, o == &c->shared, e);
+	return remove_input(c, input, e);
 }
 
 int compress_input(struct compress *c, const struct input *input, struct mn_error *e)
@@ -328,13 +331,7 @@ static int close_shared(struct compress *c, struct mn_error *e)
 		target_abandon(&c->shared);
 		return err;
 	}
-	err = target_finish(&c->shared, NULL, e);
-	for (size_t i = 0; i < c->removable.count && !err; i++) {
-		if (unlink(c->removable.list[i].path) < 0)
-			err = mn_fail_errno(e, errno, "%s: cannot be removed",
-					    c->removable.list[i].path);
-	}
-	return err;
+	return target_finish(&c->shared, NULL, e);
 }
 
 static void close_job(struct compress *c)
@@ -358,7 +355,6 @@ int compress_close(struct compress *c, struct mn_error *e)
 		c->failed++;
 	if (c->has_job)
 		close_job(c);
-	inputs_free(&c->removable);
 	encoder_close(c->encoder);
 	c->end_ns = clock_ns();
 	c->cpu_ns = clock_cpu_ns();

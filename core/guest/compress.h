@@ -24,10 +24,11 @@ struct compress_options {
 	struct encode_options encode;
 	int adapt_min, adapt_max; /* levels that follow the drain; 0: encode.level throughout */
 	const char *to;		  /* a folder in a space; NULL: ordinary files */
-	const char *output;	  /* one output for all inputs, "-" is stdout; NULL: one for each */
+	const char *output;	  /* what it is called, "-" is stdout; NULL: as the input */
+	bool shared;		  /* there are several inputs for `output` */
 	bool live;		  /* objects are in sight while they grow */
 	bool replace;		  /* names that are taken; also reads links and devices */
-	bool remove;		  /* inputs, once their output is durable */
+	bool remove;		  /* inputs, once their output is durable; not with `shared` */
 	bool no_sparse;		  /* decoded files get no holes */
 	bool pass_through;	  /* decoding: what is no zstd is copied as it is */
 	int64_t max_wait_ns;	  /* for room; 0: no bound */
@@ -41,9 +42,8 @@ struct compress {
 	struct levels levels; /* with adapt_max */
 	struct job job;
 	bool has_job;
-	struct target shared;	     /* of all inputs, with `output` */
+	struct target shared;	     /* of all inputs, where the options say so */
 	bool spoilt;		     /* half an input is in `shared` */
-	struct inputs removable;     /* those in `shared`: to be removed once that is durable */
 	struct encode_counts counts; /* of the present input */
 	const char *input_path;	     /* of the present input, as are these */
 	int64_t input_start_ns;
