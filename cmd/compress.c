@@ -496,9 +496,6 @@ static int run(struct invocation *inv)
 	} else if (a.list) {
 		status = compress_list(inv, &a.inputs);
 	} else {
-		log_setup(inv->name, inv->common.quiet	   ? LOG_QUIET
-				     : inv->common.verbose ? LOG_VERBOSE
-							   : LOG_NORMAL);
 		stop_install();
 		a.run.shared = a.run.output && a.inputs.count > 1;
 		a.run.pass_through = passes_through(&a);
