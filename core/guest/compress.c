@@ -10,6 +10,8 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/io.h"
+#include "base/log.h"
 #include "guest/stop.h"
 
 static void levels_begin(struct compress *c)
@@ -247,7 +249,6 @@ static int code(struct compress *c, const struct input *input, int fd, struct ta
 
 static void count(struct compress *c)
 {
-	c->done++;
 	c->total.in += c->counts.in;
 	c->total.out += c->counts.out;
 	c->counts = (struct encode_counts){0};
@@ -268,10 +269,28 @@ static int refuse_itself(const struct compress *c, const struct input *input, co
 		       is_stdin(input) ? "standard input" : input->path);
 }
 
-static int remove_input(const struct compress *c, const struct input *input, struct mn_error *e)
+/*
+ * What was read is what the file had when it was opened: what came in since is not in the output,
+ * and the name may be another file's by now. A link that -f read is what is removed, as zstd(1)
+ * does it; so is what it says of other than regular files.
+ */
+static int remove_input(const struct compress *c, const struct input *input, const struct stat *was,
+			struct mn_error *e)
 {
+	int flags = c->options.replace ? 0 : AT_SYMLINK_NOFOLLOW;
+	struct stat now;
+
 	if (!c->options.remove || c->options.shared || is_stdin(input))
 		return 0;
+	if (!S_ISREG(was->st_mode)) {
+		log_warn("%s: is kept: --rm is for regular files", input->path);
+		return 0;
+	}
+	if (fstatat(AT_FDCWD, input->path, &now, flags) == 0 && !io_same_content(was, &now))
+		return mn_fail(e, MN_FAILED, ESTALE,
+			       "%s: changed while it was read, and is kept (compress it again with "
+			       "-f)",
+			       input->path);
 	if (unlink(input->path) < 0)
 		return mn_fail_errno(e, errno, "%s: cannot be removed", input->path);
 	return 0;
@@ -300,7 +319,10 @@ static int one_input(struct compress *c, const struct input *input, struct mn_er
 	if (err)
 		return err;
 	count(c);
-	return remove_input(c, input, e);
+	c->objects += o == &own;
+	err = remove_input(c, input, &st, e);
+	c->done += !err;
+	return err;
 }
 
 int compress_input(struct compress *c, const struct input *input, struct mn_error *e)
@@ -331,7 +353,9 @@ static int close_shared(struct compress *c, struct mn_error *e)
 		target_abandon(&c->shared);
 		return err;
 	}
-	return target_finish(&c->shared, NULL, e);
+	err = target_finish(&c->shared, NULL, e);
+	c->objects += !err;
+	return err;
 }
 
 static void close_job(struct compress *c)
@@ -340,7 +364,7 @@ static void close_job(struct compress *c)
 
 	r->bytes_in = (int64_t)c->total.in;
 	r->bytes_out = (int64_t)c->total.out;
-	r->objects = (int64_t)c->done;
+	r->objects = (int64_t)c->objects;
 	job_end(&c->job, stop_signal() ? RECORD_INTERRUPTED
 			 : c->failed   ? RECORD_FAILED
 				       : RECORD_DONE);

@@ -48,8 +48,9 @@ struct compress {
 	const char *input_path;	     /* of the present input, as are these */
 	int64_t input_start_ns;
 	uint64_t input_size;	    /* or SOURCE_SIZE_UNKNOWN */
-	struct encode_counts total; /* of those that are done */
-	uint64_t done, failed;
+	struct encode_counts total; /* of those whose output is there */
+	uint64_t done, failed;	    /* inputs */
+	uint64_t objects;
 	int64_t start_ns;
 	int64_t end_ns; /* set by compress_close(), as are these */
 	int64_t cpu_ns;

@@ -97,6 +97,56 @@ same() {
 	[ -e random ]
 }
 
+# changes WHILE: --rm of the file `input` while it is read; WHILE is run when its first bytes have come out
+changes() {
+	local job status=0
+
+	cp random input
+	rm -f pipe
+	mkfifo pipe
+	"$MEMNET" compress --rm -o pipe input 2>message & job=$!
+	exec 9<pipe
+	head -c 1000 <&9 >/dev/null
+	eval "$1"
+	cat <&9 >/dev/null
+	exec 9<&-
+	wait $job || status=$?
+	return $status
+}
+
+@test "--rm keeps an input that changed while it was read" {
+	changes true
+	[ ! -e input ]
+	for change in 'echo more >>input' 'printf X | dd of=input conv=notrunc status=none' 'mv input old; echo new >input'; do
+		run -1 changes "$change"
+		[ -e input ]
+		grep -q 'input: changed while it was read, and is kept (compress it again with -f)' message
+	done
+	cmp old random
+	script 1M <<-'END'
+		cp ../random .
+		"$MEMNET" compress --rm --to "$space" random & job=$!
+		until [ "$(stat -fc %f "$space")" = 0 ]; do sleep 0.01; done
+		echo more >>random
+		mount -o remount,size=8M "$space"
+		wait $job && exit 1 || [ $? = 1 ]
+		[ -e random ]
+		zstd -dcq "$space/random.zst" | cmp - ../random
+	END
+}
+
+@test "--rm keeps what is no regular file" {
+	mkfifo fifo
+	cat words >fifo &
+	run -0 memnet compress --rm -o fifo.zst fifo
+	[[ $output == *"fifo: is kept: --rm is for regular files" ]]
+	[ -p fifo ]
+	ln -s words link
+	memnet compress -f --rm link
+	[ ! -L link ]
+	[ -e words ]
+}
+
 @test "damaged, short and foreign input is told apart, and leaves no output" {
 	memnet compress -o good.zst words
 	head -c 100 good.zst >short.zst
