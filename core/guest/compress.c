@@ -134,26 +134,52 @@ static bool to_stdout(const struct compress *c, const struct input *input)
 	return !o->to && (o->output ? strcmp(o->output, "-") == 0 : is_stdin(input));
 }
 
-/* The output of this input: its own, or the one that all share. */
-static int target_choose(struct compress *c, const struct input *input, struct target *own,
-			 struct target **out, struct mn_error *e)
+/*
+ * The file `name`, standard output where it is NULL, would be gone before its bytes are read, or be
+ * read behind its own end for ever.
+ */
+static int refuse_itself(const struct input *input, const struct stat *in, const char *name,
+			 struct mn_error *e)
 {
-	const struct compress_options *options = &c->options;
-	cleanup_free char *name = NULL;
-	int err;
+	struct stat out;
 
-	*out = options->shared ? &c->shared : own;
-	if (options->action == ACTION_TEST)
-		return target_null(*out = own);
-	if ((*out)->kind != TARGET_NONE)
+	if (!S_ISREG(in->st_mode) || (name ? stat(name, &out) : fstat(STDOUT_FILENO, &out)) < 0 ||
+	    in->st_dev != out.st_dev || in->st_ino != out.st_ino)
 		return 0;
-	if (to_stdout(c, input))
-		return target_descriptor(*out, STDOUT_FILENO);
-	if (options->output)
-		return target_open(c, *out, options->output, e);
-	err = mn_fail_errno(e, ENOMEM, "%s", input->path);
-	name = output_name(c, options->to ? input->name : input->path, e);
-	return name ? target_open(c, *out, name, e) : err;
+	return mn_fail(e, MN_FAILED, EINVAL, "%s: is the output itself (-o names another)",
+		       is_stdin(input) ? "standard input" : input->path);
+}
+
+/* The output's name: the one that is wanted, or made from the input's, `made`, for the caller to
+ * free. NULL and the error. */
+static const char *choose_name(const struct compress *c, const struct input *input, char **made,
+			       struct mn_error *e)
+{
+	if (c->options.output)
+		return c->options.output;
+	mn_fail_errno(e, ENOMEM, "%s", input->path);
+	*made = output_name(c, c->options.to ? input->name : input->path, e);
+	return *made;
+}
+
+/* The output of this input: its own, or the one that all share. */
+static int target_choose(struct compress *c, const struct input *input, const struct stat *in,
+			 struct target *own, struct target **out, struct mn_error *e)
+{
+	const char *name = NULL;
+	cleanup_free char *made = NULL;
+	int err = 0;
+
+	*out = c->options.shared ? &c->shared : own;
+	if (c->options.action == ACTION_TEST)
+		return target_null(*out = own);
+	if (!to_stdout(c, input) && !(name = choose_name(c, input, &made, e)))
+		return -EINVAL;
+	if (!c->options.to)
+		err = refuse_itself(input, in, name, e);
+	if (err || (*out)->kind != TARGET_NONE)
+		return err;
+	return name ? target_open(c, *out, name, e) : target_descriptor(*out, STDOUT_FILENO);
 }
 
 static int code_fail(const struct input *input, int err, struct mn_error *e)
@@ -254,21 +280,6 @@ static void count(struct compress *c)
 	c->counts = (struct encode_counts){0};
 }
 
-/* The output file would be emptied before its bytes are read, or behind its own end for ever. */
-static int refuse_itself(const struct compress *c, const struct input *input, const struct stat *in,
-			 struct mn_error *e)
-{
-	const char *output = c->options.output;
-	struct stat out;
-
-	if (!output || c->options.to || c->options.action == ACTION_TEST || !S_ISREG(in->st_mode) ||
-	    (strcmp(output, "-") == 0 ? fstat(STDOUT_FILENO, &out) : stat(output, &out)) < 0 ||
-	    in->st_dev != out.st_dev || in->st_ino != out.st_ino)
-		return 0;
-	return mn_fail(e, MN_FAILED, EINVAL, "%s: is the output itself (-o names another)",
-		       is_stdin(input) ? "standard input" : input->path);
-}
-
 /*
  * What was read is what the file had when it was opened: what came in since is not in the output,
  * and the name may be another file's by now. A link that -f read is what is removed, as zstd(1)
@@ -306,9 +317,7 @@ static int one_input(struct compress *c, const struct input *input, struct mn_er
 	fd = input_open(c, input, &st, e);
 	if (fd < 0)
 		return fd;
-	err = refuse_itself(c, input, &st, e);
-	if (!err)
-		err = target_choose(c, input, &own, &o, e);
+	err = target_choose(c, input, &st, &own, &o, e);
 	if (err)
 		return err;
 	err = code(c, input, fd, o, e);

@@ -22,20 +22,42 @@ int target_descriptor(struct target *o, int fd)
 	return 0;
 }
 
-static int file_open(const char *path, bool replace, bool *regular)
+static int file_create(const char *path)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0600);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/*
+ * Replaced is the name, a link's too, not what else has its inode. Where the folder does not let
+ * us, the file is overwritten.
+ */
+static int file_replace(const char *path)
+{
+	int fd;
+
+	if (unlink(path) == 0 || errno == ENOENT)
+		return file_create(path);
+	fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOCTTY);
+	return fd < 0 ? -errno : fd;
+}
+
+static int file_open(const char *path, bool replace, bool *regular)
+{
+	int fd = file_create(path);
 	struct stat st;
 
 	*regular = true;
-	if (fd >= 0 || errno != EEXIST)
-		return fd < 0 ? -errno : fd;
-	if (stat(path, &st) < 0)
+	if (fd != -EEXIST)
+		return fd;
+	if (stat(path, &st) == 0)
+		*regular = S_ISREG(st.st_mode);
+	else if (errno != ENOENT) /* but for a link to nowhere */
 		return -errno;
-	*regular = S_ISREG(st.st_mode);
-	if (*regular && !replace)
-		return -EEXIST;
-	fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | (*regular ? O_TRUNC : 0));
+	if (*regular)
+		return replace ? file_replace(path) : -EEXIST;
+	fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
 	return fd < 0 ? -errno : fd;
 }
 

@@ -23,7 +23,10 @@ struct target {
 int target_null(struct target *o);
 int target_descriptor(struct target *o, int fd);
 
-/* An ordinary file; one that is there is overwritten with `replace`, else refused (-EEXIST). */
+/*
+ * An ordinary file. With `replace` it takes the name of one that is there, whose other names keep
+ * what they had; else that is refused (-EEXIST). A device or pipe is written to.
+ */
 int target_file(struct target *o, const char *path, bool replace, bool sparse, struct mn_error *e);
 
 /* The object `name`, relative to the job's folder in its space. */

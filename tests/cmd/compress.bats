@@ -231,6 +231,48 @@ line.zst" words
 	cmp same words
 }
 
+@test "-f makes a new file: what else has the name's inode or is linked to keeps its bytes" {
+	cp words same
+	for link in "ln -s" ln; do
+		$link same same.zst
+		run -1 memnet compress -f same
+		[[ $output == *"same: is the output itself (-o names another)" ]]
+		cmp same words
+		rm same.zst
+	done
+	memnet compress -o x.zst words
+	ln x.zst x
+	run -1 memnet compress -df x.zst
+	zstd -dcq x.zst | cmp - words
+	rm x
+	for link in "ln -s" ln; do
+		echo precious >old
+		$link old random.zst
+		run -1 memnet compress random
+		memnet compress -f random
+		same random.zst random
+		[ "$(cat old)" = precious ]
+		rm random.zst
+	done
+	ln -s nowhere random.zst
+	run -1 memnet compress random
+	[[ $output == *"random.zst: already exists (-f overwrites)" ]]
+	memnet compress -f random
+	same random.zst random
+	[ ! -e nowhere ]
+}
+
+@test "-f overwrites a file in a folder that cannot be changed" {
+	[ "$(id -u)" = 0 ] || skip "not root"
+	chmod 755 .
+	mkdir folder
+	cp "$MEMNET" here
+	cp random folder/words.zst
+	chown 65534 folder/words.zst
+	setpriv --reuid 65534 --clear-groups ./here compress -fo folder/words.zst words
+	same folder/words.zst words
+}
+
 @test "inputs are kept where --rm could lose them: standard output, shared outputs, tests" {
 	cp words a
 	cp random b
