@@ -467,7 +467,7 @@ static int run_all(struct invocation *inv, struct arguments *a)
 	if (compress_open(&c, &a->run, e))
 		return command_fail(inv);
 	c.failed += a->unread;
-	for (size_t i = 0; i < a->inputs.count && !stop_signal(); i++) {
+	for (size_t i = 0; i < a->inputs.count && !stop_signal() && !compress_lost(&c); i++) {
 		if (a->exclude && is_compressed(a->inputs.list[i].path))
 			continue;
 		if (compress_input(&c, &a->inputs.list[i], e)) {

@@ -268,7 +268,8 @@ static int code(struct compress *c, const struct input *input, int fd, struct ta
 		err = code_all(c, &source, &sink, o != &c->shared);
 	if (!err)
 		return 0;
-	if (c->counts.out > 0 && o == &c->shared)
+	/* A write that failed may have got half-way. */
+	if (o == &c->shared && (c->counts.out > 0 || watched.err))
 		c->spoilt = true;
 	return watched.err || err == -EINTR ? target_fail(o, err, e) : code_fail(input, err, e);
 }
@@ -346,17 +347,15 @@ int compress_input(struct compress *c, const struct input *input, struct mn_erro
 	return err;
 }
 
-static int close_shared(struct compress *c, struct mn_error *e)
+bool compress_lost(const struct compress *c)
 {
-	int err;
+	return c->spoilt && c->shared.kind != TARGET_DESCRIPTOR;
+}
 
-	if (c->shared.kind == TARGET_NONE)
-		return 0;
-	if (c->spoilt || c->done == 0) {
-		target_abandon(&c->shared);
-		return 0;
-	}
-	err = encode_end(c->encoder, &c->shared.sink, &c->total);
+static int publish_shared(struct compress *c, struct mn_error *e)
+{
+	int err = encode_end(c->encoder, &c->shared.sink, &c->total);
+
 	if (err) {
 		target_fail(&c->shared, err, e);
 		target_abandon(&c->shared);
@@ -364,6 +363,32 @@ static int close_shared(struct compress *c, struct mn_error *e)
 	}
 	err = target_finish(&c->shared, NULL, e);
 	c->objects += !err;
+	return err;
+}
+
+/* No input is done whose output is not there. */
+static void give_up_shared(struct compress *c)
+{
+	target_abandon(&c->shared);
+	c->failed += c->done;
+	c->done = 0;
+	c->total = (struct encode_counts){0};
+}
+
+static int close_shared(struct compress *c, struct mn_error *e)
+{
+	bool stopped = stop_signal() && c->shared.kind != TARGET_DESCRIPTOR;
+	int err = 0;
+
+	if (c->shared.kind == TARGET_NONE)
+		return 0;
+	if (compress_lost(c) && !stopped)
+		err = mn_fail(e, MN_FAILED, ECANCELED,
+			      "%s: is given up: an input failed half-way", c->shared.path);
+	else if (c->done > 0 && !c->spoilt && !stopped)
+		err = publish_shared(c, e);
+	if (err || stopped || c->done == 0)
+		give_up_shared(c);
 	return err;
 }
 
@@ -384,8 +409,6 @@ int compress_close(struct compress *c, struct mn_error *e)
 {
 	int err = close_shared(c, e);
 
-	if (err)
-		c->failed++;
 	if (c->has_job)
 		close_job(c);
 	encoder_close(c->encoder);

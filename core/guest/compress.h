@@ -63,5 +63,12 @@ int compress_open(struct compress *c, const struct compress_options *options, st
 /* 0, or -errno and the error, which names the input or the output. */
 int compress_input(struct compress *c, const struct input *input, struct mn_error *e);
 
-/* 0, or -errno and the error when what the inputs share could not be published. */
+/* Whether what the inputs share will not be published, so that no more of them need be read. */
+bool compress_lost(const struct compress *c);
+
+/*
+ * 0, or -errno and the error when what the inputs share could not be published: then none of them
+ * is done. An object or file that they share is not published either when there is a request to
+ * stop: it would lack those that were not read.
+ */
 int compress_close(struct compress *c, struct mn_error *e);

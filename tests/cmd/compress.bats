@@ -558,6 +558,58 @@ line.zst" words
 	END
 }
 
+@test "several inputs in one object: one that fails half-way, or a signal, leaves none of it" {
+	script 1M <<-'END'
+		cp ../words ../random .
+		mkfifo fifo
+		for signal in TERM INT; do
+			perl -e '$SIG{INT} = "DEFAULT"; exec @ARGV' "$MEMNET" compress --json --to "$space" -o all words fifo words >json 2>message & job=$!
+			exec 9>fifo
+			kill -s $signal $job
+			exec 9>&-
+			wait $job && exit 1 || [ $? = $((128 + $(kill -l $signal))) ]
+			[ ! -e "$space/all" ]
+			grep -q '"files":0,.*"bytes_in":0,"bytes_out":0,' json
+		done
+		[ -z "$(ls "$space/.memnet/part")" ]
+		grep -q '"status":"interrupted"' "$space"/.memnet/jobs/*
+		rm "$space"/.memnet/jobs/*
+		memnet compress --json --max-wait 100ms --to "$space" -o all words random absent >json 2>message && exit 1 || [ $? = 6 ]
+		[ "$(tail -n 1 message)" = "memnet compress: all: is given up: an input failed half-way" ]
+		grep -q 'all: no room in the space' message
+		grep -q '"files":0,"failed":2,"bytes_in":0,"bytes_out":0,' json
+		[ ! -e "$space/all" ]
+		grep -q '"status":"failed".*"objects":0}' "$space"/.memnet/jobs/*
+		rm "$space"/.memnet/jobs/*
+		memnet compress --to "$space" -o all words words
+		cat words words | cmp - <(zstd -dcq "$space/all")
+		grep -q '"status":"done".*"objects":1}' "$space"/.memnet/jobs/*
+		rm "$space/all" "$space"/.memnet/jobs/*
+		memnet compress --json --to "$space" -o all words fifo >json 2>message & job=$!
+		exec 9>fifo
+		memnet compress --to "$space" -o all words
+		exec 9>&-
+		wait $job && exit 1 || [ $? = 1 ]
+		grep -q '"files":0,"failed":2,' json
+		cmp words <(zstd -dcq "$space/all")
+	END
+	mkfifo fifo
+	"$MEMNET" compress -o all words fifo & job=$!
+	exec 9>fifo
+	kill $job
+	exec 9>&-
+	wait $job || [ $? = 143 ]
+	[ ! -e all ]
+}
+
+@test "what several inputs write to standard output goes on behind one that fails" {
+	memnet compress words random
+	head -c 1500000 random.zst >short.zst
+	run -3 bash -c '"$MEMNET" compress -dc short.zst words.zst 2>message >out'
+	tail -c 3000000 out | cmp - words
+	[ "$(cat message)" = "memnet compress: short.zst: ends too early" ]
+}
+
 @test "eight jobs in a space that holds one object: all finish" {
 	export TMPDIR=$BATS_TEST_TMPDIR
 	script 3M <<-'END'
