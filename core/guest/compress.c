@@ -244,8 +244,6 @@ static int code_all(struct compress *c, struct source *from, const struct sink *
 
 	if (c->options.action != ACTION_COMPRESS)
 		return decode(c->encoder, from, to, c->options.pass_through, &c->counts);
-	if (own)
-		encode_discard(c->encoder); /* what an input that failed left */
 	err = encode(c->encoder, from, to, c->options.live, &c->counts);
 	if (c->options.encode.pacer)
 		levels_input_done(&c->levels, &c->counts);
