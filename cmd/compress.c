@@ -355,9 +355,8 @@ static bool passes_through(const struct arguments *a)
 {
 	const struct compress_options *run = &a->run;
 
-	return a->pass_through
-		       ? a->pass_through > 0
-		       : run->replace && to_stdout(a) && run->action == ACTION_DECOMPRESS;
+	return a->pass_through ? a->pass_through > 0
+			       : run->replace && to_stdout(a) && run->action == ACTION_DECOMPRESS;
 }
 
 /* zstd(1) does the same: nobody wants frames on a terminal. */

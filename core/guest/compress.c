@@ -117,13 +117,22 @@ static char *output_name(const struct compress *c, const char *name, struct mn_e
 	return result;
 }
 
-static int target_open(struct compress *c, struct target *o, const char *name, struct mn_error *e)
+/* The input whose mode, owner and times an output that is an ordinary file takes on, or NULL. */
+static const struct stat *like(const struct compress *c, const struct input *input,
+			       const struct stat *in)
+{
+	return c->options.shared || is_stdin(input) || !S_ISREG(in->st_mode) ? NULL : in;
+}
+
+/* Until it has its mode nobody else reads the output of an input that others may not read. */
+static int target_open(struct compress *c, struct target *o, const char *name, bool closed,
+		       struct mn_error *e)
 {
 	const struct compress_options *options = &c->options;
 
 	if (options->to)
 		return target_object(o, &c->job, name, options->replace, options->live, e);
-	return target_file(o, name, options->replace,
+	return target_file(o, name, closed ? 0600 : 0666, options->replace,
 			   options->action == ACTION_DECOMPRESS && !options->no_sparse, e);
 }
 
@@ -179,7 +188,9 @@ static int target_choose(struct compress *c, const struct input *input, const st
 		err = refuse_itself(input, in, name, e);
 	if (err || (*out)->kind != TARGET_NONE)
 		return err;
-	return name ? target_open(c, *out, name, e) : target_descriptor(*out, STDOUT_FILENO);
+	if (!name)
+		return target_descriptor(*out, STDOUT_FILENO);
+	return target_open(c, *out, name, like(c, input, in) != NULL, e);
 }
 
 static int code_fail(const struct input *input, int err, struct mn_error *e)
@@ -323,7 +334,7 @@ static int one_input(struct compress *c, const struct input *input, struct mn_er
 	if (o == &own && err)
 		target_abandon(o);
 	else if (o == &own)
-		err = target_finish(o, is_stdin(input) ? NULL : &st, e);
+		err = target_finish(o, like(c, input, &st), e);
 	if (err)
 		return err;
 	count(c);
@@ -381,8 +392,8 @@ static int close_shared(struct compress *c, struct mn_error *e)
 	if (c->shared.kind == TARGET_NONE)
 		return 0;
 	if (compress_lost(c) && !stopped)
-		err = mn_fail(e, MN_FAILED, ECANCELED,
-			      "%s: is given up: an input failed half-way", c->shared.path);
+		err = mn_fail(e, MN_FAILED, ECANCELED, "%s: is given up: an input failed half-way",
+			      c->shared.path);
 	else if (c->done > 0 && !c->spoilt && !stopped)
 		err = publish_shared(c, e);
 	if (err || stopped || c->done == 0)

@@ -76,6 +76,25 @@ same() {
 	[ -e words ]
 }
 
+@test "-o NAME gets them too; from several inputs, or standard input, it is an ordinary new file" {
+	umask 027
+	chmod 604 words random
+	touch -d '2020-02-02 02:02' words
+	memnet compress -o one words
+	[ "$(stat -c '%a %Y' one)" = "604 $(date -d '2020-02-02 02:02' +%s)" ]
+	memnet compress -d -o again one
+	[ "$(stat -c '%a %Y' again)" = "604 $(date -d '2020-02-02 02:02' +%s)" ]
+	memnet compress -o both words random
+	memnet compress -o stdin <words
+	mkfifo -m 600 fifo
+	cat words >fifo &
+	memnet compress fifo
+	for file in both stdin fifo.zst; do
+		[ "$(stat -c %a $file)" = 640 ]
+		[ "$(stat -c %Y $file)" -gt "$(stat -c %Y words)" ]
+	done
+}
+
 @test "what is there is not overwritten but with -f" {
 	memnet compress words
 	run -1 memnet compress words
