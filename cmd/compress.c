@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cjson/cJSON.h>
@@ -277,13 +276,6 @@ static int parse(struct invocation *inv, struct arguments *a)
 	return key == OPTS_BAD ? OPTS_BAD : settle(inv, a);
 }
 
-static bool is_folder(const char *path)
-{
-	struct stat st;
-
-	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
-}
-
 /* The suffixes of formats that gain nothing from compression. */
 static bool is_compressed(const char *path)
 {
@@ -304,21 +296,16 @@ static bool is_compressed(const char *path)
 
 static int collect(struct invocation *inv, struct arguments *a)
 {
+	size_t *unread = a->recursive ? &a->unread : NULL;
 	int err = 0;
 
-	for (int i = 0; i < inv->operand_count && !err; i++) {
-		const char *path = inv->operands[i];
-
-		if (a->recursive && is_folder(path))
-			err = inputs_add_below(&a->inputs, path, &a->unread);
-		else
-			err = inputs_add(&a->inputs, path);
-	}
+	for (int i = 0; i < inv->operand_count && !err; i++)
+		err = inputs_add(&a->inputs, inv->operands[i], unread);
 	for (size_t i = 0; i < a->filelists && !err; i++)
-		err = inputs_add_listed(&a->inputs, a->filelist[i], a->null ? '\0' : '\n',
+		err = inputs_add_listed(&a->inputs, a->filelist[i], a->null ? '\0' : '\n', unread,
 					&inv->error);
 	if (!err && inv->operand_count == 0 && a->filelists == 0)
-		err = inputs_add(&a->inputs, "-");
+		err = inputs_add(&a->inputs, "-", NULL);
 	if (a->unread && inv->common.quiet < 2)
 		log_error("%zu folders could not be read", a->unread);
 	if (err && !inv->error.text[0])

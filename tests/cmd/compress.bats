@@ -208,6 +208,15 @@ line.zst" words
 	memnet compress --filelist list
 	[ -e words.zst ]
 	[ -e random.zst ]
+	printf 'tree/\nwords\n' >folders
+	run -3 memnet compress -f --filelist folders
+	[[ $output == *"tree/: is a folder, ignored (-r goes into it)"* ]]
+	rm -f "tree/a b/new
+line.zst" tree/c/-dash.zst
+	memnet compress -fr --filelist folders
+	same "tree/a b/new
+line.zst" words
+	same tree/c/-dash.zst random
 	printf 'tree/a b/new\nline\0' >list0
 	memnet compress -f0 --filelist list0
 	(cd tree/c && memnet compress -f -- -dash)
