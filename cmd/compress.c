@@ -414,7 +414,7 @@ static void show(void *cookie)
 {
 	struct display *d = cookie;
 	const struct compress *c = d->compress;
-	char in[16], out[16], rate[16], left[32] = "", level[16] = "";
+	char name[41], in[16], out[16], rate[16], left[32] = "", level[16] = "";
 	int64_t now = clock_ns();
 	double elapsed = seconds(now - c->input_start_ns);
 	double done = (double)c->counts.in;
@@ -427,7 +427,8 @@ static void show(void *cookie)
 			 ((double)c->input_size - done) * elapsed / done);
 	if (c->options.adapt_max)
 		snprintf(level, sizeof(level), ", level %d", c->levels.adapt.level);
-	fprintf(stderr, "\r%.40s: %s to %s (%.1f %%), %s/s%s%s\033[K", c->input_path,
+	snprintf(name, sizeof(name), "%s", c->input_path);
+	fprintf(stderr, "\r%s: %s to %s (%.1f %%), %s/s%s%s\033[K", log_tame(name),
 		format_size(c->counts.in, in), format_size(c->counts.out, out),
 		done > 0 ? 100 * (double)c->counts.out / done : 0.0,
 		format_size((uint64_t)(done / elapsed), rate), level, left);

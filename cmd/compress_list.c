@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -51,12 +52,12 @@ static const char *check(const struct frames *f)
 	return !f->checked ? "None" : f->checked == f->frames ? "XXH64" : "some";
 }
 
-/* A name, with what would move the cursor made visible. */
 static void print_name(const char *name)
 {
-	for (; *name; name++)
-		putchar((unsigned char)*name < ' ' || *name == 127 ? '?' : *name);
-	putchar('\n');
+	char line[PATH_MAX];
+
+	snprintf(line, sizeof(line), "%s", name);
+	puts(log_tame(line));
 }
 
 static void print_row(const struct frames *f, const char *name)
@@ -103,7 +104,7 @@ static cJSON *json_row(const struct frames *f, const char *name)
 {
 	cJSON *row = cJSON_CreateObject();
 
-	cJSON_AddStringToObject(row, "file", name);
+	json_add_text(row, "file", name);
 	cJSON_AddNumberToObject(row, "frames", (double)f->frames);
 	cJSON_AddNumberToObject(row, "skippable", (double)f->skippable);
 	cJSON_AddNumberToObject(row, "bytes", (double)f->bytes);

@@ -26,7 +26,7 @@ bool log_verbose(void)
  * a line of the log, an escape sequence would be carried out by the reader's terminal. C1 controls
  * are 0xc2 and 0x80 to 0x9f in UTF-8.
  */
-static void log_tame(char *line)
+char *log_tame(char *line)
 {
 	for (unsigned char *s = (unsigned char *)line; *s; s++) {
 		bool c1 = s[0] == 0xc2 && s[1] >= 0x80 && s[1] <= 0x9f;
@@ -36,6 +36,7 @@ static void log_tame(char *line)
 		if (c1 || *s < 0x20 || *s == 0x7f)
 			*s = '?';
 	}
+	return line;
 }
 
 /*

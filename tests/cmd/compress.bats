@@ -398,6 +398,11 @@ line.zst" words
 	cp one.zst "$name"
 	run -0 memnet compress -l "$name"
 	[ "${#lines[@]}" = 2 ]
+	name=$'caf\xe9 \e[2J \xc2\x9b.zst'
+	cp one.zst "$name"
+	run -0 memnet compress -l "$name"
+	[[ ${lines[1]} == *$'  caf\xe9 ?[2J ??.zst' ]]
+	[ "$(memnet compress -lj "$name" | jq -r '.list[0].file')" = $'caf\ufffd \e[2J \u009b.zst' ]
 }
 
 @test "--adapt: bounds, and what cannot be" {
@@ -697,6 +702,12 @@ line.zst" words
 	(exec 9>slow; cat random >&9; sleep 1.2; cat words >&9) &
 	TERM=xterm command script -qec '"$MEMNET" compress -fo out.zst slow' /dev/null >messages
 	grep -q 'slow: .* to .* %), .*/s' messages
+	name=$'sl\e[2Jow'
+	mkfifo "$name"
+	export name
+	(exec 9>"$name"; cat random >&9; sleep 1.2; cat words >&9) &
+	TERM=xterm command script -qec '"$MEMNET" compress -fo out.zst "$name"' /dev/null >messages
+	grep -qF 'sl?[2Jow: ' messages
 }
 
 @test "--exclude-compressed leaves out what its suffix says" {
