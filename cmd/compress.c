@@ -451,8 +451,10 @@ static int run_all(struct invocation *inv, struct arguments *a)
 		a->run.tick = show;
 		a->run.tick_cookie = &display;
 	}
-	if (compress_open(&c, &a->run, e))
-		return command_fail(inv);
+	if (compress_open(&c, &a->run, e)) {
+		first = (enum mn_status)command_fail(inv);
+		return stop_signal() ? 128 + stop_signal() : (int)first;
+	}
 	c.failed += a->unread;
 	for (size_t i = 0; i < a->inputs.count && !stop_signal() && !compress_lost(&c); i++) {
 		if (a->exclude && is_compressed(a->inputs.list[i].path))

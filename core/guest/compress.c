@@ -35,6 +35,8 @@ int compress_open(struct compress *c, const struct compress_options *options, st
 	if (!err && options->to) {
 		err = job_begin(&c->job, options->to, RECORD_COMPRESS, options->max_wait_ns, e);
 		c->has_job = !err;
+		if (err == -EINTR)
+			mn_fail(e, MN_FAILED, EINTR, "%s: interrupted", options->to);
 	}
 	if (err)
 		encoder_close(c->encoder);

@@ -591,6 +591,19 @@ line.zst" words
 	END
 }
 
+@test "INT and TERM while there is no room for the record end it with 128 and the signal" {
+	script 1M <<-'END'
+		head -c 2000000 /dev/zero >"$space/filler" 2>/dev/null || true
+		for signal in INT TERM; do
+			perl -e '$SIG{INT} = "DEFAULT"; exec @ARGV' "$MEMNET" compress --to "$space" ../words 2>message & job=$!
+			until [ -e "$space/.memnet/lock" ] && grep -q "^SigCgt:.*4..3$" /proc/$job/status; do sleep 0.01; done
+			kill -s $signal $job
+			wait $job && exit 1 || [ $? = $((128 + $(kill -l $signal))) ]
+			[ "$(cat message)" = "memnet compress: $space: interrupted" ]
+		done
+	END
+}
+
 @test "several inputs in one object: one that fails half-way, or a signal, leaves none of it" {
 	script 1M <<-'END'
 		cp ../words ../random .
