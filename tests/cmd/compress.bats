@@ -604,6 +604,21 @@ line.zst" words
 	END
 }
 
+@test "a record that cannot be left is said" {
+	script 1M <<-'END'
+		mkfifo fifo
+		memnet compress --json --to "$space" -o x fifo 2>message >json & job=$!
+		exec 9>fifo
+		rmdir "$space/.memnet/jobs"
+		touch "$space/.memnet/jobs"
+		exec 9>&-
+		wait $job
+		[ "$(cat message)" = "memnet compress: the job's record is lost: Not a directory (memnet tune does not learn of this job)" ]
+		grep -q '"record":null' json
+		[ -e "$space/x" ]
+	END
+}
+
 @test "several inputs in one object: one that fails half-way, or a signal, leaves none of it" {
 	script 1M <<-'END'
 		cp ../words ../random .
