@@ -12,18 +12,9 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "cmd/options.h"
+#include "guest/encode.h"
 #include "guest/frames.h"
 #include "guest/stop.h"
-
-static int list_fail(const char *path, int err, struct mn_error *e)
-{
-	switch (err) {
-	case -EBADMSG: return mn_fail(e, MN_FAILED, -err, "%s: not in zstd format", path);
-	case -EPROTO: return mn_fail(e, MN_FAILED, -err, "%s: damaged", path);
-	case -EPIPE: return mn_fail(e, MN_FAILED, -err, "%s: ends too early", path);
-	default: return mn_fail_errno(e, -err, "%s", path);
-	}
-}
 
 static int read_one(const char *path, struct frames *f, struct mn_error *e)
 {
@@ -39,7 +30,7 @@ static int read_one(const char *path, struct frames *f, struct mn_error *e)
 	if (!S_ISREG(st.st_mode))
 		return mn_fail(e, MN_FAILED, EINVAL, "%s: is no regular file", path);
 	err = frames_read(fd, f);
-	return err ? list_fail(path, err, e) : 0;
+	return err ? encode_fail(path, err, e) : 0;
 }
 
 static double ratio(const struct frames *f)

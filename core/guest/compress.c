@@ -50,6 +50,11 @@ static bool is_stdin(const struct input *input)
 	return strcmp(input->path, "-") == 0;
 }
 
+static const char *input_label(const struct input *input)
+{
+	return is_stdin(input) ? "standard input" : input->path;
+}
+
 /* A FIFO is opened as it is meant, waiting for its writer. Anything else must not keep us. */
 static int open_flags(const char *path, bool force)
 {
@@ -158,7 +163,7 @@ static int refuse_itself(const struct input *input, const struct stat *in, const
 	    in->st_dev != out.st_dev || in->st_ino != out.st_ino)
 		return 0;
 	return mn_fail(e, MN_FAILED, EINVAL, "%s: is the output itself (-o names another)",
-		       is_stdin(input) ? "standard input" : input->path);
+		       input_label(input));
 }
 
 /* The output's name: the one that is wanted, or made from the input's, `made`, for the caller to
@@ -193,22 +198,6 @@ static int target_choose(struct compress *c, const struct input *input, const st
 	if (!name)
 		return target_descriptor(*out, STDOUT_FILENO);
 	return target_open(c, *out, name, like(c, input, in) != NULL, e);
-}
-
-static int code_fail(const struct input *input, int err, struct mn_error *e)
-{
-	const char *path = is_stdin(input) ? "standard input" : input->path;
-
-	switch (err) {
-	case -EBADMSG: return mn_fail(e, MN_FAILED, -err, "%s: not in zstd format", path);
-	case -EPROTO: return mn_fail(e, MN_FAILED, -err, "%s: damaged", path);
-	case -EPIPE: return mn_fail(e, MN_FAILED, -err, "%s: ends too early", path);
-	case -ESTALE: return mn_fail(e, MN_FAILED, -err, "%s: became shorter meanwhile", path);
-	case -EOVERFLOW:
-		return mn_fail(e, MN_FAILED, -err,
-			       "%s: wants a larger window (--long=31 allows the largest)", path);
-	default: return mn_fail_errno(e, -err, "%s", path);
-	}
 }
 
 /* Remembers that the sink, not the source, was what failed. */
@@ -282,7 +271,8 @@ static int code(struct compress *c, const struct input *input, int fd, struct ta
 	/* A write that failed may have got half-way. */
 	if (o == &c->shared && (c->counts.out > 0 || watched.err))
 		c->spoilt = true;
-	return watched.err || err == -EINTR ? target_fail(o, err, e) : code_fail(input, err, e);
+	return watched.err || err == -EINTR ? target_fail(o, err, e)
+					    : encode_fail(input_label(input), err, e);
 }
 
 static void count(struct compress *c)

@@ -400,3 +400,17 @@ int decode(struct encoder *z, struct source *from, const struct sink *to, bool p
 		return counts->in == 0 ? -EBADMSG : -EPIPE;
 	return drain(z, to, counts);
 }
+
+int encode_fail(const char *name, int err, struct mn_error *e)
+{
+	switch (err) {
+	case -EBADMSG: return mn_fail(e, MN_FAILED, -err, "%s: not in zstd format", name);
+	case -EPROTO: return mn_fail(e, MN_FAILED, -err, "%s: damaged", name);
+	case -EPIPE: return mn_fail(e, MN_FAILED, -err, "%s: ends too early", name);
+	case -ESTALE: return mn_fail(e, MN_FAILED, -err, "%s: became shorter meanwhile", name);
+	case -EOVERFLOW:
+		return mn_fail(e, MN_FAILED, -err,
+			       "%s: wants a larger window (--long=31 allows the largest)", name);
+	default: return mn_fail_errno(e, -err, "%s", name);
+	}
+}

@@ -69,3 +69,6 @@ int encode_end(struct encoder *z, const struct sink *to, struct encode_counts *c
  */
 int decode(struct encoder *z, struct source *from, const struct sink *to, bool pass_through,
 	   struct encode_counts *counts);
+
+/* An -errno of encode(), decode() or frames_read() in words about the input `name`; the same. */
+int encode_fail(const char *name, int err, struct mn_error *e);
