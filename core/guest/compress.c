@@ -197,7 +197,9 @@ static int target_choose(struct compress *c, const struct input *input, const st
 		return err;
 	if (!name)
 		return target_descriptor(*out, STDOUT_FILENO);
-	return target_open(c, *out, name, like(c, input, in) != NULL, e);
+	err = target_open(c, *out, name, like(c, input, in) != NULL, e);
+	c->spoilt |= err && c->options.shared;
+	return err;
 }
 
 /* Remembers that the sink, not the source, was what failed. */
@@ -284,8 +286,8 @@ static void count(struct compress *c)
 
 /*
  * What was read is what the file had when it was opened: what came in since is not in the output,
- * and the name may be another file's by now. A link that -f read is what is removed, as zstd(1)
- * does it; so is what it says of other than regular files.
+ * and the name may be another file's by now. As zstd(1) does it, of a link that -f read the link is
+ * removed, and nothing but a regular file.
  */
 static int remove_input(const struct compress *c, const struct input *input, const struct stat *was,
 			struct mn_error *e)

@@ -43,7 +43,7 @@ struct compress {
 	struct job job;
 	bool has_job;
 	struct target shared;	     /* of all inputs, where the options say so */
-	bool spoilt;		     /* half an input is in `shared` */
+	bool spoilt;		     /* half an input is in `shared`, or it could not be opened */
 	struct encode_counts counts; /* of the present input */
 	const char *input_path;	     /* of the present input, as are these */
 	int64_t input_start_ns;

@@ -100,6 +100,9 @@ same() {
 	run -1 memnet compress words
 	[[ $output == *"words.zst: already exists (-f overwrites)" ]]
 	memnet compress -f words
+	run -1 memnet compress -o words.zst random empty
+	[ "$output" = "memnet compress: words.zst: already exists (-f overwrites)" ]
+	same words.zst words
 }
 
 @test "stdin to stdout, and --rm leaves stdin alone" {
