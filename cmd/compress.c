@@ -453,7 +453,7 @@ static int run_all(struct invocation *inv, struct arguments *a)
 		a->run.tick = show;
 		a->run.tick_cookie = &display;
 	}
-	if (compress_open(&c, &a->run, e)) {
+	if (compress_check(&a->run, &a->inputs, e) || compress_open(&c, &a->run, e)) {
 		first = (enum mn_status)command_fail(inv);
 		return stop_signal() ? 128 + stop_signal() : (int)first;
 	}

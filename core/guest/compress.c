@@ -166,6 +166,22 @@ static int refuse_itself(const struct input *input, const struct stat *in, const
 		       input_label(input));
 }
 
+int compress_check(const struct compress_options *o, const struct inputs *inputs,
+		   struct mn_error *e)
+{
+	struct stat in;
+	int err = 0;
+
+	if (!o->shared || !o->replace || o->to || o->action == ACTION_TEST ||
+	    strcmp(o->output, "-") == 0)
+		return 0;
+	for (size_t i = 0; i < inputs->count && !err; i++) {
+		if (stat(inputs->list[i].path, &in) == 0)
+			err = refuse_itself(&inputs->list[i], &in, o->output, e);
+	}
+	return err;
+}
+
 /* The output's name: the one that is wanted, or made from the input's, `made`, for the caller to
  * free. NULL and the error. */
 static const char *choose_name(const struct compress *c, const struct input *input, char **made,

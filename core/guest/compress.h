@@ -58,6 +58,13 @@ struct compress {
 	bool recorded;	    /* the job's record is there */
 };
 
+/*
+ * Whether an output of several inputs would replace one of them: it would be gone before its turn
+ * to be read. 0, or -EINVAL and the error. compress_input() sees to outputs of one.
+ */
+int compress_check(const struct compress_options *options, const struct inputs *inputs,
+		   struct mn_error *e);
+
 /* 0, or -errno and the error, with nothing left open. */
 int compress_open(struct compress *c, const struct compress_options *options, struct mn_error *e);
 

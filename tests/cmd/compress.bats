@@ -256,6 +256,12 @@ line.zst" words
 		[[ $output == *"is the output itself"* ]] || [[ ${lines[0]} == *"is the output itself"* ]]
 		cmp same words
 	done
+	for inputs in "same random" "random same"; do
+		# shellcheck disable=SC2086 # words
+		run -1 memnet compress -fo other $inputs
+		[ "$output" = "memnet compress: same: is the output itself (-o names another)" ]
+		cmp same words
+	done
 	run -1 memnet compress -fdo same same
 	# shellcheck disable=SC2094 # that is what is tested
 	run -1 bash -c '"$MEMNET" compress -c same >>same'
