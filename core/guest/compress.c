@@ -194,6 +194,21 @@ static const char *choose_name(const struct compress *c, const struct input *inp
 	return *made;
 }
 
+/* A live object replaces the one of its name at once; others when they are whole, with no harm. */
+static int refuse_live_itself(const struct compress_options *o, const struct input *input,
+			      const struct stat *in, const char *name, struct mn_error *e)
+{
+	cleanup_free char *path = NULL;
+
+	if (!o->live || !o->replace)
+		return 0;
+	if (asprintf(&path, "%s/%s", o->to, name) < 0) {
+		path = NULL;
+		return mn_fail_errno(e, ENOMEM, "%s", name);
+	}
+	return refuse_itself(input, in, path, e);
+}
+
 /* The output of this input: its own, or the one that all share. */
 static int target_choose(struct compress *c, const struct input *input, const struct stat *in,
 			 struct target *own, struct target **out, struct mn_error *e)
@@ -207,7 +222,9 @@ static int target_choose(struct compress *c, const struct input *input, const st
 		return target_null(*out = own);
 	if (!to_stdout(c, input) && !(name = choose_name(c, input, &made, e)))
 		return -EINVAL;
-	if (!c->options.to)
+	if (c->options.to)
+		err = refuse_live_itself(&c->options, input, in, name, e);
+	else
 		err = refuse_itself(input, in, name, e);
 	if (err || (*out)->kind != TARGET_NONE)
 		return err;

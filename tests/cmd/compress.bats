@@ -504,6 +504,18 @@ line.zst" words
 	END
 }
 
+@test "a live object does not replace the object it is made from" {
+	script 16M <<-'END'
+		mkdir "$space/folder"
+		memnet compress --to "$space/folder" -o x ../words
+		memnet compress -f --live --to "$space/folder" -o x "$space/folder/x" 2>message && exit 1 || [ $? = 1 ]
+		grep -q 'folder/x: is the output itself' message
+		zstd -dcq "$space/folder/x" | cmp - ../words
+		memnet compress -fd --to "$space/folder" -o x "$space/folder/x"
+		cmp "$space/folder/x" ../words
+	END
+}
+
 @test "a full space at every size: the job waits, and the object is whole" {
 	script 40K <<-'END'
 		head -c 200000 ../random >small
