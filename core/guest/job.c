@@ -84,24 +84,31 @@ static int clean_folder(int rootfd, const char *folder, void (*clean)(int, const
 	return fd == -ENOENT ? fd : 0;
 }
 
-/* A new id and its page, RECORD_MAX bytes of it, locked. 0 or -errno, with nothing left behind. */
+static int make_id(char id[RECORD_ID_MAX + 1])
+{
+	uint64_t number;
+
+	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+		return -EIO;
+	snprintf(id, RECORD_ID_MAX + 1, "%016llx", (unsigned long long)number);
+	return 0;
+}
+
+/* The page, RECORD_MAX bytes of it, locked. 0 or -errno, with nothing left behind. */
 static int page_make(struct job *j)
 {
 	static const char blank[RECORD_MAX];
 	char path[PAGE_PATH_MAX];
 	cleanup_fd int fd = -1;
-	uint64_t number;
 	ssize_t n;
 
-	if (getrandom(&number, sizeof(number), 0) != sizeof(number))
-		return -EIO;
-	snprintf(j->record.id, sizeof(j->record.id), "%016llx", (unsigned long long)number);
 	page_path(j->record.id, path);
 	fd = confine_open(j->rootfd, path, O_RDWR | O_CREAT | O_EXCL, 0600);
 	if (fd < 0)
 		return fd;
 	n = pwrite(fd, blank, sizeof(blank), 0);
 	if (n == sizeof(blank) && lock_byte(fd, 0) == 0) {
+		cleanup_close(&j->pagefd);
 		j->pagefd = STEAL_FD(fd);
 		return 0;
 	}
@@ -165,6 +172,23 @@ static int job_open_anyway(struct job *j)
 	return err ? err : job_open(j);
 }
 
+/* Not closed before: a job that has neither page nor part would be taken for a dead one. */
+int job_renew(struct job *j)
+{
+	int err;
+
+	cleanup_close(&j->lockfd);
+	j->lockfd = -1;
+	err = space_prepare(j->rootfd);
+	if (!err)
+		err = open_lock(j);
+	if (err)
+		return err;
+	err = page_make(j);
+	unlock_byte(j->lockfd, LOCK_HOUSE);
+	return err == -EEXIST ? 0 : err;
+}
+
 int job_refused(const char *dir, int err, struct mn_error *e)
 {
 	if (err == -ENOENT || err == -ENOTDIR)
@@ -191,6 +215,8 @@ int job_begin(struct job *j, const char *dir, enum record_kind kind, int64_t max
 
 	*j = (struct job){.rootfd = -1, .lockfd = -1, .pagefd = -1};
 	j->record.kind = kind;
+	if (make_id(j->record.id))
+		return mn_fail(e, MN_FAILED, EIO, "no random number for the job's id");
 	j->record.arrival_ns = j->record.start_ns = clock_ns();
 	err = space_find(dir, &j->rootfd, j->below, sizeof(j->below));
 	if (err)

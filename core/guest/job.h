@@ -42,6 +42,12 @@ int job_refused(const char *dir, int err, struct mn_error *e);
 /* Ends it: writes the record. Accepts a job that never began. 0 or -errno. */
 int job_end(struct job *j, enum record_status status);
 
+/*
+ * The host emptied the space: makes anew what the job needs there besides its objects, its page and
+ * the lock file among it. A turn it had is over. 0, -ENOSPC: to be waited for; or -errno.
+ */
+int job_renew(struct job *j);
+
 /* To be called now and then in a wait for room: sees whether others wait too (guest/room.h). */
 void job_look_around(struct job *j);
 

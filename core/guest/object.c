@@ -18,6 +18,9 @@
 /* Records and markers, which are in a space besides parts. */
 #define ALONE_SLACK ((uint64_t)64 * 1024)
 
+/* How often one object begins again because the host emptied the space. */
+#define RENEWALS_MAX 16
+
 static bool taken(int rootfd, const char *path)
 {
 	struct stat st;
@@ -65,7 +68,7 @@ static ssize_t part_read(const struct publish *p, char *piece, uint64_t at)
 	return n;
 }
 
-/* Copies the part into the unnamed file `fd`: its `size` bytes, of which the file may have more. */
+/* Copies the part into the unnamed file `fd`. */
 static int aside_copy(const struct publish *p, int fd)
 {
 	cleanup_free char *piece = malloc(SPACE_PIECE);
@@ -124,8 +127,8 @@ static int begin_once(struct object *o)
 	unsigned serial = job->parts++;
 	int err = publish_begin(&o->publish, job->rootfd, job->record.id, serial);
 
-	/* The host emptied the space: its folders are made anew. */
-	if (err == -ENOENT && (err = space_prepare(job->rootfd)) == 0)
+	/* The host emptied the space. */
+	if (err == -ENOENT && (err = job_renew(job)) == 0)
 		err = publish_begin(&o->publish, job->rootfd, job->record.id, serial);
 	return err;
 }
@@ -167,15 +170,20 @@ int object_begin(struct object *o, struct job *job, const char *path, bool repla
 	return err;
 }
 
-/* The host emptied the space: the part has lost its name, but through us its bytes are there. */
+/*
+ * The host emptied the space: the part has lost its name, but through us its bytes are there. The
+ * page first, or the next job takes the new part for a dead one's. 0, -ENOENT, or as job_wait().
+ */
 static int renew(struct object *o)
 {
-	int err = set_aside(o);
+	int err;
 
-	if (err)
-		return err;
+	if (!o->publish.part[0] || o->renewals++ >= RENEWALS_MAX || set_aside(o))
+		return -ENOENT;
 	publish_abort(&o->publish);
-	return begin_part(o);
+	while ((err = job_renew(o->job)) && (err = job_wait(o->job, err, RECORD_MAX)) == 0)
+		;
+	return err ? err : begin_part(o);
 }
 
 /* Blocked though nobody else has anything in the space: no client can make room for it. */
@@ -299,6 +307,8 @@ int object_write(struct object *o, const void *data, size_t size)
 			err = put(o, &p, &size);
 		if (err == -ECANCELED)
 			err = give_back(o);
+		if (err == -ENOENT)
+			err = dropped(o) ? -ECONNABORTED : renew(o);
 		if (err)
 			return err;
 	}
@@ -341,16 +351,18 @@ static int commit(struct object *o)
 
 int object_commit(struct object *o)
 {
-	int err, renewals = 3;
+	int err;
 
 	beat_stop(&o->beat);
 	do {
 		err = commit(o);
-		if (err == -ENOENT && o->publish.part[0] && renewals-- > 0)
-			err = renew(o) ? -ENOENT : -EAGAIN;
-		if (err && err != -EAGAIN)
-			err = job_wait(o->job, err, 0) ?: -EAGAIN;
-	} while (err == -EAGAIN);
+		if (err == -ENOENT)
+			err = renew(o);
+		else if (err)
+			err = job_wait(o->job, err, 0);
+		else
+			break;
+	} while (!err);
 	room_taken(&o->job->room);
 	if (!err)
 		turn_end(&o->job->turn);

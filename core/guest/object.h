@@ -22,9 +22,10 @@ struct object {
 	struct beat beat;
 	const char *path; /* the name it shall have; the caller's */
 	bool replace;
-	int asidefd;	/* the bytes that gave their room back; -1: none did */
-	uint64_t aside; /* how many */
-	bool no_aside;	/* there is no place for them */
+	unsigned renewals; /* how often the host emptied the space under it */
+	int asidefd;	   /* the bytes that gave their room back; -1: none did */
+	uint64_t aside;	   /* how many */
+	bool no_aside;	   /* there is no place for them */
 	bool warned;
 };
 

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -30,6 +31,32 @@ static int prepare_folder(int dirfd, const char *name, const struct stat *owner,
 }
 
 /*
+ * A guest's kernel believes in a folder that the host removed as long as anybody has something in
+ * it open: mkdirat(2) says EEXIST, all else ENOENT. A rename onto it puts that right.
+ */
+static int replace_folder(int dirfd, const char *name)
+{
+	char fresh[40];
+
+	snprintf(fresh, sizeof(fresh), "%s.new", name);
+	if (mkdirat(dirfd, fresh, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	if (renameat(dirfd, fresh, dirfd, name) == 0)
+		return 0;
+	unlinkat(dirfd, fresh, AT_REMOVEDIR); /* another was first */
+	return 0;
+}
+
+static int have_folder(int dirfd, const char *name, const struct stat *owner, int *out)
+{
+	int err = prepare_folder(dirfd, name, owner, out);
+
+	if (err == -ENOENT && (err = replace_folder(dirfd, name)) == 0)
+		err = prepare_folder(dirfd, name, owner, out);
+	return err;
+}
+
+/*
  * Folder by folder: the guest may have put a symbolic link in the place of the reserved one, and
  * mkdirat(2) would follow it wherever it leads on the host.
  */
@@ -42,9 +69,9 @@ int space_prepare(int rootfd)
 
 	if (fstat(rootfd, &root) < 0)
 		return -errno;
-	err = prepare_folder(rootfd, SPACE_RESERVED, &root, &reserved);
+	err = have_folder(rootfd, SPACE_RESERVED, &root, &reserved);
 	for (size_t i = 0; !err && i < sizeof(folders) / sizeof(*folders); i++)
-		err = prepare_folder(reserved, folders[i] + sizeof(SPACE_RESERVED), &root, NULL);
+		err = have_folder(reserved, folders[i] + sizeof(SPACE_RESERVED), &root, NULL);
 	return err;
 }
 

@@ -38,6 +38,8 @@ ssize_t publish_write(struct publish *p, const void *data, size_t size)
 
 	if (fstat(p->fd, &st) < 0)
 		return -errno;
+	if (st.st_nlink == 0)
+		return -ENOENT;
 	taken = (uint64_t)st.st_size - p->size;
 	if (taken > most) /* somebody else writes to it, or cut it */
 		return -EIO;

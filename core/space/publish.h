@@ -15,8 +15,6 @@
  * taken is told by the object's size, not by the call.
  *
  * Nothing here waits: a full space is -ENOSPC, and the caller goes on at `size`, the exact byte.
- * The file can be longer than that: QEMU answers ENOSPC to a write of which it had taken a part.
- * The caller writes the same bytes there again.
  */
 #pragma once
 
@@ -48,7 +46,10 @@ struct publish {
 /* Makes the empty part OWNER.SERIAL. 0 or -errno; -ENOSPC when there is no inode for it. */
 int publish_begin(struct publish *p, int rootfd, const char *owner, unsigned serial);
 
-/* Appends. The bytes taken, fewer than `size` when room ran out behind them; -ENOSPC for none. */
+/*
+ * Appends. The bytes taken, fewer than `size` when room ran out behind them; -ENOSPC for none;
+ * -ENOENT when the host removed the object (before QEMU 10 fstat(2) and ftruncate(2) say so too).
+ */
 ssize_t publish_write(struct publish *p, const void *data, size_t size);
 
 /* Gives all its room back; the next write is its first byte. Not for live objects. 0 or -errno. */

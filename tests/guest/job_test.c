@@ -148,6 +148,26 @@ static void no_folders(void)
 	is_int(read_record(id, &r), 0, "the record is there");
 }
 
+/* What the host took away is there again before another job looks for what dead ones left. */
+static void renewed(void)
+{
+	struct job j, other;
+	char page[100];
+
+	begin(&j);
+	snprintf(page, sizeof(page), SPACE_PART "/%s", j.record.id);
+	is_int(job_renew(&j), 0, "a job of which nothing was taken away");
+	renameat(root, SPACE_RESERVED, root, "gone2");
+	is_int(job_renew(&j), 0, "and one of which all was");
+	begin(&other);
+	ok(there(page), "is known to live");
+	is_int(turn_take(&j.turn), true, "it can have a turn");
+	is_int(turn_take(&other.turn), false, "which others see");
+	is_int(job_end(&other, RECORD_DONE), 0, "the other ends");
+	is_int(job_end(&j, RECORD_DONE), 0, "and it");
+	is_int(entries(SPACE_PART), 0, "nothing is left");
+}
+
 static void no_space(void)
 {
 	struct mn_error e = MN_ERROR_INIT;
@@ -167,6 +187,7 @@ int main(void)
 	clock_jumps();
 	cleans_up();
 	no_folders();
+	renewed();
 	no_space();
 	return done_testing();
 }

@@ -128,7 +128,7 @@ static void gives_up(void)
 
 static void emptied(void)
 {
-	struct job j = job_of(0);
+	struct job j = job_of(0), second;
 	struct object o;
 
 	object_begin(&o, &j, "x", false, false);
@@ -141,8 +141,17 @@ static void emptied(void)
 	object_write(&o, data, 1000);
 	is_int(object_commit(&o), 0, "and the second");
 	ok(holds("y", 1000), "is there");
+	is_int(object_begin(&o, &j, "z", false, false), 0, "or within the bytes of one");
+	object_write(&o, data, 1000);
+	ok(system("find " SPACE "/.memnet -mindepth 1 -delete") == 0, "of which nothing is left");
+	is_int(object_write(&o, data + 1000, 500000), 0, "takes the others");
+	second = job_of(0);
+	is_int(object_commit(&o), 0, "also where another job cleans up meanwhile");
+	ok(holds("z", 501000), "and is whole");
+	job_end(&second, RECORD_DONE);
 	unlinkat(root, "x", 0);
 	unlinkat(root, "y", 0);
+	unlinkat(root, "z", 0);
 	ok(system("rm -r " SPACE "/gone " SPACE "/gone2") == 0, "what it took away is gone");
 	job_end(&j, RECORD_DONE);
 }
