@@ -6,15 +6,19 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/confine.h"
 #include "base/lock.h"
+#include "base/log.h"
 #include "guest/stop.h"
 #include "space/layout.h"
 #include "space/live.h"
+
+#define LOCK_LATE_NS (5 * NS_PER_S)
 
 #define PAGE_PATH_MAX (sizeof(SPACE_PART) + 1 + RECORD_ID_MAX)
 
@@ -23,13 +27,16 @@ static void page_path(const char *id, char path[PAGE_PATH_MAX])
 	snprintf(path, PAGE_PATH_MAX, SPACE_PART "/%s", id);
 }
 
-/* Whether the file is there and locked: its writer lives. */
-static bool alive(int rootfd, const char *path)
+/* Whether its writer is known to live no more: the file is none of ours, or nobody has it locked.
+ * Another user's cannot be looked at. */
+static bool dead(int rootfd, const char *path)
 {
 	struct stat st;
 	cleanup_fd int fd = confine_open_regular(rootfd, path, O_RDWR, &st);
 
-	return fd >= 0 && lock_byte_held(fd, 0);
+	if (fd >= 0)
+		return lock_byte(fd, 0) == 0;
+	return fd == -ENOENT || fd == -EINVAL || fd == -EISDIR || fd == -ELOOP;
 }
 
 /* Of "ID" and "ID.N" the ID. */
@@ -51,7 +58,7 @@ static void clean_part(int rootfd, const char *name)
 	if (!part_owner(name, id))
 		return;
 	page_path(id, page);
-	if (alive(rootfd, page))
+	if (!dead(rootfd, page))
 		return;
 	snprintf(path, sizeof(path), SPACE_PART "/%s", name);
 	unlinkat(rootfd, path, 0);
@@ -63,7 +70,7 @@ static void clean_marker(int rootfd, const char *name)
 	char object[OBJECT_PATH_MAX + 1], marker[LIVE_MARKER_MAX];
 
 	snprintf(marker, sizeof(marker), SPACE_LIVE "/%s", name);
-	if (alive(rootfd, marker))
+	if (!dead(rootfd, marker))
 		return;
 	if (live_object_path(name, object, sizeof(object)) == 0)
 		unlinkat(rootfd, object, 0);
@@ -77,6 +84,8 @@ static int clean_folder(int rootfd, const char *folder, void (*clean)(int, const
 	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
 
+	if (fd >= 0 && !dir)
+		close(fd);
 	while (dir && (entry = readdir(dir))) {
 		if (entry->d_name[0] != '.')
 			clean(rootfd, entry->d_name);
@@ -133,6 +142,34 @@ int job_wait(struct job *j, int err, uint64_t want)
 	return err == -EAGAIN ? 0 : err;
 }
 
+/* The others have it for some messages of 9p, unless they are stopped. */
+int job_lock(struct job *j)
+{
+	const int64_t began = clock_ns(), most = j->room.max_wait_ns;
+	const struct timespec delay = {.tv_nsec = NS_PER_MS};
+	bool warned = false;
+	int err;
+
+	while ((err = lock_byte(j->lockfd, LOCK_HOUSE)) == -EAGAIN) {
+		const int64_t waited = clock_ns() - began;
+		const bool late = most && waited >= most;
+
+		if (!warned && (late || waited >= LOCK_LATE_NS))
+			log_warn("waiting for another job that keeps the space locked (is it "
+				 "stopped?)");
+		warned = warned || waited >= LOCK_LATE_NS;
+		if (late || stop_check())
+			return late ? -ETIMEDOUT : -EINTR;
+		nanosleep(&delay, NULL);
+	}
+	return err;
+}
+
+void job_unlock(struct job *j)
+{
+	unlock_byte(j->lockfd, LOCK_HOUSE);
+}
+
 static int open_lock(struct job *j)
 {
 	if (j->lockfd < 0) {
@@ -142,7 +179,7 @@ static int open_lock(struct job *j)
 		/* Once: a job that waits here holds its turn from one try to the next. */
 		turn_init(&j->turn, j->lockfd);
 	}
-	return lock_byte_wait(j->lockfd, LOCK_HOUSE);
+	return job_lock(j);
 }
 
 static int job_open(struct job *j)
@@ -150,13 +187,13 @@ static int job_open(struct job *j)
 	int err = open_lock(j);
 
 	if (err)
-		return err;
+		return err == -ETIMEDOUT ? -EBUSY : err;
 	err = clean_folder(j->rootfd, SPACE_PART, clean_part);
 	if (!err)
 		err = clean_folder(j->rootfd, SPACE_LIVE, clean_marker);
 	if (!err)
 		err = page_make(j);
-	unlock_byte(j->lockfd, LOCK_HOUSE);
+	job_unlock(j);
 	return err;
 }
 
@@ -185,7 +222,7 @@ int job_renew(struct job *j)
 	if (err)
 		return err;
 	err = page_make(j);
-	unlock_byte(j->lockfd, LOCK_HOUSE);
+	job_unlock(j);
 	return err == -EEXIST ? 0 : err;
 }
 
@@ -201,11 +238,26 @@ int job_refused(const char *dir, int err, struct mn_error *e)
 			       "%s: no room for the job's record (memnet share resize on the host, "
 			       "or a longer --max-wait)",
 			       dir);
+	if (err == -EBUSY)
+		return mn_fail(e, MN_TIMEOUT, EBUSY,
+			       "%s: another job keeps the space locked (let it go on or end it, or "
+			       "a longer --max-wait)",
+			       dir);
+	if (err == -EINTR)
+		return mn_fail(e, MN_FAILED, EINTR, "%s: interrupted", dir);
 	if (err == -EACCES)
 		return mn_fail(e, MN_FAILED, EACCES,
 			       "%s: %s (run as root, or have root give you the space's folders)",
 			       dir, strerror(EACCES));
 	return mn_fail_errno(e, -err, "%s", dir);
+}
+
+static void job_close(struct job *j)
+{
+	cleanup_close(&j->pagefd);
+	cleanup_close(&j->lockfd);
+	cleanup_close(&j->rootfd);
+	j->pagefd = j->lockfd = j->rootfd = -1;
 }
 
 int job_begin(struct job *j, const char *dir, enum record_kind kind, int64_t max_wait_ns,
@@ -227,7 +279,10 @@ int job_begin(struct job *j, const char *dir, enum record_kind kind, int64_t max
 	while (err && (err = job_wait(j, err, RECORD_MAX)) == 0);
 	room_taken(&j->room);
 	turn_end(&j->turn);
-	return err ? job_refused(dir, err, e) : 0;
+	if (!err)
+		return 0;
+	job_close(j);
+	return job_refused(dir, err, e);
 }
 
 static int job_record(struct job *j)
@@ -286,9 +341,6 @@ int job_end(struct job *j, enum record_status status)
 		if (err == -ENOENT)
 			err = job_record_anew(j);
 	}
-	cleanup_close(&j->pagefd);
-	cleanup_close(&j->lockfd);
-	cleanup_close(&j->rootfd);
-	j->pagefd = j->lockfd = j->rootfd = -1;
+	job_close(j);
 	return err;
 }

@@ -31,7 +31,8 @@ struct job {
 
 /*
  * Starts a job in the space that `dir` lies in, waiting for room for its record; removes what
- * dead jobs left there. 0, or -errno and the error: MN_ABSENT when it is in no space, MN_TIMEOUT.
+ * dead jobs left there, as far as this user may know. 0, or -errno and the error: MN_ABSENT when it
+ * is in no space, MN_TIMEOUT.
  */
 int job_begin(struct job *j, const char *dir, enum record_kind kind, int64_t max_wait_ns,
 	      struct mn_error *e);
@@ -41,6 +42,10 @@ int job_refused(const char *dir, int err, struct mn_error *e);
 
 /* Ends it: writes the record. Accepts a job that never began. 0 or -errno. */
 int job_end(struct job *j, enum record_status status);
+
+/* LOCK_HOUSE, waited for no longer than for room. 0, -ETIMEDOUT, -EINTR on a request to stop. */
+int job_lock(struct job *j);
+void job_unlock(struct job *j);
 
 /*
  * The host emptied the space: makes anew what the job needs there besides its objects, its page and

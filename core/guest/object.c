@@ -9,7 +9,6 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
-#include "base/lock.h"
 #include "base/log.h"
 #include "guest/stop.h"
 #include "space/layout.h"
@@ -31,12 +30,12 @@ static bool taken(int rootfd, const char *path)
 /* The marker must not be seen unlocked (guest/job.h). */
 static int show(struct object *o)
 {
-	int err = lock_byte_wait(o->job->lockfd, LOCK_HOUSE);
+	int err = job_lock(o->job);
 
 	if (err)
 		return err;
 	err = publish_show(&o->publish, o->path, o->replace);
-	unlock_byte(o->job->lockfd, LOCK_HOUSE);
+	job_unlock(o->job);
 	return err;
 }
 
