@@ -27,16 +27,20 @@ static void page_path(const char *id, char path[PAGE_PATH_MAX])
 	snprintf(path, PAGE_PATH_MAX, SPACE_PART "/%s", id);
 }
 
-/* Whether its writer is known to live no more: the file is none of ours, or nobody has it locked.
- * Another user's cannot be looked at. */
-static bool dead(int rootfd, const char *path)
+/*
+ * Who writes behind a page or marker. 0: nobody any more; -EEXIST: somebody, or it cannot be told,
+ * as of another user's; -ENOENT: it is not there, or no longer: its writer was done.
+ */
+static int look_for_writer(int rootfd, const char *path)
 {
 	struct stat st;
 	cleanup_fd int fd = confine_open_regular(rootfd, path, O_RDWR, &st);
 
-	if (fd >= 0)
-		return lock_byte(fd, 0) == 0;
-	return fd == -ENOENT || fd == -EINVAL || fd == -EISDIR || fd == -ELOOP;
+	if (fd == -ENOENT || fd == -EINVAL || fd == -EISDIR || fd == -ELOOP)
+		return fd == -ENOENT ? fd : 0;
+	if (fd < 0 || lock_byte(fd, 0) != 0)
+		return -EEXIST;
+	return fstat(fd, &st) < 0 || st.st_nlink == 0 ? -ENOENT : 0;
 }
 
 /* Of "ID" and "ID.N" the ID. */
@@ -58,23 +62,48 @@ static void clean_part(int rootfd, const char *name)
 	if (!part_owner(name, id))
 		return;
 	page_path(id, page);
-	if (!dead(rootfd, page))
+	if (look_for_writer(rootfd, page) == -EEXIST)
 		return;
 	snprintf(path, sizeof(path), SPACE_PART "/%s", name);
 	unlinkat(rootfd, path, 0);
 }
 
 /* A live object whose writer is dead: the object goes first, then its marker (space/live.h). */
-static void clean_marker(int rootfd, const char *name)
+static int remove_live(int rootfd, const char *name)
 {
 	char object[OBJECT_PATH_MAX + 1], marker[LIVE_MARKER_MAX];
+	int err;
 
 	snprintf(marker, sizeof(marker), SPACE_LIVE "/%s", name);
-	if (!dead(rootfd, marker))
-		return;
+	err = look_for_writer(rootfd, marker);
+	if (err)
+		return err;
 	if (live_object_path(name, object, sizeof(object)) == 0)
 		unlinkat(rootfd, object, 0);
 	unlinkat(rootfd, marker, 0);
+	return 0;
+}
+
+static void clean_marker(int rootfd, const char *name)
+{
+	remove_live(rootfd, name);
+}
+
+bool job_has_live(const struct job *j)
+{
+	struct stat st;
+
+	return fstatat(j->rootfd, SPACE_LIVE, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	       st.st_size != SPACE_FOLDER_SIZE;
+}
+
+int job_free_name(struct job *j, const char *path)
+{
+	char marker[LIVE_MARKER_MAX];
+
+	if (live_marker_path(path, marker) < 0) /* it cannot be live */
+		return 0;
+	return remove_live(j->rootfd, marker + sizeof(SPACE_LIVE)) == -EEXIST ? -EEXIST : 0;
 }
 
 /* 0, or -ENOENT where there is none. */

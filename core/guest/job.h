@@ -47,6 +47,15 @@ int job_end(struct job *j, enum record_status status);
 int job_lock(struct job *j);
 void job_unlock(struct job *j);
 
+/* Whether any job, dead or alive, has a live object in the space, as far as is easily told. */
+bool job_has_live(const struct job *j);
+
+/*
+ * Removes a dead job's live object of that name, with its marker; under job_lock(). 0, or -EEXIST
+ * when another job writes it live.
+ */
+int job_free_name(struct job *j, const char *path);
+
 /*
  * The host emptied the space: makes anew what the job needs there besides its objects, its page and
  * the lock file among it. A turn it had is over. 0, -ENOSPC: to be waited for; or -errno.

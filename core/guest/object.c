@@ -12,7 +12,6 @@
 #include "base/log.h"
 #include "guest/stop.h"
 #include "space/layout.h"
-#include "space/live.h"
 
 /* Records and markers, which are in a space besides parts. */
 #define ALONE_SLACK ((uint64_t)64 * 1024)
@@ -207,18 +206,6 @@ static void warn_alone(struct object *o)
 }
 
 /*
- * The host has removed a live object under its writer: nobody can have it whole any more. Not by
- * live_look(): to open and close the marker is nine messages of 9p, as it is locked.
- */
-static bool dropped(const struct object *o)
-{
-	char marker[LIVE_MARKER_MAX];
-
-	return o->publish.markerfd >= 0 && live_marker_path(o->path, marker) == 0 &&
-	       !taken(o->job->rootfd, marker) && errno == ENOENT;
-}
-
-/*
  * Waits for a reason to try again. 0; -ECANCELED: give the room back; -ECONNABORTED: dropped; or
  * -errno. The host frees the room of what it drops, so that the wait may end by that; where others
  * take that room, the wait ends because the write is to be tried.
@@ -233,7 +220,7 @@ static int blocked(struct object *o, int err, uint64_t want)
 		if (turn_step(&o->job->turn) && can_give(o))
 			return -ECANCELED;
 	}
-	return dropped(o) ? -ECONNABORTED : err;
+	return publish_dropped(&o->publish) ? -ECONNABORTED : err;
 }
 
 /* Appends as much as it may: *data and *size tell how far it got. As blocked(). */
@@ -307,7 +294,7 @@ int object_write(struct object *o, const void *data, size_t size)
 		if (err == -ECANCELED)
 			err = give_back(o);
 		if (err == -ENOENT)
-			err = dropped(o) ? -ECONNABORTED : renew(o);
+			err = publish_dropped(&o->publish) ? -ECONNABORTED : renew(o);
 		if (err)
 			return err;
 	}
@@ -338,14 +325,34 @@ struct sink object_sink(struct object *o)
 	return (struct sink){.write = object_sink_write, .idle = object_sink_idle, .cookie = o};
 }
 
+/*
+ * A marker left at the name would have the whole object count as live, and removed with its dead
+ * writer.
+ */
+static int give_name(struct object *o)
+{
+	int err;
+
+	if (!o->publish.part[0] || !job_has_live(o->job))
+		return publish_commit(&o->publish, o->path, o->replace);
+	err = job_lock(o->job);
+	if (err)
+		return err;
+	err = job_free_name(o->job, o->path);
+	if (!err)
+		err = publish_commit(&o->publish, o->path, o->replace);
+	job_unlock(o->job);
+	return err;
+}
+
 /* One try: what lies aside comes back, and then the name. */
 static int commit(struct object *o)
 {
 	int err = object_write(o, NULL, 0);
 
 	if (!err)
-		err = publish_commit(&o->publish, o->path, o->replace);
-	return err == -ENOENT && dropped(o) ? -ECONNABORTED : err;
+		err = give_name(o);
+	return err == -ENOENT && publish_dropped(&o->publish) ? -ECONNABORTED : err;
 }
 
 int object_commit(struct object *o)

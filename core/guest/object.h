@@ -43,7 +43,10 @@ int object_idle(struct object *o);
 
 struct sink object_sink(struct object *o);
 
-/* Publishes it, or ends a live one. On failure it is still there to be aborted. */
+/*
+ * Publishes it, or ends a live one. -EEXIST when the name is taken, also, with `replace`, by one
+ * that another job writes live. On failure it is still there to be aborted.
+ */
 int object_commit(struct object *o);
 
 /* Says what -ECONNABORTED means, and returns it. */

@@ -40,6 +40,9 @@
  */
 #define SPACE_PIECE (2 * SPACE_WRITE_MAX)
 
+/* What stat(2) says of the size of an empty folder of a tmpfs; 20 bytes more for each entry. */
+#define SPACE_FOLDER_SIZE 40
+
 /*
  * Makes the reserved folders in the space whose root is open as `rootfd`, if need be, and gives
  * them to the root's owner. The host does this; the guest finds them. 0 or -errno: -ELOOP or

@@ -107,20 +107,52 @@ static void publish_close(struct publish *p)
 
 int publish_show(struct publish *p, const char *path, bool replace)
 {
+	struct stat object, marker;
+	bool made;
 	int err;
 
 	if (!object_path_valid(path))
 		return -EINVAL;
-	p->markerfd = live_begin(p->rootfd, path);
+	p->markerfd = live_begin(p->rootfd, path, &made);
 	if (p->markerfd < 0)
 		return p->markerfd;
-	err = give_name(p, path, replace);
-	if (err) {
-		live_end(p->rootfd, path);
-		cleanup_close(&p->markerfd);
-		p->markerfd = -1;
+	err = fstat(p->fd, &object) < 0 || fstat(p->markerfd, &marker) < 0
+		      ? -errno
+		      : give_name(p, path, replace);
+	if (!err) {
+		p->ino = object.st_ino;
+		p->marker_ino = marker.st_ino;
+		return 0;
 	}
+	/* A dead writer's stays, as what it tells of half an object is true. */
+	if (made)
+		live_end(p->rootfd, path);
+	cleanup_close(&p->markerfd);
+	p->markerfd = -1;
 	return err;
+}
+
+/* Whether the name is that file's; another may have taken it. */
+static bool is_file(int rootfd, const char *path, ino_t ino)
+{
+	struct stat st;
+
+	return fstatat(rootfd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_ino == ino;
+}
+
+/* Not by live_look(): to open and close the marker is nine messages of 9p, as it is locked. */
+bool publish_dropped(const struct publish *p)
+{
+	char marker[LIVE_MARKER_MAX];
+
+	errno = ENOENT; /* what another marker comes to */
+	return p->markerfd >= 0 && live_marker_path(p->path, marker) == 0 &&
+	       !is_file(p->rootfd, marker, p->marker_ino) && errno == ENOENT;
+}
+
+static int end_live(struct publish *p)
+{
+	return publish_dropped(p) ? -ENOENT : live_end(p->rootfd, p->path);
 }
 
 int publish_commit(struct publish *p, const char *path, bool replace)
@@ -129,7 +161,7 @@ int publish_commit(struct publish *p, const char *path, bool replace)
 
 	if (!object_path_valid(path))
 		return -EINVAL;
-	err = p->markerfd >= 0 ? live_end(p->rootfd, p->path) : give_name(p, path, replace);
+	err = p->markerfd >= 0 ? end_live(p) : give_name(p, path, replace);
 	if (err == 0)
 		publish_close(p);
 	return err;
@@ -140,8 +172,9 @@ void publish_abort(struct publish *p)
 	if (p->part[0])
 		unlinkat(p->rootfd, p->part, 0);
 	if (p->path[0]) {
-		unlinkat(p->rootfd, p->path, 0);
-		live_end(p->rootfd, p->path);
+		if (is_file(p->rootfd, p->path, p->ino))
+			unlinkat(p->rootfd, p->path, 0);
+		end_live(p);
 	}
 	publish_close(p);
 }

@@ -36,6 +36,7 @@ struct publish {
 	uint64_t size;			/* bytes in it, and where the next one goes */
 	char part[PUBLISH_PART_MAX];	/* its name in part/; "" once it has a visible one */
 	char path[OBJECT_PATH_MAX + 1]; /* its visible name; "" before */
+	ino_t ino, marker_ino;		/* of a live one: what is ours of that name */
 };
 
 #define PUBLISH_INIT                                                                               \
@@ -63,6 +64,12 @@ int publish_rewind(struct publish *p);
  */
 int publish_commit(struct publish *p, const char *path, bool replace);
 int publish_show(struct publish *p, const char *path, bool replace);
+
+/*
+ * Whether the host has removed a live object under its writer: its marker is gone, or another's.
+ * Nobody can have it whole any more, and publish_commit() is -ENOENT.
+ */
+bool publish_dropped(const struct publish *p);
 
 /* Removes what is there of it, a live one's visible name too, and closes. Accepts a closed one. */
 void publish_abort(struct publish *p);

@@ -156,6 +156,31 @@ static void emptied(void)
 	job_end(&j, RECORD_DONE);
 }
 
+/* Whoever replaces an object does not do so under one that writes it, nor leaves a dead one's
+ * marker at it. */
+static void live_name(void)
+{
+	struct job j = job_of(0), second = job_of(0);
+	struct object o, other;
+
+	object_begin(&o, &j, "x", false, true);
+	object_begin(&other, &second, "x", true, false);
+	object_write(&other, data, 1000);
+	is_int(object_commit(&other), -EEXIST, "a name that another job writes live");
+	is_int(object_write(&o, data, 500), 0, "which goes on");
+	is_int(object_commit(&o), 0, "and ends");
+	ok(holds("x", 500), "with its own");
+	scratch_file(root, SPACE_LIVE "/x", "\n", 1);
+	is_int(object_commit(&other), 0, "the same name with a dead one's marker");
+	ok(!there(SPACE_LIVE "/x"), "loses that");
+	job_end(&second, RECORD_DONE);
+	second = job_of(0);
+	ok(holds("x", 1000), "so that the next job takes it for no dead one's");
+	job_end(&second, RECORD_DONE);
+	job_end(&j, RECORD_DONE);
+	unlinkat(root, "x", 0);
+}
+
 struct part {
 	struct job job;
 	struct object object;
@@ -224,6 +249,7 @@ int main(void)
 	exact_byte();
 	gives_up();
 	emptied();
+	live_name();
 	in_turns();
 	return done_testing();
 }
