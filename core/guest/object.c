@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
 #include "base/log.h"
 #include "guest/stop.h"
@@ -15,6 +16,9 @@
 
 /* Records and markers, which are in a space besides parts. */
 #define ALONE_SLACK ((uint64_t)64 * 1024)
+
+/* How long a job keeps its room that found no other place for its bytes. */
+#define ASIDE_AGAIN_NS (10 * NS_PER_S)
 
 /* How often one object begins again because the host emptied the space. */
 #define RENEWALS_MAX 16
@@ -36,18 +40,6 @@ static int show(struct object *o)
 	err = publish_show(&o->publish, o->path, o->replace);
 	job_unlock(o->job);
 	return err;
-}
-
-static int aside_open(void)
-{
-	const char *folders[] = {getenv("TMPDIR"), "/var/tmp", "/tmp"};
-	int fd = -1;
-
-	for (unsigned i = 0; i < sizeof(folders) / sizeof(*folders) && fd < 0; i++) {
-		if (folders[i] && *folders[i])
-			fd = open(folders[i], O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	}
-	return fd < 0 ? -errno : fd;
 }
 
 static size_t piece_of(uint64_t left)
@@ -86,37 +78,52 @@ static int aside_copy(const struct publish *p, int fd)
 /* Whether there is room to give back, and it can be. */
 static bool can_give(const struct object *o)
 {
-	return o->publish.part[0] && o->publish.size > 0 && !o->no_aside;
+	return o->publish.part[0] && o->publish.size > 0 && clock_ns() >= o->no_aside_ns;
 }
 
-/* Copies what is in the part to where it keeps. 0, or -errno: there is no such place. */
+/* A copy of the part in that folder: its descriptor, or -errno. */
+static int aside_in(const char *folder, const struct publish *p)
+{
+	cleanup_fd int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	int err = fd < 0 ? -errno : aside_copy(p, fd);
+
+	return err ? err : STEAL_FD(fd);
+}
+
+static int no_aside(struct object *o, int err)
+{
+	o->no_aside_ns = clock_ns() + ASIDE_AGAIN_NS;
+	if (!o->warned_aside)
+		log_warn("%s: no place to keep %llu bytes while others finish: %s (TMPDIR names "
+			 "one)",
+			 o->path, (unsigned long long)o->publish.size, strerror(-err));
+	o->warned_aside = true;
+	return err;
+}
+
+/* Copies what is in the part to where it keeps. 0, or -errno: there is no such place now. */
 static int set_aside(struct object *o)
 {
-	cleanup_fd int fd = -1;
-	int err;
+	const char *folders[] = {getenv("TMPDIR"), "/var/tmp", "/tmp"};
+	int fd = -ENOENT;
 
 	if (o->asidefd >= 0) /* it still lies there */
 		return 0;
-	fd = aside_open();
-	err = fd < 0 ? fd : aside_copy(&o->publish, fd);
-	if (err)
-		return err;
+	for (unsigned i = 0; i < sizeof(folders) / sizeof(*folders) && fd < 0; i++) {
+		if (folders[i] && *folders[i])
+			fd = aside_in(folders[i], &o->publish);
+	}
+	if (fd < 0)
+		return no_aside(o, fd);
 	o->aside = o->publish.size;
-	o->asidefd = STEAL_FD(fd);
+	o->asidefd = fd;
 	return 0;
 }
 
 /* Gives the part's room back. Where there is no place for its bytes it keeps them; no error. */
 static int give_back(struct object *o)
 {
-	int err = set_aside(o);
-
-	if (err == 0)
-		return publish_rewind(&o->publish);
-	o->no_aside = true;
-	log_debug("%s: no place in TMPDIR to keep %llu bytes while others finish: %s", o->path,
-		  (unsigned long long)o->publish.size, strerror(-err));
-	return 0;
+	return set_aside(o) ? 0 : publish_rewind(&o->publish);
 }
 
 static int begin_once(struct object *o)

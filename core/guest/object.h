@@ -22,11 +22,11 @@ struct object {
 	struct beat beat;
 	const char *path; /* the name it shall have; the caller's */
 	bool replace;
-	unsigned renewals; /* how often the host emptied the space under it */
-	int asidefd;	   /* the bytes that gave their room back; -1: none did */
-	uint64_t aside;	   /* how many */
-	bool no_aside;	   /* there is no place for them */
-	bool warned;
+	unsigned renewals;   /* how often the host emptied the space under it */
+	int asidefd;	     /* the bytes that gave their room back; -1: none did */
+	uint64_t aside;	     /* how many */
+	int64_t no_aside_ns; /* until when no place for them is looked for */
+	bool warned, warned_aside;
 };
 
 /*

@@ -233,6 +233,37 @@ static void in_turns(void)
 	}
 }
 
+/* The first place for what gives its room back is too small: the next one takes it. */
+static void gives_way(void)
+{
+	struct part elder = {.name = "elder"};
+	struct job j = job_of(0);
+	struct object o;
+	int64_t until = clock_ns() + 30 * NS_PER_S;
+
+	elder.job = job_of(20 * NS_PER_S);
+	resize("4m");
+	mkdir("/tmp/small", 0700);
+	mount("small", "/tmp/small", "tmpfs", 0, "size=64k");
+	setenv("TMPDIR", "/tmp/small", 1);
+	object_begin(&o, &j, "x", false, false);
+	object_write(&o, data, sizeof(data) / 2);
+	pthread_create(&elder.thread, NULL, write_all, &elder);
+	while (!there("elder") && clock_ns() < until) {
+		object_idle(&o);
+		usleep(1000);
+	}
+	ok(there("elder"), "a job gives its room back to one that cannot go on");
+	unlinkat(root, "elder", 0);
+	pthread_join(elder.thread, NULL);
+	is_int(object_commit(&o), 0, "and ends behind it");
+	ok(holds("x", sizeof(data) / 2), "with its bytes");
+	unlinkat(root, "x", 0);
+	setenv("TMPDIR", "/tmp", 1);
+	job_end(&elder.job, RECORD_DONE);
+	job_end(&j, RECORD_DONE);
+}
+
 int main(void)
 {
 	uint32_t x = 1;
@@ -251,5 +282,6 @@ int main(void)
 	emptied();
 	live_name();
 	in_turns();
+	gives_way();
 	return done_testing();
 }
