@@ -165,6 +165,35 @@ static void replaced(void)
 	holds("x", "second");
 }
 
+/* Whoever else writes to a part, or cuts it, is noticed, also where not each write is asked about.
+ */
+static void meddled_with(void)
+{
+	static char piece[SPACE_PIECE];
+	struct publish p = PUBLISH_INIT;
+	static const size_t sizes[] = {sizeof(piece), 1000};
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		publish_begin(&p, root, "job", 10);
+		for (size_t at = 0; at < sizes[i];)
+			at += (size_t)publish_write(&p, piece + at, sizes[i] - at);
+		is_int((intmax_t)p.size, (intmax_t)sizes[i], "%zu bytes", sizes[i]);
+		(void)!write(p.fd, "x", 1);
+		is_int(publish_write(&p, piece, sizes[i]) == -EIO ||
+			       publish_commit(&p, "more", true) == -EIO,
+		       1, "and one more");
+		publish_abort(&p);
+		publish_begin(&p, root, "job", 11);
+		publish_write(&p, piece, sizes[i]);
+		(void)!ftruncate(p.fd, 0);
+		is_int(publish_write(&p, piece, 1) == -EIO ||
+			       publish_commit(&p, "less", true) == -EIO,
+		       1, "or none of them");
+		publish_abort(&p);
+	}
+	ok(!there("more") && !there("less"), "nothing is published");
+}
+
 int main(void)
 {
 	root = scratch_open();
@@ -176,5 +205,6 @@ int main(void)
 	live_given_up();
 	dead_ones_marker();
 	replaced();
+	meddled_with();
 	return done_testing();
 }
