@@ -89,14 +89,6 @@ static void clean_marker(int rootfd, const char *name)
 	remove_live(rootfd, name);
 }
 
-bool job_has_live(const struct job *j)
-{
-	struct stat st;
-
-	return fstatat(j->rootfd, SPACE_LIVE, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
-	       st.st_size != SPACE_FOLDER_SIZE;
-}
-
 int job_free_name(struct job *j, const char *path)
 {
 	char marker[LIVE_MARKER_MAX];
@@ -106,8 +98,7 @@ int job_free_name(struct job *j, const char *path)
 	return remove_live(j->rootfd, marker + sizeof(SPACE_LIVE)) == -EEXIST ? -EEXIST : 0;
 }
 
-/* 0, or -ENOENT where there is none. */
-static int clean_folder(int rootfd, const char *folder, void (*clean)(int, const char *))
+static int clean_entries(int rootfd, const char *folder, void (*clean)(int, const char *))
 {
 	int fd = confine_open(rootfd, folder, O_RDONLY | O_DIRECTORY, 0);
 	cleanup_dir DIR *dir = fd < 0 ? NULL : fdopendir(fd);
@@ -122,6 +113,30 @@ static int clean_folder(int rootfd, const char *folder, void (*clean)(int, const
 	return fd == -ENOENT ? fd : 0;
 }
 
+/* Whether there is anything in the folder: 1, 0, or -ENOENT where there is none. To open and read
+ * it is nine messages of 9p, to ask for its size is one. */
+static int has_entries(int folderfd)
+{
+	struct stat st;
+
+	if (fstat(folderfd, &st) < 0 || st.st_nlink == 0)
+		return -ENOENT;
+	return st.st_size != SPACE_FOLDER_SIZE;
+}
+
+bool job_has_live(const struct job *j)
+{
+	return has_entries(j->livefd) != 0;
+}
+
+static int clean_folder(const struct job *j, int folderfd, const char *folder,
+			void (*clean)(int, const char *))
+{
+	int err = has_entries(folderfd);
+
+	return err > 0 ? clean_entries(j->rootfd, folder, clean) : err;
+}
+
 static int make_id(char id[RECORD_ID_MAX + 1])
 {
 	uint64_t number;
@@ -132,10 +147,16 @@ static int make_id(char id[RECORD_ID_MAX + 1])
 	return 0;
 }
 
+/*
+ * What of the page the record does not fill stays white space to JSON, so that it need not be cut.
+ * Memory of one page, as a kernel that cuts writes (space/bulk.h) makes two of one across two. Jobs
+ * of one process begin and end one after the other.
+ */
+static char page_text[RECORD_MAX] __attribute__((aligned(RECORD_MAX)));
+
 /* The page, RECORD_MAX bytes of it, locked. 0 or -errno, with nothing left behind. */
 static int page_make(struct job *j)
 {
-	static const char blank[RECORD_MAX];
 	char path[PAGE_PATH_MAX];
 	cleanup_fd int fd = -1;
 	ssize_t n;
@@ -144,8 +165,10 @@ static int page_make(struct job *j)
 	fd = confine_open(j->rootfd, path, O_RDWR | O_CREAT | O_EXCL, 0600);
 	if (fd < 0)
 		return fd;
-	n = pwrite(fd, blank, sizeof(blank), 0);
-	if (n == sizeof(blank) && lock_byte(fd, 0) == 0) {
+	memset(page_text, ' ', sizeof(page_text) - 1);
+	page_text[sizeof(page_text) - 1] = '\n';
+	n = pwrite(fd, page_text, sizeof(page_text), 0);
+	if (n == sizeof(page_text) && lock_byte(fd, 0) == 0) {
 		cleanup_close(&j->pagefd);
 		j->pagefd = STEAL_FD(fd);
 		return 0;
@@ -211,15 +234,41 @@ static int open_lock(struct job *j)
 	return job_lock(j);
 }
 
+/* The folders that a job asks for again and again; kept open, its kernel has their ways as well. */
+static int open_folders(struct job *j)
+{
+	if (j->partfd < 0)
+		j->partfd = confine_open(j->rootfd, SPACE_PART, O_PATH | O_DIRECTORY, 0);
+	if (j->partfd >= 0 && j->livefd < 0)
+		j->livefd = confine_open(j->rootfd, SPACE_LIVE, O_PATH | O_DIRECTORY, 0);
+	return j->partfd < 0 ? j->partfd : j->livefd < 0 ? j->livefd : 0;
+}
+
+static void close_one(int *fd)
+{
+	cleanup_close(fd);
+	*fd = -1;
+}
+
+/* All that keeps a guest's kernel from seeing that the host emptied the space. */
+static void close_folders(struct job *j)
+{
+	close_one(&j->lockfd);
+	close_one(&j->livefd);
+	close_one(&j->partfd);
+}
+
 static int job_open(struct job *j)
 {
-	int err = open_lock(j);
+	int err = open_folders(j);
 
+	if (!err)
+		err = open_lock(j);
 	if (err)
 		return err == -ETIMEDOUT ? -EBUSY : err;
-	err = clean_folder(j->rootfd, SPACE_PART, clean_part);
+	err = clean_folder(j, j->partfd, SPACE_PART, clean_part);
 	if (!err)
-		err = clean_folder(j->rootfd, SPACE_LIVE, clean_marker);
+		err = clean_folder(j, j->livefd, SPACE_LIVE, clean_marker);
 	if (!err)
 		err = page_make(j);
 	job_unlock(j);
@@ -234,18 +283,19 @@ static int job_open_anyway(struct job *j)
 
 	if (err != -ENOENT)
 		return err;
+	close_folders(j);
 	err = space_prepare(j->rootfd);
 	return err ? err : job_open(j);
 }
 
-/* Not closed before: a job that has neither page nor part would be taken for a dead one. */
 int job_renew(struct job *j)
 {
 	int err;
 
-	cleanup_close(&j->lockfd);
-	j->lockfd = -1;
+	close_folders(j);
 	err = space_prepare(j->rootfd);
+	if (!err)
+		err = open_folders(j);
 	if (!err)
 		err = open_lock(j);
 	if (err)
@@ -283,10 +333,11 @@ int job_refused(const char *dir, int err, struct mn_error *e)
 
 static void job_close(struct job *j)
 {
-	cleanup_close(&j->pagefd);
-	cleanup_close(&j->lockfd);
-	cleanup_close(&j->rootfd);
-	j->pagefd = j->lockfd = j->rootfd = -1;
+	if (j->pagefd >= 0) /* or the kernel unlocks it twice as it closes it, over 9p too */
+		unlock_byte(j->pagefd, 0);
+	close_one(&j->pagefd);
+	close_folders(j);
+	close_one(&j->rootfd);
 }
 
 int job_begin(struct job *j, const char *dir, enum record_kind kind, int64_t max_wait_ns,
@@ -294,12 +345,12 @@ int job_begin(struct job *j, const char *dir, enum record_kind kind, int64_t max
 {
 	int err;
 
-	*j = (struct job){.rootfd = -1, .lockfd = -1, .pagefd = -1};
+	*j = (struct job){.rootfd = -1, .partfd = -1, .livefd = -1, .lockfd = -1, .pagefd = -1};
 	j->record.kind = kind;
 	if (make_id(j->record.id))
 		return mn_fail(e, MN_FAILED, EIO, "no random number for the job's id");
 	j->record.arrival_ns = j->record.start_ns = clock_ns();
-	err = space_find(dir, &j->rootfd, j->below, sizeof(j->below));
+	err = space_find_part(dir, &j->rootfd, &j->partfd, j->below, sizeof(j->below));
 	if (err)
 		return job_refused(dir, err, e);
 	room_init(&j->room, j->rootfd, max_wait_ns);
@@ -316,14 +367,15 @@ int job_begin(struct job *j, const char *dir, enum record_kind kind, int64_t max
 
 static int job_record(struct job *j)
 {
-	char text[RECORD_MAX], page[PAGE_PATH_MAX], path[sizeof(SPACE_JOBS) + RECORD_ID_MAX + 8];
-	int n = record_format(&j->record, text, sizeof(text));
+	char page[PAGE_PATH_MAX], path[sizeof(SPACE_JOBS) + RECORD_ID_MAX + 8];
+	int n = record_format(&j->record, page_text, sizeof(page_text));
 
 	if (n < 0)
 		return n;
 	page_path(j->record.id, page);
 	snprintf(path, sizeof(path), SPACE_JOBS "/%s.json", j->record.id);
-	if (pwrite(j->pagefd, text, (size_t)n, 0) != n || ftruncate(j->pagefd, n) < 0)
+	/* But its newline, which is at the end of the page. */
+	if (pwrite(j->pagefd, page_text, (size_t)n - 1, 0) != n - 1)
 		return -errno;
 	return renameat(j->rootfd, page, j->rootfd, path) < 0 ? -errno : 0;
 }

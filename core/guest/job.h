@@ -20,6 +20,8 @@
 
 struct job {
 	int rootfd; /* owned */
+	int partfd; /* SPACE_PART and SPACE_LIVE, O_PATH */
+	int livefd;
 	int lockfd; /* SPACE_LOCK */
 	int pagefd; /* the record's page */
 	unsigned parts;
