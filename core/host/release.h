@@ -43,7 +43,7 @@
  */
 #define RELEASE_STEP (256 * 1024)
 
-/* Delivered in part, and nobody there: so many are remembered. */
+/* Delivered in part, and nobody there: so many are remembered of each file system. */
 #define RELEASE_KEPT_MAX 1024
 
 /* So many file systems have their bytes counted each by itself. */
@@ -52,7 +52,6 @@
 struct release {
 	pthread_mutex_t lock;
 	struct list holdings;
-	unsigned count;
 	bool delivered; /* what is delivered goes: give_back() and unlink are for that mode */
 	uint64_t objects, bytes; /* given back so far */
 	uint64_t abandoned;	 /* objects */
