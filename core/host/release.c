@@ -154,6 +154,8 @@ static void leave_empty(struct holding *h)
 /* Whether the bytes from `from` on continue what has been delivered. */
 static bool continues(struct holding *h, int64_t from, const struct peer *peer)
 {
+	if (!peer)
+		return false;
 	if (from <= h->given)
 		return true;
 	return from <= h->front && memcmp(peer, &h->peer, sizeof(*peer)) == 0;

@@ -86,8 +86,8 @@ uint64_t release_of(struct release *r, dev_t dev);
 int64_t release_given(int fd, const struct stat *st, bool releasing);
 
 /*
- * A reader begins at `from`. 0; -ENODATA where this has been given back, -ENOENT where the object
- * was unlinked just now, -ENOMEM.
+ * A reader begins at `from`; `peer` NULL: it delivers nothing, and only keeps what it reads. 0;
+ * -ENODATA where this has been given back, -ENOENT where the object was unlinked just now, -ENOMEM.
  */
 int release_join(struct release *r, struct reader *reader, int fd, bool live, int64_t from,
 		 const struct peer *peer);

@@ -110,12 +110,11 @@ static void turned(struct player *p)
 static int join(struct rtsp_flow *f)
 {
 	struct server *s = f->server->worker->server;
-	static const struct peer nobody = {{0}};
 	const struct object *o = f->player.object;
 
 	if (s->options.release == RELEASE_NEVER)
 		return 0;
-	return release_join(&s->release, &f->reader, o->fd, o->live, 0, &nobody);
+	return release_join(&s->release, &f->reader, o->fd, o->live, 0, NULL);
 }
 
 /* It may be the last reader of what another client has been delivered meanwhile. */

@@ -107,6 +107,23 @@ static void test_still_read(void)
 	close(fd);
 }
 
+static void test_only_kept(void)
+{
+	int fd = make("played", 10000);
+	struct reader a = {0}, b = {0};
+
+	JOIN(a, fd, false, 0, &alice);
+	read_to(&a, fd, 6000);
+	leave(&a, fd, "played", 10000);
+	JOIN(b, fd, false, 0, NULL);
+	JOIN(a, fd, false, 6000, &alice);
+	read_to(&a, fd, 10000);
+	ok(!leave(&a, fd, "played", 10000) && there("played"), "who delivers nothing keeps it");
+	ok(leave(&b, fd, "played", 10000) && !there("played"),
+	   "and costs the client that has it in parts nothing");
+	close(fd);
+}
+
 static void test_replaced(void)
 {
 	int fd = make("replaced", 10000), other;
@@ -306,6 +323,7 @@ int main(void)
 	test_whole();
 	test_resumed();
 	test_still_read();
+	test_only_kept();
 	test_replaced();
 	test_link();
 	test_flow();
