@@ -65,8 +65,7 @@ static void flush(struct rtsp_conn *c)
 	c->out_at = c->out_size = 0;
 }
 
-/* All of it or nothing; false: there is no room now. */
-bool rtsp_conn_put(struct rtsp_conn *c, const void *data, size_t size)
+bool rtsp_conn_put(struct rtsp_conn *c, const void *data, size_t size, size_t room)
 {
 	if (!c->out)
 		c->out = malloc(RTSP_OUT_MAX);
@@ -74,12 +73,12 @@ bool rtsp_conn_put(struct rtsp_conn *c, const void *data, size_t size)
 		c->lost = true;
 		return false;
 	}
-	if (c->out_at > 0 && c->out_size + size > RTSP_OUT_MAX) {
+	if (c->out_at > 0 && c->out_size + size > room) {
 		memmove(c->out, c->out + c->out_at, c->out_size - c->out_at);
 		c->out_size -= c->out_at;
 		c->out_at = 0;
 	}
-	if (c->out_size + size > RTSP_OUT_MAX)
+	if (c->out_size + size > room)
 		return false;
 	memcpy(c->out + c->out_size, data, size);
 	c->out_size += size;

@@ -32,7 +32,7 @@ static const char *reason(int status)
 static void __attribute__((format(printf, 4, 5)))
 answer(struct rtsp_conn *c, const struct rtsp_request *r, int status, const char *fields, ...)
 {
-	char text[4096];
+	char text[RTSP_ANSWER_MAX];
 	va_list args;
 	int n = snprintf(text, sizeof(text),
 			 "RTSP/1.0 %d %s\r\nCSeq: %u\r\nServer: memnet/" MEMNET_VERSION "\r\n",
@@ -41,7 +41,7 @@ answer(struct rtsp_conn *c, const struct rtsp_request *r, int status, const char
 	va_start(args, fields);
 	n += vsnprintf(text + n, sizeof(text) - (size_t)n, fields, args);
 	va_end(args);
-	if (n >= (int)sizeof(text) || !rtsp_conn_put(c, text, (size_t)n))
+	if (n >= (int)sizeof(text) || !rtsp_conn_put(c, text, (size_t)n, RTSP_OUT_MAX))
 		c->lost = true;
 }
 

@@ -49,7 +49,7 @@ static bool put_framed(struct rtsp_conn *c, const uint8_t *packet, size_t size, 
 	framed[2] = (uint8_t)(size >> 8);
 	framed[3] = (uint8_t)size;
 	memcpy(framed + 4, packet, size);
-	return rtsp_conn_put(c, framed, size + 4);
+	return rtsp_conn_put(c, framed, size + 4, RTSP_OUT_MAX - RTSP_ANSWER_MAX);
 }
 
 /* False: not now; what is lost is lost. */

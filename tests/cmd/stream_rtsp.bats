@@ -84,6 +84,28 @@ setup_file() {
 	END
 }
 
+@test "a client that is slow to read what it plays is answered, and not hung up on" {
+	# Without a clock: sent as fast as any.
+	python3 -c 'import sys; sys.stdout.buffer.write((b"\x47\x1f\xff\x10" + 184 * b"x") * 200000)' >"$D/long.ts"
+	serve
+	by_hand <<-'END'
+		s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+		ask('SETUP', 'long.ts/track1', TCP)
+		ask('PLAY', 'long.ts')
+		# What fits into the sockets goes; then it stands.
+		left = [told(clients=1)['backlog'], 0]
+		while left[-1] != left[-2]:
+		    time.sleep(1)
+		    left.append(told(clients=1)['backlog'])
+		assert left[-1] > 0
+		for i in range(8):
+		    s.sendall(b'DESCRIBE %slong.ts RTSP/1.0\r\nCSeq: %d\r\n\r\n' % (url.encode(), 80 + i))
+		for i in range(8):
+		    assert 'CSeq: %d\r\n' % (80 + i) in reply()[1]
+		assert ask('TEARDOWN', 'long.ts')[0] == 200
+	END
+}
+
 @test "what is not there, is no transport stream, or is malformed" {
 	echo text >"$D/x.txt"
 	: >"$D/empty.ts"
