@@ -193,18 +193,19 @@ static void set_options(int fd)
 
 static void accept_ready(struct watch *watch, uint32_t events)
 {
-	struct rtsp *s = container_of(watch, struct rtsp, listener);
+	struct rtsp *s = container_of(watch, struct rtsp, listener.watch);
 	struct loop *loop = &s->worker->loop;
 	struct sockaddr_storage peer;
 	socklen_t size = sizeof(peer);
-	const int fd =
-		accept4(watch->fd, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	const int fd = acceptor_take(&s->listener, (struct sockaddr *)&peer, &size);
 	struct rtsp_conn *c = fd >= 0 && s->count < RTSP_CONNS_MAX ? calloc(1, sizeof(*c)) : NULL;
 
 	(void)events;
 	if (!c) {
 		if (fd >= 0)
 			close(fd);
+		else if (acceptor_full(fd))
+			worker_full(s->worker, fd);
 		return;
 	}
 	set_options(fd);
@@ -283,18 +284,14 @@ int rtsp_init(struct rtsp *s, struct worker *worker, int listenfd, const int fds
 	struct sockaddr_in6 a;
 	socklen_t size = sizeof(a);
 
-	*s = (struct rtsp){.worker = worker,
-			   .listener = {listenfd, accept_ready},
-			   .groups = groups,
-			   .rtpfd = fds[0],
-			   .rtcpfd = fds[1]};
+	*s = (struct rtsp){.worker = worker, .groups = groups, .rtpfd = fds[0], .rtcpfd = fds[1]};
 	list_init(&s->conns);
 	list_init(&s->flows);
 	/* Of IPv4 and of IPv6 alike, the port is behind the family. */
 	if (getsockname(fds[0], (struct sockaddr *)&a, &size) < 0)
 		return -errno;
 	s->port = ntohs(a.sin6_port);
-	return loop_add(&worker->loop, &s->listener, EPOLLIN);
+	return acceptor_start(&s->listener, &worker->loop, listenfd, EPOLLIN, accept_ready);
 }
 
 void rtsp_survey(const struct rtsp *s)
@@ -315,7 +312,7 @@ void rtsp_fini(struct rtsp *s)
 
 	if (!s->worker)
 		return;
-	loop_remove(&s->worker->loop, &s->listener);
+	acceptor_stop(&s->listener);
 	while ((l = list_first(&s->conns)) != NULL) {
 		struct rtsp_conn *c = list_entry(l, struct rtsp_conn, all);
 
