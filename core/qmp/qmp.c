@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/tame.h"
 
 enum dialect { DIALECT_MONITOR, DIALECT_AGENT };
 
@@ -31,11 +32,8 @@ struct qmp {
 /* A peer's words, on one line and harmless to a terminal. */
 static void copy_printable(char *to, size_t size, const char *from)
 {
-	size_t n = strnlen(from, size - 1);
-
-	for (size_t i = 0; i < n; i++)
-		to[i] = (unsigned char)from[i] < 0x20 || from[i] == 0x7f ? ' ' : from[i];
-	to[n] = '\0';
+	snprintf(to, size, "%s", from);
+	tame(to, ' ');
 }
 
 static const char *peer_name(const struct qmp *q)
@@ -143,7 +141,7 @@ static int fail_receive(const struct qmp *q, int err, struct mn_error *e)
 			       peer_name(q), QMP_BYTES_MAX >> 20);
 	case -EPIPE:
 		q->transport.ops->explain(q->transport.cookie, why, sizeof(why));
-		copy_printable(why, sizeof(why), why);
+		tame(why, ' ');
 		return mn_fail(e, MN_FAILED, EPIPE, "%s gave no answer: %s", peer_name(q), why);
 	default: return mn_fail_errno(e, -err, "%s", peer_name(q));
 	}

@@ -86,6 +86,9 @@ static void test_failures(void)
 	       "closed the connection");
 	expect("a refusal", READY "< query-status\n! GenericError no, \\u0007never\\n\n",
 	       -EREMOTEIO, MN_FAILED, "refused query-status: no,  never");
+	expect("a refusal for a terminal to carry out",
+	       READY "< query-status\n! GenericError a\\u009b2Jb\n", -EREMOTEIO, MN_FAILED,
+	       "refused query-status: a  2Jb");
 	expect("an error that is no object",
 	       READY "< query-status\n> {\"error\":7,\"id\":\"memnet-2\"}\n", -EREMOTEIO, MN_FAILED,
 	       "no reason given");
