@@ -108,9 +108,8 @@ const char *json_string(const cJSON *object, const char *name)
 	return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
 }
 
-int json_integer(const cJSON *object, const char *name, int64_t min, int64_t max, int64_t *value)
+int json_whole(const cJSON *item, int64_t min, int64_t max, int64_t *value)
 {
-	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
 	double d;
 
 	if (!cJSON_IsNumber(item))
@@ -121,6 +120,11 @@ int json_integer(const cJSON *object, const char *name, int64_t min, int64_t max
 		return -EINVAL;
 	*value = (int64_t)d;
 	return 0;
+}
+
+int json_integer(const cJSON *object, const char *name, int64_t min, int64_t max, int64_t *value)
+{
+	return json_whole(cJSON_GetObjectItemCaseSensitive(object, name), min, max, value);
 }
 
 bool json_true(const cJSON *object, const char *name)

@@ -39,6 +39,9 @@ const char *json_string(const cJSON *object, const char *name);
  */
 int json_integer(const cJSON *object, const char *name, int64_t min, int64_t max, int64_t *value);
 
+/* The same of a value itself. */
+int json_whole(const cJSON *item, int64_t min, int64_t max, int64_t *value);
+
 /* Whether the member is there and true. */
 bool json_true(const cJSON *object, const char *name);
 
