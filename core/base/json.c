@@ -55,12 +55,13 @@ static bool json_space(char c)
 /*
  * What cJSON would take all the same. It recurses once a level and refuses above 1000 levels, which
  * is more than a thread's stack need hold; brackets inside strings are skipped, so that the count
- * is exact. And any control character is white space to it, NUL too.
+ * is exact. Values are no more than commas and brackets, and one. And any control character is
+ * white space to it, NUL too.
  */
 static bool json_refused(const char *text, size_t size)
 {
 	bool in_string = false;
-	int depth = 0;
+	int depth = 0, values = 1;
 
 	for (size_t i = 0; i < size; i++) {
 		char c = text[i];
@@ -75,7 +76,10 @@ static bool json_refused(const char *text, size_t size)
 		} else if (c == '"') {
 			in_string = true;
 		} else if (c == '{' || c == '[') {
-			if (++depth > JSON_DEPTH_MAX)
+			if (++depth > JSON_DEPTH_MAX || ++values > JSON_VALUES_MAX)
+				return true;
+		} else if (c == ',') {
+			if (++values > JSON_VALUES_MAX)
 				return true;
 		} else if (c == '}' || c == ']') {
 			depth--;

@@ -15,9 +15,11 @@ static inline void cleanup_json_delete(cJSON **json)
 
 /*
  * Parses exactly `size` bytes (one value, white space around it allowed) that nest no deeper than
- * JSON_DEPTH_MAX. The caller deletes it. NULL when it is anything else.
+ * JSON_DEPTH_MAX and hold no more than JSON_VALUES_MAX values, each of which takes 64 bytes of ours
+ * for as few as 2 of a peer's. The caller deletes it. NULL when it is anything else.
  */
-#define JSON_DEPTH_MAX 32
+#define JSON_DEPTH_MAX	32
+#define JSON_VALUES_MAX (256 * 1024)
 cJSON *json_parse(const char *text, size_t size);
 
 /*

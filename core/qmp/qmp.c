@@ -108,15 +108,18 @@ static ssize_t next_line(struct qmp *q, int64_t deadline_ns, char **line)
 	}
 }
 
-/* The next JSON object, which the caller deletes; anything else is passed over. 0 or -errno. */
-static int next_message(struct qmp *q, int64_t deadline_ns, cJSON **message)
+/*
+ * The next JSON object, which the caller deletes; anything else is passed over. The length of its
+ * text, or -errno.
+ */
+static ssize_t next_message(struct qmp *q, int64_t deadline_ns, cJSON **message)
 {
 	for (;;) {
 		char *line = NULL;
 		ssize_t n = next_line(q, deadline_ns, &line);
 
 		if (n < 0)
-			return (int)n;
+			return n;
 		/* The agent puts 0xff before its answer to guest-sync-delimited. */
 		while (n > 0 && (unsigned char)*line == 0xff) {
 			line++;
@@ -124,7 +127,7 @@ static int next_message(struct qmp *q, int64_t deadline_ns, cJSON **message)
 		}
 		*message = json_parse(line, (size_t)n);
 		if (cJSON_IsObject(*message))
-			return 0;
+			return n;
 		cJSON_Delete(STEAL_PTR(*message)); /* the caller deletes what it finds there */
 	}
 }
@@ -169,15 +172,15 @@ static int await_answer(struct qmp *q, const char *id, cJSON **answer)
 {
 	for (;;) {
 		cleanup_json cJSON *message = NULL;
-		int err = next_message(q, q->deadline_ns, &message);
+		ssize_t n = next_message(q, q->deadline_ns, &message);
 
-		if (err)
-			return err;
+		if (n < 0)
+			return (int)n;
 		if (is_answer(q, message, id)) {
 			*answer = STEAL_PTR(message);
 			return 0;
 		}
-		if (json_string(message, "event"))
+		if (n <= QMP_EVENT_BYTES_MAX && json_string(message, "event"))
 			keep_event(q, STEAL_PTR(message));
 	}
 }
@@ -245,12 +248,12 @@ int qmp_event(struct qmp *q, int64_t deadline_ns, cJSON **event, struct mn_error
 	q->budget = QMP_BYTES_MAX;
 	for (;;) {
 		cleanup_json cJSON *message = NULL;
-		int err = next_message(q, deadline_ns, &message);
+		ssize_t n = next_message(q, deadline_ns, &message);
 
-		if (err == -ETIMEDOUT)
-			return err;
-		if (err)
-			return fail_receive(q, err, e);
+		if (n == -ETIMEDOUT)
+			return -ETIMEDOUT;
+		if (n < 0)
+			return fail_receive(q, (int)n, e);
 		if (json_string(message, "event")) {
 			*event = STEAL_PTR(message);
 			return 0;
@@ -294,10 +297,10 @@ static int greet_monitor(struct qmp *q, struct mn_error *e)
 		return 0;
 	while (!greeted) {
 		cleanup_json cJSON *message = NULL;
-		int err = next_message(q, q->deadline_ns, &message);
+		ssize_t n = next_message(q, q->deadline_ns, &message);
 
-		if (err)
-			return err == -ETIMEDOUT ? fail_silent(q, e) : fail_receive(q, err, e);
+		if (n < 0)
+			return n == -ETIMEDOUT ? fail_silent(q, e) : fail_receive(q, (int)n, e);
 		greeted = cJSON_HasObjectItem(message, "QMP");
 	}
 	return qmp_call(q, "qmp_capabilities", NULL, NULL, e);
@@ -312,23 +315,23 @@ static int greet_agent(struct qmp *q, struct mn_error *e)
 			 "\xff{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":%" PRId64
 			 "}}\n",
 			 token);
-	int err;
+	ssize_t err;
 
 	if (!q->transport.ops->stream)
 		return 0;
 	err = q->transport.ops->send(q->transport.cookie, line, (size_t)n, q->deadline_ns);
-	while (!err && got != token) {
+	while (err >= 0 && got != token) {
 		cleanup_json cJSON *message = NULL;
 
 		err = next_message(q, q->deadline_ns, &message);
-		if (err || json_integer(message, "return", 1, INT32_MAX, &got))
+		if (err < 0 || json_integer(message, "return", 1, INT32_MAX, &got))
 			got = 0;
 	}
 	if (err == -ETIMEDOUT)
 		return mn_fail(e, MN_TIMEOUT, ETIMEDOUT,
 			       "the guest agent does not answer (in the guest, start "
 			       "qemu-guest-agent; see also that nobody else is at its socket)");
-	return err ? fail_receive(q, err, e) : 0;
+	return err < 0 ? fail_receive(q, (int)err, e) : 0;
 }
 
 static int start(struct transport t, enum dialect dialect, int64_t deadline_ns, struct qmp **out,
