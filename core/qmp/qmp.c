@@ -150,6 +150,14 @@ static int fail_receive(const struct qmp *q, int err, struct mn_error *e)
 	}
 }
 
+static int fail_send(const struct qmp *q, int err, struct mn_error *e)
+{
+	if (!q->transport.program)
+		return fail_receive(q, err, e);
+	return mn_fail_errno(e, -err, "the monitor's command %.64s cannot be run",
+			     q->transport.program);
+}
+
 static void keep_event(struct qmp *q, cJSON *event)
 {
 	cJSON_AddItemToArray(q->events, event);
@@ -227,7 +235,7 @@ int qmp_call(struct qmp *q, const char *command, cJSON *arguments, cJSON **reply
 	q->budget = QMP_BYTES_MAX;
 	err = send_command(q, command, arguments, id);
 	if (err)
-		return fail_receive(q, err, e);
+		return fail_send(q, err, e);
 	err = await_answer(q, id, &answer);
 	if (err)
 		return fail_receive(q, err, e);

@@ -228,6 +228,9 @@ static void test_exec(void)
 	is_int(qmp_open("exec: ", clock_ns(), &q, &e), -EINVAL, "exec: of nothing");
 	is_int(qmp_open("exec:/nonexistent/x", clock_ns() + SECOND, &q, &e), 0, "exec: opens late");
 	is_int(qmp_call(q, "x", NULL, NULL, &e), -ENOENT, "exec: no such program");
+	is_str(e.text,
+	       "the monitor's command /nonexistent/x cannot be run: No such file or directory",
+	       "exec: which one");
 	qmp_close(q);
 }
 
