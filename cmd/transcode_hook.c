@@ -148,15 +148,6 @@ static double seconds(int64_t ns)
 
 #define TEXT_MAX 600
 
-/* Adds what may have any bytes in it. */
-static void json_add_text(cJSON *json, const char *name, const char *text)
-{
-	char quoted[6 * TEXT_MAX + 3]; /* a byte can be six: \u001f */
-
-	if (json_quote(text, quoted, sizeof(quoted)) > 0)
-		cJSON_AddRawToObject(json, name, quoted);
-}
-
 /* Of which kind a line of JSON is, and about what. */
 static cJSON *json_begin(const char *event, const char *input)
 {

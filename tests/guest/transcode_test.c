@@ -33,7 +33,7 @@ static const char *object(const char *path)
 
 static bool record(struct record *r)
 {
-	char path[128], text[RECORD_MAX];
+	char path[128], text[RECORD_MAX + 1];
 	ssize_t n;
 
 	snprintf(path, sizeof(path), SPACE_JOBS "/%s.json", t.job.record.id);
