@@ -35,6 +35,9 @@
 #define IDLE_TIMEOUT_NS	  (75 * NS_PER_S) /* between requests */
 #define LINGER_TIMEOUT_NS (5 * NS_PER_S)
 
+/* Responses in a turn, to who sends requests without waiting for each. */
+#define TURN_RESPONSES 16
+
 /* ---- life ---- */
 
 static void free_pointer(char **p)
@@ -223,9 +226,21 @@ static enum step finish(struct conn *c)
 
 /* ---- events ---- */
 
+/* In the next turn, behind the others. */
+static enum step wait_for_next_turn(struct conn *c)
+{
+	struct worker *w = c->worker;
+
+	list_remove(&c->runnable);
+	list_append(&w->runnable, &c->runnable);
+	loop_again(&w->loop);
+	return STEP_WAIT;
+}
+
 void conn_run(struct conn *c)
 {
 	int64_t share = PACER_TURN_BYTES;
+	int responses = 0;
 	enum step step;
 
 	do {
@@ -238,6 +253,8 @@ void conn_run(struct conn *c)
 		}
 		if (step == STEP_DONE)
 			step = finish(c);
+		if (step == STEP_GO_ON && c->state == CONN_HEAD && ++responses == TURN_RESPONSES)
+			step = wait_for_next_turn(c);
 	} while (step == STEP_GO_ON);
 	if (step == STEP_CLOSE)
 		conn_close(c);
