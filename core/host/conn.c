@@ -200,6 +200,8 @@ static void conn_reset(struct conn *c)
 /* The response is out. */
 static enum step finish(struct conn *c)
 {
+	/* Nothing has been asked for since, and nothing may be. */
+	c->close |= c->worker->draining && c->in_size == 0 && !c->readable;
 	if (c->close && !c->fin) {
 		shutdown(c->watch.fd, SHUT_WR);
 		c->fin = true;
@@ -221,7 +223,7 @@ static enum step finish(struct conn *c)
 	c->state = CONN_HEAD;
 	conn_set_deadline(c, IDLE_TIMEOUT_NS);
 	/* Nothing more to read: spares a recv(2) that says so. */
-	return c->in_size > 0 || c->readable ? STEP_GO_ON : STEP_WAIT;
+	return c->in_size > 0 || c->readable || c->hung_up ? STEP_GO_ON : STEP_WAIT;
 }
 
 /* ---- events ---- */
