@@ -264,12 +264,22 @@ void conn_run(struct conn *c)
 		conn_reset(c);
 }
 
+/* Both sides have closed, or the connection is broken. */
+static void conn_lost(struct conn *c, bool broken)
+{
+	/* A client that has closed after us may well have acknowledged all before. */
+	if (!broken && c->state == CONN_ACK && conn_check_ack(c) == STEP_GO_ON)
+		conn_run(c);
+	else
+		conn_close(c);
+}
+
 static void conn_ready(struct watch *watch, uint32_t events)
 {
 	struct conn *c = container_of(watch, struct conn, watch);
 
 	if (events & (EPOLLERR | EPOLLHUP)) {
-		conn_close(c);
+		conn_lost(c, (events & EPOLLERR) != 0);
 		return;
 	}
 	c->readable |= (events & (EPOLLIN | EPOLLRDHUP)) != 0;
