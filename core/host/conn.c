@@ -206,11 +206,8 @@ static enum step finish(struct conn *c)
 		shutdown(c->watch.fd, SHUT_WR);
 		c->fin = true;
 	}
-	if (c->object && c->reader.holding) {
-		c->state = CONN_ACK;
-		conn_expect_acks(c);
-		return conn_check_ack(c);
-	}
+	if (conn_counts_acks(c))
+		return conn_await_acks(c);
 	conn_leave_object(c);
 	end_response(c, true);
 	if (c->close) {
@@ -321,6 +318,10 @@ static void conn_expired(struct timer *t)
 			conn_run(c);
 			return;
 		}
+	}
+	if ((c->state == CONN_SEND || c->state == CONN_ACK) && conn_progressed(c)) {
+		conn_set_deadline(c, CONN_SEND_TIMEOUT_NS);
+		return;
 	}
 	if (c->state == CONN_SEND) {
 		w->counters.stalls++;

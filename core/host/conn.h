@@ -53,6 +53,7 @@ struct conn {
 	int64_t held_until_ns; /* for a request that waits for a segment; 0: it does not */
 
 	int status; /* of the response under way; 0: none */
+	int64_t queued; /* of what it was sent, unacknowledged when the present deadline was set */
 	size_t head_size;
 	uint64_t sent; /* of it, head included */
 	int64_t began_ns;
@@ -152,12 +153,24 @@ void conn_reload_wake(struct list *waiting);
 /* Ends this response's hold on its object, and releases that if it is time. */
 void conn_leave_object(struct conn *c);
 
+/* Whether what its client's TCP acknowledges is to be released. */
+bool conn_counts_acks(const struct conn *c);
+
 /* Looks after acknowledgements from now on, by the worker's ack_timer. */
 void conn_expect_acks(struct conn *c);
 void conn_check_acks(struct timer *ack_timer);
 
+/* Begins ACK, for a response that is out. */
+enum step conn_await_acks(struct conn *c);
+
 /* ACK: GO_ON once all has been acknowledged. */
 enum step conn_check_ack(struct conn *c);
+
+/* The socket takes no more just now: it is no longer writable, and has a deadline. */
+void conn_full(struct conn *c);
+
+/* SEND, ACK: whether the client's TCP has taken enough since the deadline was set for another. */
+bool conn_progressed(struct conn *c);
 
 /* ---- answer.c: each begins a response, and leaves the connection in SEND or better ---- */
 
