@@ -436,7 +436,8 @@ static enum step answer_object(struct conn *c, const struct http_request *r, boo
 	case 410: return answer_gone(c, o->given);
 	default: return answer_plain(c, 503, "", NULL);
 	}
-	if (c->reader.holding && (o->live || o->given > 0))
+	/* Parts may go back: how much of what was sent is acknowledged says nothing of a place. */
+	if (conn_counts_acks(c) && !c->parts && (o->live || o->given > 0))
 		conn_expect_acks(c);
 	return send_object(c, status, encoded);
 }
