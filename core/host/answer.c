@@ -148,6 +148,17 @@ enum step answer_refuse(struct conn *c, int status)
 	return answer_plain(c, status, "", NULL);
 }
 
+enum step answer_unread(struct conn *c, int status)
+{
+	struct worker *w = c->worker;
+
+	/* What is there is another client's. */
+	memset(&w->request, 0, offsetof(struct http_request, path));
+	c->began_ns = w->loop.now_ns;
+	conn_begin_log(c);
+	return answer_refuse(c, status);
+}
+
 /* ---- an object's head ---- */
 
 static bool is_playlist(const struct object *o)

@@ -132,6 +132,14 @@ void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *peer, 
 	loop_add(&w->loop, &c->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
 }
 
+void conn_begin_log(struct conn *c)
+{
+	struct worker *w = c->worker;
+
+	if (w->server->logfd >= 0 && !c->log)
+		c->log = access_log_begin(&w->request, &c->peer, w->server->options.log_json);
+}
+
 static void log_response(struct conn *c, bool complete)
 {
 	struct worker *w = c->worker;
@@ -313,11 +321,11 @@ static void conn_expired(struct timer *t)
 		return;
 	}
 	if (c->state == CONN_HEAD && c->in_size > 0) {
-		memset(&w->request, 0, offsetof(struct http_request, path));
-		if (answer_refuse(c, 408) == STEP_GO_ON) {
+		if (answer_unread(c, 408) == STEP_GO_ON)
 			conn_run(c);
-			return;
-		}
+		else
+			conn_close(c);
+		return;
 	}
 	if ((c->state == CONN_SEND || c->state == CONN_ACK) && conn_progressed(c)) {
 		conn_set_deadline(c, CONN_SEND_TIMEOUT_NS);

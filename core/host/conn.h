@@ -89,6 +89,9 @@ void conn_wake_waiting(struct object *o);
 void conn_run(struct conn *c);
 void conn_close(struct conn *c);
 
+/* What the access log will say of the worker's request, if there is a log. */
+void conn_begin_log(struct conn *c);
+
 /* It is given up `after_ns` from now, unless set anew before that; or never. */
 void conn_set_deadline(struct conn *c, int64_t after_ns);
 void conn_set_no_deadline(struct conn *c);
@@ -182,6 +185,9 @@ enum step answer_plain(struct conn *c, int status, const char *fields, const cha
 
 /* Answers what could not be understood: nothing that follows can be, either. */
 enum step answer_refuse(struct conn *c, int status);
+
+/* The same for a request that did not come to its end. */
+enum step answer_unread(struct conn *c, int status);
 
 /* The next part's head of a multipart response, or its end. */
 enum step answer_next_part(struct conn *c);

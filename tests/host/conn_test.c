@@ -610,6 +610,11 @@ static void test_parts_are_kept(void)
 
 /* ---- what is refused unread ---- */
 
+static bool answered_one(void)
+{
+	return responses() == 1;
+}
+
 static void test_refused_unread(void)
 {
 	char log[4096] = "";
@@ -618,7 +623,8 @@ static void test_refused_unread(void)
 	serve(&plain, true);
 	object_of("x", 100);
 	fd = connect_with(0);
-	is_int(get(fd, "HEAD", "x", "User-Agent: first\r\n"), 200, "somebody's HEAD");
+	ask(fd, "HEAD", "x", "User-Agent: first\r\n");
+	ok(until(answered_one), "somebody's HEAD");
 	close(fd);
 	until(all_gone);
 	client = connect_with(0);
@@ -642,7 +648,6 @@ static void test_refused_unread(void)
 	logged(log, sizeof(log));
 	ok(strstr(log, "\"\" 414 ") && strstr(log, "\"\" 408 "), "both are logged");
 	ok(!strstr(strchr(log, '\n'), "first"), "not as another's");
-	diag("%s", log);
 	is_int(w->counters.stalls, 0, "none is counted as stalled");
 	end();
 }
