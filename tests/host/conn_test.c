@@ -475,7 +475,7 @@ static bool drank_some(void)
 /* Too slow for the socket to take anything in a minute, but steady. */
 static void drink_slowly(const char *what)
 {
-	for (int i = 0; i < 6 && !all_gone(); i++) {
+	for (int i = 0; i < 3 && !all_gone(); i++) {
 		queued_before = queued();
 		until(drank_some);
 		later(25 * NS_PER_S);
