@@ -281,6 +281,8 @@ finish() {
 	get -r 100-199 "$URL/l" | cmp - <(tail -c +101 "$D/l" | head -c 100)
 	run get -I -r 100-199 "$URL/l"
 	[[ $output == *"Content-Range: bytes 100-199/*"* ]]
+	run get -I -r 100-999999 "$URL/l"
+	[[ $output == *"Content-Range: bytes 100-49999/*"* && $output == *"Content-Length: 49900"* ]]
 	[ "$(code -r 50001- "$URL/l")" = 416 ]
 	# It has no tag yet, but it is there.
 	[ "$(code -r 0-9 -H 'If-Match: *' "$URL/l")" = 206 ]

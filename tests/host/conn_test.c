@@ -263,12 +263,12 @@ static int connect_between(int room, int sending)
 	return fd;
 }
 
-/* Whoever the client is connected to has no more for it. */
+/* The client takes what comes, and the server has no more for it. */
 static bool drained(void)
 {
 	take();
 	got_size = 0;
-	return all_gone() || (only_conn()->state == CONN_HEAD && queued() == 0);
+	return all_gone() || (only_conn()->state != CONN_SEND && queued() == 0);
 }
 
 static void object_of(const char *name, size_t size)
