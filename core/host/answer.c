@@ -505,6 +505,8 @@ static enum step answer_listing(struct conn *c, const struct http_request *r, st
 
 	if (r->path[r->path_size - 1] != '/')
 		return answer_plain(c, 404, "", "Not Found: a folder's list is at its name and /");
+	if (c->worker->saved > LISTINGS_SAVED_MAX)
+		return answer_plain(c, 503, "Retry-After: 1\r\n", NULL);
 	err = listing_format(site_root(site, c->worker->loop.now_ns), path, r->path, json, &body);
 	if (err)
 		return answer_plain(c, status_of(err), "", NULL);

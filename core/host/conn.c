@@ -183,7 +183,7 @@ void conn_close(struct conn *c)
 	list_remove(&c->waiting);
 	free_pointer(&c->log);
 	free_pointer(&c->in);
-	free_pointer(&c->out);
+	conn_drop_output(c);
 	loop_remove(&w->loop, &c->watch);
 	loop_timer_clear(&w->loop, &c->timer);
 	close(c->watch.fd);

@@ -14,6 +14,9 @@ enum step { STEP_GO_ON, STEP_WAIT, STEP_DONE, STEP_CLOSE, STEP_RESET };
 #define CONN_HEAD_TIMEOUT_NS (30 * NS_PER_S) /* from a request's first byte to its last */
 #define CONN_SEND_TIMEOUT_NS (60 * NS_PER_S) /* without a byte taken */
 
+/* No further list is made in a worker whose clients leave more than this of theirs untaken. */
+#define LISTINGS_SAVED_MAX (64LL << 20)
+
 struct multipart;
 
 struct conn {
@@ -118,6 +121,9 @@ int conn_put(struct conn *c, const char *data, size_t size, bool more);
  */
 struct iovec;
 ssize_t conn_put_pieces(struct conn *c, const struct iovec pieces[2]);
+
+/* Forgets what was saved. */
+void conn_drop_output(struct conn *c);
 
 /* ---- conn_unpack.c ---- */
 

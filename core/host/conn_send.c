@@ -41,7 +41,16 @@ static int save_output(struct conn *c, const char *data, size_t size)
 	memcpy(grown + c->out_size, data, size);
 	c->out = grown;
 	c->out_size += size;
+	c->worker->saved += (int64_t)size;
 	return 0;
+}
+
+void conn_drop_output(struct conn *c)
+{
+	c->worker->saved -= (int64_t)c->out_size;
+	free(c->out);
+	c->out = NULL;
+	c->out_at = c->out_size = 0;
 }
 
 int conn_put(struct conn *c, const char *data, size_t size, bool more)
@@ -101,9 +110,7 @@ static enum step send_saved(struct conn *c)
 		conn_full(c);
 		return STEP_WAIT;
 	}
-	free(c->out);
-	c->out = NULL;
-	c->out_at = c->out_size = 0;
+	conn_drop_output(c);
 	return STEP_GO_ON;
 }
 
