@@ -221,7 +221,7 @@ static void put_cache_fields(struct text *t, const struct conn *c, bool encoded)
 
 	if (encoded || c->unpack)
 		text_put(t, "Vary: Accept-Encoding\r\n");
-	validator_put(t, o, form_of(c));
+	validator_put(t, o, form_of(c), c->worker->date_s);
 	if (o->live || is_playlist(o))
 		text_put(t, "Cache-Control: no-cache\r\n");
 }
@@ -353,6 +353,7 @@ static enum step answer_not_modified(struct conn *c, bool encoded)
 	char fields[256];
 	struct text t = {.buf = fields, .room = sizeof(fields) - 1};
 
+	date_now(c->worker);
 	put_cache_fields(&t, c, encoded);
 	fields[t.size] = '\0';
 	return answer_plain(c, 304, fields, NULL);
@@ -518,22 +519,24 @@ static enum step answer_listing(struct conn *c, const struct http_request *r, st
 
 /*
  * Opens what the path names into c->object. Where there is only its .zst, that is sent as it is,
- * *encoded, to who accepts it, and else its content, if it is seekable. 0 or -errno.
+ * *encoded, to who accepts it, and else its content, if it is seekable. 0 or -errno; *varies: which
+ * depends on what the client accepts.
  */
 static int open_object(struct conn *c, const struct http_request *r, struct site *site,
-		       const char *path, bool *encoded)
+		       const char *path, bool *encoded, bool *varies)
 {
 	struct worker *w = c->worker;
 	int err = store_get(&w->store, site, path, w->loop.now_ns, &c->object);
 	char compressed[OBJECT_PATH_MAX + 1];
 
-	*encoded = false;
+	*encoded = *varies = false;
 	if (err != -ENOENT || *path == '\0' ||
 	    snprintf(compressed, sizeof(compressed), "%s.zst", path) >= (int)sizeof(compressed))
 		return err;
 	err = store_get(&w->store, site, compressed, w->loop.now_ns, &c->object);
 	if (err)
 		return err;
+	*varies = true;
 	*encoded = r->accept_encoding.at && http_accepts(r->accept_encoding, "zstd");
 	return *encoded ? 0 : conn_unpack(c);
 }
@@ -544,7 +547,7 @@ enum step answer_request(struct conn *c, const struct http_request *r)
 	const char *path;
 	struct site *site;
 	enum step step;
-	bool encoded;
+	bool encoded, varies;
 	int err;
 
 	if (c->metrics)
@@ -556,9 +559,10 @@ enum step answer_request(struct conn *c, const struct http_request *r)
 		return answer_plain(c, 404, "", NULL);
 	if (w->server->options.listing && (!*path || r->path[r->path_size - 1] == '/'))
 		return answer_listing(c, r, site, path);
-	err = open_object(c, r, site, path, &encoded);
+	err = open_object(c, r, site, path, &encoded, &varies);
 	if (err)
-		return answer_plain(c, status_of(err), "", NULL);
+		return answer_plain(c, status_of(err), varies ? "Vary: Accept-Encoding\r\n" : "",
+				    NULL);
 	c->grows = false;
 	c->promise = NULL;
 	if (!encoded && (step = conn_reload_check(c, r)) != STEP_DONE)
