@@ -55,7 +55,7 @@ struct conn {
 	size_t skipped;
 	int64_t held_until_ns; /* for a request that waits for a segment; 0: it does not */
 
-	int status; /* of the response under way; 0: none */
+	int status;	/* of the response under way; 0: none */
 	int64_t queued; /* of what it was sent, unacknowledged when the present deadline was set */
 	size_t head_size;
 	uint64_t sent; /* of it, head included */

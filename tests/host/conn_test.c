@@ -94,8 +94,7 @@ static bool all_gone(void)
 
 static int listen_anywhere(void)
 {
-	struct sockaddr_in any = {.sin_family = AF_INET,
-				  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
 	if (bind(fd, (struct sockaddr *)&any, sizeof(any)) < 0 || listen(fd, 16) < 0)
@@ -608,6 +607,66 @@ static void test_parts_are_kept(void)
 	end();
 }
 
+/* Writes until the space is full; the bytes. */
+static int64_t fill(int fd)
+{
+	static const char data[65536];
+	int64_t sum = 0;
+	ssize_t n;
+
+	while ((n = write(fd, data, sizeof(data))) > 0)
+		sum += n;
+	return sum;
+}
+
+static int64_t written;
+
+static bool all_delivered(void)
+{
+	take();
+	got_size = 0;
+	return w->conn_count == 1 && only_conn()->at == written && queued() == 0;
+}
+
+/* A guest blocked on a full space goes on soon after what fills it has been delivered. */
+static void test_full_space(void)
+{
+	int fd, ms;
+
+	serve(&delivered, false);
+	if (mount("memnet-test", scratch_path, "tmpfs", 0, "size=4m") < 0) {
+		skip(6, "cannot mount here");
+		end();
+		return;
+	}
+	close(root);
+	root = open(scratch_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	mkdirat(root, ".memnet", 0700);
+	mkdirat(root, ".memnet/live", 0700);
+	scratch_file(root, ".memnet/live/l", "\n", 1);
+	fd = openat(root, "l", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	written = fill(fd);
+	client = connect_with(0);
+	ask(client, "GET", "l", "");
+	for (int i = 0; i < 3; i++) {
+		int64_t more = 0;
+
+		ok(until(all_delivered), "a full space is delivered: %" PRId64 " bytes by now",
+		   written);
+		for (ms = 0; ms < 10 && more == 0; ms++) {
+			later(NS_PER_MS);
+			turns();
+			more = fill(fd);
+		}
+		written += more;
+		ok(more > 0, "and its writer goes on: after %d ms", ms);
+	}
+	close(client);
+	close(fd);
+	end();
+	umount2(scratch_path, MNT_DETACH);
+}
+
 /* ---- what is refused unread ---- */
 
 static bool answered_one(void)
@@ -705,6 +764,7 @@ int main(void)
 	test_close_when_delivered();
 	test_ttl_waits_for_nobody();
 	test_parts_are_kept();
+	test_full_space();
 	test_refused_unread();
 	test_lists();
 	return done_testing();
