@@ -35,8 +35,10 @@ static void wait_for_growth(struct hold *h, uint64_t free, int64_t now_ns)
 
 void hold_look(struct hold *h, uint64_t size, uint64_t free, int64_t now_ns)
 {
-	h->look_ns = now_ns;
-	if (free >= hold_high_mark(size))
+	bool plenty = free >= hold_high_mark(size);
+
+	h->next_ns = now_ns + (plenty ? HOLD_REST_NS : HOLD_LOOK_NS);
+	if (plenty)
 		h->low = h->spent = false;
 	else if (h->low)
 		wait_for_growth(h, free, now_ns);

@@ -44,7 +44,7 @@ static void look_at_room(struct transcode *t)
 	int64_t now = clock_ns();
 	struct room_view view;
 
-	if (now - t->hold.look_ns < HOLD_LOOK_NS || room_look(&t->job.room, &view))
+	if (now < t->hold.next_ns || room_look(&t->job.room, &view))
 		return;
 	hold_look(&t->hold, view.size, view.free, now);
 	apply_hold(t, held);
@@ -390,7 +390,7 @@ static int attempt(struct transcode *t, struct mn_error *e)
 
 	t->attempts++;
 	t->progress = (struct progress){0};
-	t->hold = (struct hold){.look_ns = 0};
+	t->hold = (struct hold){.next_ns = 0};
 	t->attempt_ns = clock_ns() - t->job.room.blocked_ns;
 	if (t->options.files)
 		err = staging_open(&t->staging, e);

@@ -28,8 +28,10 @@ static void hysteresis(void)
 	ok(hold_held(&h), "between them on the way up: still held");
 	hold_look(&h, SIZE, 16 * MB, 4);
 	ok(!hold_held(&h), "at the high one: it runs");
+	is_int(h.next_ns - 4, HOLD_REST_NS, "and nobody looks for a while");
 	hold_look(&h, SIZE, 5 * MB, 5);
 	ok(!hold_held(&h), "and on the way down again");
+	is_int(h.next_ns - 5, HOLD_LOOK_NS, "where it is looked at often");
 }
 
 static void no_growth(void)
