@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+
 /* ---- memory of one's own ---- */
 
 static struct {
@@ -198,6 +200,15 @@ int json_quote(const char *text, char *buf, size_t size)
 	buf[at++] = '"';
 	buf[at] = '\0';
 	return (int)at;
+}
+
+void json_add_text(cJSON *object, const char *name, const char *text)
+{
+	size_t size = 6 * strlen(text) + 3; /* a byte can be six: \u001f */
+	cleanup_free char *quoted = malloc(size);
+
+	if (quoted && json_quote(text, quoted, size) > 0)
+		cJSON_AddRawToObject(object, name, quoted);
 }
 
 void json_print_line(const cJSON *object)

@@ -53,5 +53,8 @@ bool json_true(const cJSON *object, const char *name);
  */
 int json_quote(const char *text, char *buf, size_t size);
 
+/* Adds a string that may be no UTF-8, as names of files may, as json_quote() writes it. */
+void json_add_text(cJSON *object, const char *name, const char *text);
+
 /* Prints `object` as one line on stdout. */
 void json_print_line(const cJSON *object);

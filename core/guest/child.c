@@ -223,6 +223,8 @@ int child_start(struct child *c, char *const *argv, bool piped, const char *scra
 
 	*c = (struct child){.keeperfd = -1, .lifefd = -1, .outputfd = -1, .progressfd = -1};
 	if (!err) {
+		/* Who started us may have it ignored: there would be nothing to wait for. */
+		signal(SIGCHLD, SIG_DFL);
 		/* Should the keeper be killed, what it held comes to us. */
 		prctl(PR_SET_CHILD_SUBREAPER, 1);
 		c->keeper = fork();

@@ -200,6 +200,22 @@ static void quoting(void)
 	quotes("\xf4\x8f\xbf\xbf", "\"\xf4\x8f\xbf\xbf\"", "the last character");
 }
 
+static void texts(void)
+{
+	cleanup_json cJSON *json = cJSON_CreateObject();
+	char worst[300], *text;
+
+	memset(worst, 1, sizeof(worst) - 1);
+	worst[sizeof(worst) - 1] = '\0';
+	json_add_text(json, "a", "caf\xe9");
+	json_add_text(json, "b", worst);
+	text = cJSON_PrintUnformatted(json);
+	is_int((int)strlen(text), (int)strlen("{\"a\":\"caf\\ufffd\",\"b\":\"\"}") + 299 * 6,
+	       "members of any bytes");
+	ok(strncmp(text, "{\"a\":\"caf\\ufffd\",\"b\":\"\\u0001", 28) == 0, "are JSON");
+	free(text);
+}
+
 /* Whatever the bytes, a JSON parser takes the result; where they were UTF-8 it gives them back. */
 static void round_trips(void)
 {
@@ -231,5 +247,6 @@ int main(void)
 	integers();
 	quoting();
 	round_trips();
+	texts();
 	return done_testing();
 }

@@ -99,6 +99,18 @@ static void statuses(void)
 	child_close(&c);
 }
 
+/* As some that start us leave it: what ends is gone then before anybody could wait for it. */
+static void ignored(void)
+{
+	struct child c;
+
+	signal(SIGCHLD, SIG_IGN);
+	start(&c, "sh -c 'exit 3'; echo $?; exit 7");
+	is_str(output(&c), "3\n", "SIGCHLD ignored by who started us is not by the command");
+	is_int(child_wait(&c, -1), 7, "nor by us");
+	child_close(&c);
+}
+
 static void inherits_nothing(void)
 {
 	struct child c;
@@ -224,6 +236,7 @@ int main(void)
 	for (int fd = 3; fd < 1024; fd++)
 		close(fd); /* what we were started with would be counted */
 	statuses();
+	ignored();
 	inherits_nothing();
 	group();
 	stubborn();

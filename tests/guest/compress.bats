@@ -232,3 +232,32 @@ has_objects() { [ -n "$(objects)" ]; }
 }
 
 none_sleeps() { ! vm_run web 'pidof sleep'; }
+
+# What the host does to the space while two jobs are in the middle of an object, which are then let go on.
+empty_space() {
+	vm_host find "$space" -mindepth 1 -delete
+}
+
+in_mid_job() {
+	[ "$(vm_host sh -c 'cat "$1"/.memnet/part/*.0' - "$space" | wc -c)" -gt 3000000 ]
+}
+
+@test "the host empties the space in mid-job, which costs only time" {
+	vm_run web 'rm -f /tmp/go; cat >/tmp/slowly <<"END"
+head -c 2000000 /tmp/random
+until [ -e /tmp/go ]; do sleep 0.1; done
+tail -c +2000001 /tmp/random
+END
+for i in 1 2; do memnet transcode-hook --to /mnt/memnet/out --name mid$i -- sh /tmp/slowly || echo $? & done; wait' 3>&- >"$BATS_TEST_TMPDIR/said" &
+	jobs=$!
+	until_true in_mid_job
+	empty_space
+	vm_run web 'touch /tmp/go'
+	wait "$jobs"
+	[ -z "$(cat "$BATS_TEST_TMPDIR/said")" ]
+	[ "$(objects | sort)" = mid1$'\n'mid2 ]
+	[ "$(vm_host cat "$space/mid1" | sha256sum)" = "$(sum_in_guest /tmp/random)" ]
+	[ "$(vm_host cat "$space/mid2" | sha256sum)" = "$(sum_in_guest /tmp/random)" ]
+	[ -z "$(parts)" ]
+	[ "$(records | grep -c '"status":"done"')" = 2 ]
+}
