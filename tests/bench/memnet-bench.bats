@@ -156,6 +156,26 @@ value() {
 	done
 }
 
+# As it is installed, and with --kernel: the folder of modules is a link, and in it there is one to the kernel's source.
+@test "a kernel of the host is laid out so that its modules are found" {
+	mkdir -p boot modules/1.2-x/kernel/fs source
+	touch boot/vmlinuz-1.2-x modules/1.2-x/kernel/fs/net-9p.ko.xz source/other.ko
+	printf 'what modules hold' >modules/1.2-x/kernel/fs/some.ko
+	ln -s "$PWD/source" modules/1.2-x/build
+	# shellcheck disable=SC2016 # for the inner shell
+	run -0 bash -c 'source "$1/stage.sh"; source "$1/guest.sh"; source "$1/delivery.sh"; source "$2/tests/guest/vm.sh"
+		work=$PWD host_modules=$PWD/modules kernel=$PWD/boot/vmlinuz-1.2-x; guest_of_host
+		vm_module_file net_9p; echo; vm_module_file other; some_input; echo; ls "$MEMNET_GUEST"/linux/boot' - "$lib" "$MEMNET_SRC"
+	[[ ${lines[0]} == */1.2-x/kernel/fs/net-9p.ko.xz ]]
+	[ "${lines[1]}" = "what modules hold" ]
+	[ "${lines[2]}" = vmlinuz-1.2-x ]
+}
+
+@test "a guest that cannot be set up is told, with virtiofs too" {
+	# shellcheck disable=SC2016 # for the inner shell
+	run -1 bash -c 'source "$1/guest.sh"; virtiofsd=there; guest() { [[ $1 == *virtiofs* ]]; }; guest_setup' - "$lib"
+}
+
 # --- runs ------------------------------------------------------------------------------------------------------------
 
 needs_root() {

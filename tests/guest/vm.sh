@@ -229,9 +229,10 @@ vm_add_module() {
 	echo "$name.ko" >>"$dir/order"
 }
 
-# A module's name has underscores where its file's name may have hyphens.
+# A module's name has underscores where its file's name may have hyphens. The folder of a version may be a link to the
+# host's; the links in that one, to the kernel's source, are not followed.
 vm_module_file() {
-	find "$MEMNET_GUEST/linux/lib/modules/" -name "${1//_/[-_]}.ko*" -print -quit
+	find "$MEMNET_GUEST"/linux/lib/modules/*/ -name "${1//_/[-_]}.ko*" -print -quit
 }
 
 vm_module_builtin() {

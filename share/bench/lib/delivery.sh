@@ -20,12 +20,12 @@ prepare_jobs() {
 
 # Kernel modules: much code and some data, on every host. Debian 13 packs them.
 some_input() {
-	local modules=$MEMNET_GUEST/linux/lib/modules
+	local modules=("$MEMNET_GUEST"/linux/lib/modules/*/)
 
 	{
-		find -H "$modules/" -name '*.ko' -print0 | sort -z | xargs -0r cat
-		find -H "$modules/" -name '*.ko.xz' -print0 | sort -z | xargs -0r xz -dc
-		find -H "$modules/" -name '*.ko.zst' -print0 | sort -z | xargs -0r zstd -dcq
+		find "${modules[@]}" -name '*.ko' -print0 | sort -z | xargs -0r cat
+		find "${modules[@]}" -name '*.ko.xz' -print0 | sort -z | xargs -0r xz -dc
+		find "${modules[@]}" -name '*.ko.zst' -print0 | sort -z | xargs -0r zstd -dcq
 	} 2>/dev/null | head -c "${input_mb}M"
 }
 

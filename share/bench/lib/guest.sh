@@ -5,6 +5,7 @@
 
 vm=vm
 guest_ip=10.77.0.2
+host_modules=/lib/modules
 
 boot() {
 	local args=()
@@ -34,11 +35,11 @@ guest_of_host() {
 	: "${kernel:=/boot/vmlinuz-$(uname -r)}"
 	release=${kernel##*/vmlinuz-}
 	[ -f "$kernel" ] || die "no kernel $kernel for the guest (name one with --kernel)"
-	[ -d "/lib/modules/$release" ] || die "no modules in /lib/modules/$release (install the kernel's package)"
+	[ -d "$host_modules/$release" ] || die "no modules in $host_modules/$release (install the kernel's package)"
 	MEMNET_GUEST=$work/guest
 	mkdir -p "$MEMNET_GUEST/linux/boot" "$MEMNET_GUEST/linux/lib/modules"
 	ln -s "$(readlink -f "$kernel")" "$MEMNET_GUEST/linux/boot/vmlinuz-$release"
-	ln -s "/lib/modules/$release" "$MEMNET_GUEST/linux/lib/modules/$release"
+	ln -s "$host_modules/$release" "$MEMNET_GUEST/linux/lib/modules/$release"
 }
 
 # Programs with their libraries, read by the guest once: they are too much for an initramfs.
@@ -103,6 +104,6 @@ guest_setup() {
 		cp -a /mnt/tools/. / && umount /mnt/tools &&
 		mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000 p9 /mnt/p9 &&
 		echo root:x:0:0::/:/bin/sh >/etc/passwd && echo nobody:x:65534:65534::/:/bin/false >>/etc/passwd &&
-		echo root:x:0: >/etc/group && echo nogroup:x:65534: >>/etc/group"
+		echo root:x:0: >/etc/group && echo nogroup:x:65534: >>/etc/group" || return
 	[ -z "$virtiofsd" ] || guest 'mount -t virtiofs vfs /mnt/vfs'
 }
