@@ -85,9 +85,9 @@ value() {
 	echo '# source: model: 5 W idle' >>power
 	tsv rows <<-ROWS
 		seconds source gaps joules watts a b c d
-		1.000 model 0 10.0 10 1 1 1 1.0
-		2.000 model 0 22.0 12 1 1 1 2.0
-		4.000 model 0 42.0 10 1 1 1 6.0
+		1.000 model 2 10.0 10 1 1 1 1.0
+		2.000 model 2 22.0 12 1 1 1 2.0
+		4.000 model 5 42.0 10 1 1 1 6.0
 	ROWS
 	cat rows >>power
 	run -0 awk -v from=101 -v to=103 -v clients=10 -f "$lib/phase.awk" series stalls power
@@ -102,6 +102,15 @@ value() {
 	[ "$(value joules_per_gb)" = 3666.667 ]
 	[ "$(value watts_per_client)" = 0.91667 ]
 	[ "$(value source)" = model ]
+	[ "$(value gaps)" = 3 ]	# and not those before
+}
+
+@test "power is sampled often enough for a short job" {
+	local began=$EPOCHREALTIME
+
+	"$MEMNET_SRC/build/tests/bench/power_bench" 2 $$ >power
+	awk -F '\t' -v began="$began" -v now="$EPOCHREALTIME" '/^[0-9]/ { rows++; if ($1 - t > most) most = $1 - t; t = $1 }
+		END { print rows, most, t; exit !(rows > 5 && t >= 2 && t < now - began + 0.1 && t / rows < 0.3) }' power
 }
 
 @test "energy that is not known is not told" {

@@ -74,10 +74,10 @@ epoch_of() {
 	sed -n '1s/# epoch //p' "$1.series.tsv"
 }
 
-# Power, with the clients' clock.
+# Power, with the clients' clock; over half a second each, as CPU time is counted in ticks.
 shifted_power() {
 	awk -F '\t' -v began="$(epoch_of "$1")" '/^# epoch/ { split($0, w, " "); shift = w[3] - began }
-		/^[0-9]/ { print $1 + shift, $5 }' "$1.power.tsv"
+		/^[0-9]/ && $4 ~ /^[0-9.]+$/ && $1 - t >= 0.49 { print $1 + shift, ($4 - joules) / ($1 - t); t = $1; joules = $4 }' "$1.power.tsv"
 }
 
 energy_source() {

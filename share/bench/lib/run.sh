@@ -164,11 +164,11 @@ undisturbed() {
 	local name value
 
 	start_power
-	sleep 1	# the first interval of the energy's figures
+	sleep 0.5	# the first intervals of the energy's figures
 	timed_job "$1"
-	sleep 1
+	sleep 0.5
 	stop_power
 	while read -r name value; do
-		[[ $name != joules ]] || figure alone_joules "$value"
+		figure "alone_$name" "$value"
 	done < <(awk -v from="$job_began" -v to="$job_ended" -v clients=0 -f "$lib/lib/phase.awk" "$(raw).power.tsv")
 }
