@@ -157,12 +157,44 @@ value() {
 	touch v2/cpu.max
 	for version in v1 v2; do
 		# shellcheck disable=SC2016 # for the inner shell
-		run -0 bash -c 'source "$1/delivery.sh"; vm_process=42 cgroup=$2; cap_vm 25; cat "$2"/cpu.*; cap_vm ""; cat "$2"/c*' - "$lib" $version
+		run -0 bash -c 'source "$1/delivery.sh"; cgroup=$2; cap_vm 25; cat "$2"/cpu.*; cap_vm ""; cat "$2"/cpu.*' - "$lib" $version
 		case $version in
-		v1) [ "$output" = $'25000\n42\n-1' ] || [ "$output" = $'25000\n-1\n42' ] ;;
-		v2) [ "$output" = $'25000 100000\n42\nmax 100000' ] || [ "$output" = $'25000 100000\nmax 100000\n42' ] ;;
+		v1) [ "$output" = $'100000\n25000\n100000\n-1' ] ;;
+		v2) [ "$output" = $'25000 100000\nmax 100000' ] ;;
 		esac
 	done
+	# A cap that cannot be set is no cap.
+	# shellcheck disable=SC2016 # for the inner shell
+	run -1 bash -c 'source "$1/stage.sh"; source "$1/delivery.sh"; cgroup=$PWD/none; cap_vm 25' - "$lib"
+	[[ $output == *"memnet-bench: cannot cap QEMU at 25 % of a CPU"* ]]
+}
+
+@test "QEMU starts inside the cgroup, whose count is what the rest of it used" {
+	mkdir v1 v2 none
+	echo 7500000000 >v1/cpuacct.usage
+	printf 'usage_usec 7500000\nuser_usec 1\n' >v2/cpu.stat
+	printf 'nr_periods 0\n' | tee none/cpu.stat >v1/cpu.stat
+	for version in v1 v2 none; do
+		# shellcheck disable=SC2016 # for the inner shell
+		run -0 bash -c 'source "$1/guest.sh"; source "$1/run.sh"; vm_cpu() { echo 5 2; }; cgroup=$2; qemu_cpu
+			enter_cgroup; "${VM_ENTER[@]}" bash -c "echo \$\$"; cat "$2/cgroup.procs"' - "$lib" $version
+		case $version in
+		none) [ "${lines[0]}" = "5 2" ] ;;
+		*) [ "${lines[0]}" = "5 2.5" ] ;;
+		esac
+		[ "${lines[1]}" = "${lines[2]}" ]
+	done
+}
+
+@test "the vCPU has its CPU by itself" {
+	[ "$(nproc)" -ge 2 ] || skip "one CPU"
+	# shellcheck disable=SC2016 # for the inner shell
+	run -0 bash -c 'source "$1/stage.sh"; source "$1/guest.sh"; stage_cpus; vm_pid() { echo $$; }
+		printf "CPU 0/KVM" >/proc/$$/comm; pin_vm; grep Cpus_allowed_list /proc/$$/status; echo "$vm_cpu_id"
+		printf "qemu" >/proc/$$/comm; pin_vm; grep Cpus_allowed_list /proc/$$/status; echo "$other_cpus"' - "$lib"
+	[ "${lines[0]##*	}" = "${lines[1]}" ]
+	[ "$(cut -d , -f 1 <<<"${lines[3]}")" = "$(sed 's/.*	//; s/[-,].*//' <<<"${lines[2]}")" ]
+	[[ ${lines[2]##*	} != *"${lines[1]}"* ]]
 }
 
 # As it is installed, and with --kernel: the folder of modules is a link, and in it there is one to the kernel's source.

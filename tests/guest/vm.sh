@@ -520,7 +520,7 @@ END"
 # vCPU threads are known by the names debug-threads=on gives them ("CPU 0/TCG"); schedstat counts nanoseconds. The
 # process's own total, in ticks, includes the 9p and I/O workers that have ended meanwhile.
 vm_cpu() {
-	local pid task vcpu=0 ns total comm
+	local pid task vcpu=0 ns comm
 
 	pid=$(vm_pid "$1") || { vm_die "$1 is not running"; return; }
 	for task in /proc/"$pid"/task/*; do
@@ -532,9 +532,13 @@ vm_cpu() {
 			;;
 		esac
 	done
-	total=$(sed 's/.*) //' "/proc/$pid/stat" | awk '{ print $12 + $13 }')
-	awk -v vcpu="$vcpu" -v total="$total" -v hz="$(getconf CLK_TCK)" 'BEGIN {
-		vcpu /= 1e9; other = total / hz - vcpu
+	awk -v vcpu="$vcpu" -v total="$(vm_process_cpu "$pid")" 'BEGIN {
+		vcpu /= 1e9; other = total - vcpu
 		printf "%.3f %.3f\n", vcpu, (other > 0 ? other : 0)
 	}'
+}
+
+# CPU seconds so far of a process.
+vm_process_cpu() {
+	sed 's/.*) //' "/proc/$1/stat" | awk -v hz="$(getconf CLK_TCK)" '{ printf "%.2f\n", ($12 + $13) / hz }'
 }

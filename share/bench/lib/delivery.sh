@@ -249,7 +249,7 @@ under_cap() {
 	printf 'job_began\t%s\njob_ended\t%s\n' "$began" "$ended" >"$(raw).phases.tsv"
 }
 
-# cap_vm PERCENT: of one CPU, for all of QEMU; without, no limit
+# cap_vm PERCENT: of one CPU, for all of QEMU, which is in the cgroup; without, no limit
 cap_vm() {
 	local period=100000 quota=
 
@@ -257,7 +257,6 @@ cap_vm() {
 	if [ -f "$cgroup/cpu.max" ]; then
 		echo "${quota:-max} $period" >"$cgroup/cpu.max"
 	else
-		echo "${quota:--1}" >"$cgroup/cpu.cfs_quota_us"
-	fi
-	echo "$vm_process" >"$cgroup/cgroup.procs" || die "cannot put QEMU into $cgroup"
+		echo "$period" >"$cgroup/cpu.cfs_period_us" && echo "${quota:--1}" >"$cgroup/cpu.cfs_quota_us"
+	fi || die "cannot cap QEMU at ${1:-100} % of a CPU in $cgroup"
 }

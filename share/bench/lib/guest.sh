@@ -22,10 +22,19 @@ boot() {
 	vm_setup "$work/vm" || exit 1
 	gather_tools
 	shared_folders
+	enter_cgroup
 	vm_start_memnet "$vm" "${args[@]}" || exit 1
 	vm_wait_boot "$vm" || exit 1
 	pin_vm
 	guest_setup || die "the guest cannot be set up: $(tail -n 5 "$VM_DIR/vm/$vm/console.log")"
+}
+
+# QEMU is in the cgroup from its first moment: so is the kernel's thread of vhost, which before Linux 6.4 is no thread of
+# QEMU's but joins the cgroups that QEMU is in when it asks for it. And it is not moved later, which before Linux 6.2
+# undoes the pinning.
+enter_cgroup() {
+	# shellcheck disable=SC2016 # for the inner shell
+	[ -z "$cgroup" ] || VM_ENTER=(sh -c 'echo $$ >"$0/cgroup.procs" && exec "$@"' "$cgroup")
 }
 
 # The kernel that was named, or this host's own, laid out as vm.sh wants it.
@@ -80,15 +89,15 @@ start_virtiofsd() {
 	await "virtiofsd" [ -S "$work/vfs.sock" ]
 }
 
-# The vCPU by itself on its CPU; QEMU's other threads go where there is time.
+# The vCPU by itself on its CPU; QEMU's other threads, and those that they start, on the others.
 pin_vm() {
 	local task comm
 
 	vm_process=$(vm_pid "$vm")
-	taskset -acp "$all_cpus" "$vm_process" >/dev/null
+	taskset -acp "$other_cpus" "$vm_process" >/dev/null || die "cannot pin QEMU to CPU $other_cpus"
 	for task in /proc/"$vm_process"/task/*; do
-		read -r comm <"$task/comm"
-		[[ $comm != CPU\ [0-9]* ]] || taskset -cp "$vm_cpu_id" "${task##*/}" >/dev/null
+		read -r comm <"$task/comm" || continue
+		[[ $comm != CPU\ [0-9]* ]] || taskset -cp "$vm_cpu_id" "${task##*/}" >/dev/null || die "cannot pin the vCPU to CPU $vm_cpu_id"
 	done
 }
 

@@ -59,8 +59,18 @@ stop_power() {
 
 # --- CPU -------------------------------------------------------------------------------------------------------------
 
-process_cpu() {
-	sed 's/.*) //' "/proc/$1/stat" | awk -v hz="$(getconf CLK_TCK)" '{ printf "%.2f\n", ($12 + $13) / hz }'
+# "VCPU OTHER": CPU seconds so far of the vCPU, and of all else that is QEMU's, vhost included: as the cgroup counts it,
+# or without one as the process does.
+qemu_cpu() {
+	vm_cpu "$vm" | awk -v all="$(cgroup_cpu)" '{ other = all == "" ? $2 : all - $1; print $1, (other > 0 ? other : 0) }'
+}
+
+cgroup_cpu() {
+	if [ -f "$cgroup/cpu.stat" ] && grep -q usage_usec "$cgroup/cpu.stat"; then
+		awk '$1 == "usage_usec" { printf "%.6f", $2 / 1e6 }' "$cgroup/cpu.stat"
+	elif [ -f "$cgroup/cpuacct.usage" ]; then
+		awk '{ printf "%.6f", $1 / 1e9 }' "$cgroup/cpuacct.usage"
+	fi
 }
 
 # "VCPU OTHER SERVER ALL": CPU seconds so far of the vCPU, the rest of QEMU, what serves on the host, and the machine
@@ -68,9 +78,9 @@ cpu_so_far() {
 	local pid server=0
 
 	for pid in "$stream_pid" "$nginx_pid" ${virtiofsd_pid:-}; do
-		server="$server + $(process_cpu "$pid")"
+		server="$server + $(vm_process_cpu "$pid")"
 	done
-	echo "$(vm_cpu "$vm") $(awk "BEGIN { print $server }")" \
+	echo "$(qemu_cpu) $(awk "BEGIN { print $server }")" \
 		"$(awk -v hz="$(getconf CLK_TCK)" '/^cpu / { print ($2 + $3 + $4 + $7 + $8) / hz }' /proc/stat)"
 }
 

@@ -164,7 +164,6 @@ stage_cpus() {
 
 	mapfile -t allowed < <(taskset -cp $$ | sed 's/.*: //' | tr , '\n' | awk -F- '{ for (i = $1; i <= $NF; i++) print i }')
 	vm_cpu_id=${allowed[-1]}
-	all_cpus=$(IFS=,; echo "${allowed[*]}")
 	unset 'allowed[-1]'
 	other_cpus=$(IFS=,; echo "${allowed[*]}")
 	taskset -cp "$other_cpus" $$ >/dev/null || die "cannot pin itself to CPU $other_cpus"
