@@ -12,7 +12,6 @@ scenario_memory() {
 	local way cap static_mb
 
 	scenario=memory
-	[ $((round % 2)) = 1 ] || return 0	# it takes the longest
 	static_mb=$(static_size) || die "memnet tune --plan failed"
 	for cap in $rates; do
 		for way in $(turns static tune); do

@@ -264,10 +264,10 @@ memory_report() {
 	local rate
 
 	[ -s "$out/figures/memory.tsv" ] || { echo "Not run."; return; }
-	echo "| jobs a second | static, MB | tuned, MB | in use, MB | 95 % of jobs delivered within, static, s | tuned, s |"
-	echo "|---|---|---|---|---|---|"
+	echo "| jobs a second | static, MB | tuned, MB | in use, MB | 95 % of jobs delivered within, static, s | tuned, s | rounds |"
+	echo "|---|---|---|---|---|---|---|"
 	while read -r rate _; do
-		echo "| $rate | $(spread memory static "$rate" memory_mb %.0f) | $(spread memory tune "$rate" memory_mb %.0f) | $(spread memory tune "$rate" used_mb %.1f) | $(spread memory static "$rate" response_p95_s %.2f) | $(spread memory tune "$rate" response_p95_s %.2f) |"
+		echo "| $rate | $(spread memory static "$rate" memory_mb %.0f) | $(spread memory tune "$rate" memory_mb %.0f) | $(spread memory tune "$rate" used_mb %.1f) | $(spread memory static "$rate" response_p95_s %.2f) | $(spread memory tune "$rate" response_p95_s %.2f) | $(median_of memory tune "$rate" memory_mb 5) |"
 	done <"$out/figures/memory.tsv"
 	figures memory "Memory against arrival rate (figure 8)"
 }
