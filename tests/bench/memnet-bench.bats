@@ -113,6 +113,18 @@ value() {
 		END { print rows, most, t; exit !(rows > 5 && t >= 2 && t < now - began + 0.1 && t / rows < 0.3) }' power
 }
 
+@test "each way has each place once, and each other before it once" {
+	for words in "a b" "a b c" "a b c d"; do
+		set -- $words
+		# shellcheck disable=SC2016 # for the inner shell
+		run -0 bash -c 'source "$1/delivery.sh"; shift; for ((round = 1; round <= $# * (1 + $# % 2); round++)); do echo $(turns "$@"); done' - "$lib" "$@"
+		awk -v n=$# '{ for (i = 1; i <= n; i++) { place[i, $i]++; if (i > 1) before[$(i - 1), $i]++ } }
+			END { for (p in place) { places++; bad += place[p] != NR / n }
+				for (b in before) { pairs++; bad += before[b] != NR / n }
+				exit bad || places != n * n || pairs != n * (n - 1) }' <<<"$output"
+	done
+}
+
 @test "energy that is not known is not told" {
 	printf '# epoch 100.000\n# source: none: nothing\n' >power
 	tsv rows <<-ROWS

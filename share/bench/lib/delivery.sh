@@ -118,13 +118,21 @@ serve_earlier() {
 
 # --- scenarios -------------------------------------------------------------------------------------------------------
 
-# turns WORD…: begun elsewhere in each round, so that no way is always the first
+# turns WORD…: in an order of its own for each round, so that what one leaves behind meets all others alike. It is a
+# balanced Latin square (Williams): in as many rounds as there are words each has each place once, and each other word
+# before it once; of an odd number in twice as many, every second one backwards.
 turns() {
-	local words=("$@") i
+	local n=$# i at order=()
 
-	for ((i = 0; i < $#; i++)); do
-		echo "${words[(i + round - 1) % $#]}"
+	for ((i = 0; i < n; i++)); do
+		at=$(((i % 2 ? (i + 1) / 2 : n - i / 2) + round - 1))	# 0, 1, n - 1, 2, n - 2, …
+		order+=("${@:at % n + 1:1}")
 	done
+	if ((n % 2 && round % 2 == 0)); then
+		printf '%s\n' "${order[@]}" | tac
+	else
+		printf '%s\n' "${order[@]}"
+	fi
 }
 
 progress() {
