@@ -341,6 +341,14 @@ said() {
 	nothing_left
 }
 
+@test "what the configuration says of energy is taken along, from below /run too" {
+	needs_root
+	# shellcheck disable=SC2016 # for the inner shell
+	run -0 unshare --mount bash -c 'mount -t tmpfs none /run; printf "[vm a]\nqmp = x\n[energy]\nidle_watts = 7\n[vm b]\n" >/run/my.conf
+		source "$1/stage.sh"; export MEMNET_CONF=/run/my.conf; stage_folder; cat "$MEMNET_CONF"' - "$lib"
+	[ "$output" = $'[energy]\nidle_watts = 7' ]
+}
+
 @test "a cgroup is swept when its run is gone, and only then" {
 	mkdir memnet-bench.$$ memnet-bench.4194305 memnet-bench.1
 	# shellcheck disable=SC2016 # for the inner shell
@@ -359,11 +367,15 @@ said() {
 		run -1 "$bench" --smoke -o out
 	fi
 	[[ $output == "memnet-bench: must be root"* ]]
-	for words in --nonsense "--rounds 0" "--clients x" "--only nothing" "-o"; do
+	for words in --nonsense "--rounds 0" "--clients x" "--clients 5001" "--only nothing" "-o"; do
 		# shellcheck disable=SC2086 # words
 		run -2 "$bench" $words
 		[[ $output == "memnet-bench: "* ]]
 	done
+	run -2 "$bench" --only "transcode compress"
+	[ "$output" = 'memnet-bench: bad list of scenarios "transcode compress" (see memnet-bench --help)' ]
+	run -2 "$bench" --rounds 08 --only nothing	# eight
+	[ "$output" = 'memnet-bench: no scenario "nothing" (see memnet-bench --help)' ]
 	run -0 "$bench" --help
 	run -1 "$bench" --report /nonexistent
 }

@@ -14,7 +14,7 @@ boot() {
 	if [ -n "$kernel" ] || ! [ -d "${MEMNET_GUEST:-}/linux/boot" ]; then
 		guest_of_host
 	fi
-	VM_MEM=2G VM_CHANNELS=8 VM_DEADLINE=600
+	VM_MEM=2G VM_CHANNELS=8 VM_DEADLINE=$((job_s * 20 + 600))
 	# shellcheck disable=SC1090 # tests/guest/vm.sh of the tree
 	source "$vm_sh"
 	VM_MODULES+=(virtiofs)

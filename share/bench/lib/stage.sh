@@ -149,12 +149,15 @@ inside() {
 
 # A private tmpfs over /run: nothing we need lies there, and all goes with the mount namespace.
 stage_folder() {
+	local energy
+
+	# What the model of energy is told stays; which VMs this host has does not.
+	energy=$(sed -n '/^\[energy\]/,/^\[/p' "${MEMNET_CONF:-/etc/memnet/memnet.conf}" 2>/dev/null | sed '1!{/^\[/d}')
 	mount -t tmpfs -o mode=755 memnet-bench /run || die "cannot mount a private /run"
 	work=/run/bench
 	mkdir -p "$work" /run/netns
 	export MEMNET_RUNTIME_DIR=/run/memnet TMPDIR=$work
-	# What the model of energy is told stays; which VMs this host has does not.
-	sed -n '/^\[energy\]/,/^\[/p' "${MEMNET_CONF:-/etc/memnet/memnet.conf}" 2>/dev/null | sed '1!{/^\[/d}' >"$work/memnet.conf"
+	echo "$energy" >"$work/memnet.conf"
 	export MEMNET_CONF=$work/memnet.conf
 }
 
