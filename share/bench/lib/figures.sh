@@ -16,16 +16,18 @@ make_figures() {
 	memory_figure
 }
 
-# plot NAME SCRIPT ARG…: NAME.png and NAME.svg of NAME.tsv; ARGs are gnuplot's, such as "title='…'"
+# plot NAME SCRIPT ARG…: NAME.png and NAME.svg of NAME.tsv, if that has any numbers; ARGs are gnuplot's, such as
+# "title='…'". It runs beside the data, so that no quoting is asked of the folder's name.
 plot() {
 	local name=$1 script=$2 format words
 
 	shift 2
 	command -v gnuplot >/dev/null || return 0
-	words=$(printf '%s; ' "data='$out/figures/$name.tsv'" "blocks=$(grep -c '^"' "$out/figures/$name.tsv")" "$@")
+	sed 's/^"[^"]*"//' "$out/figures/$name.tsv" | grep -q '[0-9]' || return 0
+	words=$(printf '%s; ' "data='$name.tsv'" "blocks=$(grep -c '^"' "$out/figures/$name.tsv")" "$@")
 	for format in png svg; do
-		gnuplot -e "$words out='$out/figures/$name.$format'; format='$format'" "$lib/plots/style.gp" "$lib/plots/$script.gp" ||
-			die "gnuplot cannot draw $name"
+		(cd "$out/figures" && gnuplot -e "$words out='$name.$format'; format='$format'" "$lib/plots/style.gp" "$lib/plots/$script.gp") ||
+			say "gnuplot cannot draw $name.$format"
 	done
 }
 
@@ -65,8 +67,8 @@ over_time() {
 		echo "$n $(less "$(moment "$base" job_began)" "$(epoch_of "$base")") $(moment "$base" job_ended) $(moment "$base" job_began)" |
 			awk '{ print $1, $2, $3 - $4 }' >>"$out/figures/jobs-$kind.tsv"
 	done
-	plot "throughput-$kind" over_time "jobs='$out/figures/jobs-$kind.tsv'" "label='Mbit/s to all clients'"
-	plot "power-$kind" over_time "jobs='$out/figures/jobs-$kind.tsv'" \
+	plot "throughput-$kind" over_time "jobs='jobs-$kind.tsv'" "label='Mbit/s to all clients'"
+	plot "power-$kind" over_time "jobs='jobs-$kind.tsv'" \
 		"label='W, the whole machine ($(energy_source))'"
 }
 
