@@ -161,7 +161,48 @@ value() {
 	cat new/report.md
 	grep -qF '| caps, memnet, 25: fed_by_uncapped | 0.930 | 0.920 (0.910 to 0.930) | yes |' new/report.md
 	grep -qF '| caps, guest, 25: fed_by_uncapped | 0.500 | 0.220 (0.210 to 0.230) | **no** |' new/report.md
+	[ "$(grep -c 'They differ' new/report.md)" = 0 ]
 	run -1 "$bench" --report new --against nowhere
+	[[ $output == *"nowhere: no results"* ]]
+	run -1 "$bench" --smoke --against nowhere	# before anything is measured
+	[[ $output == *"nowhere: no results"* ]]
+}
+
+@test "what a rerun cannot be held against is told" {
+	mkdir old new
+	printf 'rounds\t3\naccelerator\tkvm\nclients\t9\n' >old/versions.tsv
+	printf 'rounds\t3\naccelerator\ttcg\nclients\t9\n' >new/versions.tsv
+	for round in 1 2 3; do
+		echo "caps memnet 100 $round hybrid_fed 100"
+		echo "caps memnet 25 $round hybrid_fed 90"
+	done | tsv old/runs.tsv
+	tsv short <<<"caps guest 100 1 hybrid_fed 100
+caps guest 25 1 hybrid_fed 90"
+	cat short >>old/runs.tsv
+	cp short new/runs.tsv
+	"$bench" --report old
+	run -0 "$bench" --report new --against old
+	cat new/report.md
+	grep -qF '| caps, memnet, 25: fed_by_uncapped | not measured | 0.900 (0.900 to 0.900) | – |' new/report.md
+	grep -qF '| caps, guest, 25: fed_by_uncapped | 0.900 | 0.900 (0.900 to 0.900) | – (1 round(s)) |' new/report.md
+	grep -qF -e '- They differ in accelerator: tcg now, kvm then.' new/report.md
+	sed -i 's/3/2/' old/versions.tsv
+	run -1 "$bench" --report new --against old
+	[[ $output == *"old has 2 round(s), which have no spread"* ]]
+}
+
+@test "a folder with a quote in its name, and no energy, still make a report" {
+	mkdir -p "it's/raw" bin
+	printf 'rounds\t1\n' >"it's/versions.tsv"
+	printf '# epoch 100.000\nseconds\tstarted\tplaying\tbytes\tstalls\tfailures\n1.000\t9\t9\t5000000\t0\t0\n2.000\t9\t9\t5000000\t0\t0\n' >"it's/raw/compress.guest.clients.1.series.tsv"
+	printf '# epoch 100.000\n# source: none: nothing\nseconds\tsource\tgaps\tjoules\twatts\n1.000\tnone\t0\tnan\tnan\n' >"it's/raw/compress.guest.clients.1.power.tsv"
+	printf 'settled\t100\njob_began\t101\njob_ended\t102\n' >"it's/raw/compress.guest.clients.1.phases.tsv"
+	printf 'compress\tguest\tclients\t1\tjob_s\t1\ncompress\tguest\tclients\t1\thybrid_source\tnone\n' >"it's/runs.tsv"
+	run -0 "$bench" --report "it's"
+	[[ $output != *"cannot draw"* ]]
+	grep -q '^Source: none' "it's/report.md"
+	! command -v gnuplot || grep -q '</svg>' "it's/figures/completion-compress.svg"
+	[ ! -e "it's/figures/energy-compress.svg" ]
 }
 
 @test "a cap is written as either version of cgroup wants it" {

@@ -188,19 +188,59 @@ contended() {
 		END { if (t && (m - o) / t > 0.15) printf "- Other programs took %.0f %% of a CPU while jobs ran alone: the machine was not quiet.\n", (m - o) / t * 100 }' "$out/summary.tsv"
 }
 
-# Of each ratio that the first table has: whether its median lies in the spread of the earlier run.
+# Before anything is measured: whether there is a spread to compare with, in a place that stays.
+check_against() {
+	local runs
+
+	[ -s "$against/summary.tsv" ] && [ -s "$against/versions.tsv" ] || die "$against: no results of memnet-bench there"
+	runs=$(sed -n 's/^rounds	//p' "$against/versions.tsv")
+	[ "$runs" -ge 3 ] || die "$against has $runs round(s), which have no spread: want one of at least 3 for --against"
+	against=$(readlink -f "$against")
+	[ -n "$report" ] || [[ $against/ != /run/* ]] || die "$against: not below /run, which is made private (copy it elsewhere)"
+}
+
+# Of each ratio: whether its median lies in the spread of the earlier run.
 against_report() {
 	[ -n "$against" ] || return
 	echo "### Against an earlier run"
 	echo
+	not_alike
+	echo
 	echo "| | this run | the earlier one | within its spread |"
 	echo "|---|---|---|---|"
-	awk -F '\t' 'NR == FNR { least[$1, $2, $3, $4] = $7; most[$1, $2, $3, $4] = $8; median[$1, $2, $3, $4] = $6; next }
-		$4 ~ /_by_/ && ($1, $2, $3, $4) in median {
-			key = $1 SUBSEP $2 SUBSEP $3 SUBSEP $4
-			printf "| %s, %s, %s: %s | %.3f | %.3f (%.3f to %.3f) | %s |\n", $1, $2, $3, $4, $6, median[key], least[key], most[key],
-				($6 >= least[key] && $6 <= most[key] ? "yes" : "**no**")
+	awk -F '\t' '$4 !~ /_by_/ { next }
+		{ key = $1 SUBSEP $2 SUBSEP $3 SUBSEP $4 }
+		NR != FNR { now[key] = $6; next }
+		{ order[++keys] = key; n[key] = $5; median[key] = $6; least[key] = $7; most[key] = $8 }
+		END { for (i = 1; i <= keys; i++) row(order[i]) }
+		function row(key, part) {
+			split(key, part, SUBSEP)
+			printf "| %s, %s, %s: %s | %s | %.3f (%.3f to %.3f) | %s |\n", part[1], part[2], part[3], part[4],
+				key in now ? sprintf("%.3f", now[key]) : "not measured", median[key], least[key], most[key], verdict(key)
+		}
+		function verdict(key) {
+			if (!(key in now)) return "–"
+			if (n[key] < 3) return "– (" n[key] " round(s))"
+			return now[key] >= least[key] && now[key] <= most[key] ? "yes" : "**no**"
 		}' "$against/summary.tsv" "$out/summary.tsv"
+}
+
+# What differs between the two runs, of all that ratios depend on.
+not_alike() {
+	{
+		sed 's/^/then	/' "$against/versions.tsv"
+		echo "then	energy	$(out=$against energy_source)"
+		sed 's/^/now	/' "$out/versions.tsv"
+		echo "now	energy	$(energy_source)"
+	} | awk -F '\t' '{ v[$1, $2] = $3 }
+		END {
+			n = split("accelerator|clients|job|energy|cores|cpu|vhost|congestion|host kernel|guest kernel|qemu|memnet|nginx|ffmpeg|virtiofsd|cgroup", name, "|")
+			for (i = 1; i <= n; i++) {
+				now = v["now", name[i]]; then = v["then", name[i]]
+				if (now != then && (("now", name[i]) in v) && (("then", name[i]) in v))
+					printf "- They differ in %s: %s now, %s then.\n", name[i], now == "" ? "none" : now, then == "" ? "none" : then
+			}
+		}'
 }
 
 scenario_report() {

@@ -216,7 +216,7 @@ versions() {
 	local model
 
 	model=$(sed -n 's/^model name[\t ]*: //p' /proc/cpuinfo | head -n 1)
-	printf '%s\t%s\n' date "$(date -u +%FT%TZ)" mode "$mode" rounds "$rounds" clients "$clients" \
+	printf '%s\t%s\n' date "$(date -u +%FT%TZ)" mode "$mode" rounds "$rounds" clients "$clients" job "$job_s" \
 		accelerator "$VM_ACCEL" cores "$(nproc --all)" cpu "$model" vm_cpu "$vm_cpu_id" other_cpus "$other_cpus" \
 		vhost "$vhost" congestion "$congestion" "host kernel" "$(uname -r)" \
 		"guest kernel" "$(vm_run "$vm" 'uname -r')" qemu "$(qemu-system-x86_64 --version | head -n 1)" \
