@@ -205,6 +205,37 @@ caps guest 25 1 hybrid_fed 90"
 	[ ! -e "it's/figures/energy-compress.svg" ]
 }
 
+@test "clients without a byte are told of as a guest that is stuck; any other failure ends the run" {
+	mkdir -p out/raw
+	printf 'clients\tseconds\tbytes\n9\t1\t0\n' >out/raw/s.guest.c.1.sums.tsv
+	cp out/raw/s.guest.c.1.sums.tsv out/raw/s.memnet.c.1.sums.tsv
+	for way in guest memnet; do
+		# shellcheck disable=SC2016 # for the inner shell
+		run bash -c 'source "$1/stage.sh"; source "$1/servers.sh"; source "$1/run.sh"; out=$PWD/out work=$PWD scenario=s way=$2 cap=c round=1 began_s=0
+			stop_power() { :; }; guest() { :; }; answers() { :; }; echo "nothing came" >clients.log
+			(exit 1) & clients_pid=$!; stop_clients; echo went on' - "$lib" $way
+		case $way in
+		guest) [ "$status" = 0 ] && [[ $output == *"went on" ]] && grep -q "stuck	1" out/runs.tsv ;;
+		*) [ "$status" = 1 ] && [[ $output == *"the clients failed: nothing came"*"a report of what was measured before: memnet-bench --report '$PWD/out'" ]] ;;
+		esac
+	done
+}
+
+@test "files are compared by what clients get of them, wherever each way puts them" {
+	cat >files.sh <<-'END'
+		source "$1/stage.sh"; source "$1/servers.sh"; source "$1/run.sh"; source "$1/delivery.sh"
+		work=$PWD scenario=files files=2 sets=1
+		guest() { [[ $1 != *find* ]] || printf "out/1/%s\n" $names; }
+		in_clients() { for url; do case $url in http*) echo "${url##*/} ${broken:-}" ;; esac; done; }
+		way=guest names="b.zst a.zst" check_files
+		way=memnet names="in/a.zst in/b.zst" check_files && echo same
+		way=memnet names="in/a.zst in/b.zst" broken=yes check_files
+	END
+	run -1 bash files.sh "$lib"
+	[ "${lines[0]}" = same ]
+	[ "${lines[1]}" = "memnet-bench: what memnet serves is not what the others do (files)" ]
+}
+
 @test "a cap is written as either version of cgroup wants it" {
 	mkdir v1 v2
 	touch v2/cpu.max

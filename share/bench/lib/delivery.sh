@@ -41,7 +41,7 @@ guest_seconds() {
 
 	began=$(now)
 	guest "$1" >"$work/job.log" 2>&1 || die "the guest failed: $1: $(tail -n 3 "$work/job.log")"
-	less "$(now)" "$began"
+	minus "$(now)" "$began"
 }
 
 # how_often B A: that B goes into A, at least once
@@ -149,30 +149,31 @@ deliver() {
 		in_time || continue
 		progress
 		undisturbed "$(job "$kind")"
-		finish_job
+		finish_job "$kind"
 	done
 	for way in $(turns "$@"); do
 		cap=clients
 		in_time || continue
 		progress
 		delivered "$clients" "$(job "$kind")"
-		finish_job
+		finish_job "$kind"
 	done
 }
 
 finish_job() {
-	case $kind in
+	case $1 in
 	files) check_files ;;
-	*) check_result out/result ;;
+	*) check_result "$1" out/result ;;
 	esac
 }
 
+# The files themselves as clients get them; in the order of their names, as where each way puts them is its own.
 check_files() {
 	local want=$((files * sets)) have
 
-	have=$(guest "find $(folder_of "$way")/out -name '*.zst' | wc -l")
-	[ "$have" = "$want" ] || die "$way delivers $have files of $want"
-	guest "rm -rf $(folder_of "$way")/out/*"
+	mapfile -t have < <(guest "cd $(folder_of "$way") && find out -name '*.zst'" | awk -F / '{ print $2, $NF, $0 }' | LC_ALL=C sort | cut -d ' ' -f 3)
+	[ ${#have[@]} = "$want" ] || die "$way delivers ${#have[@]} files of $want"
+	check_result files "${have[@]}"
 }
 
 scenario_transcode() {
@@ -207,7 +208,7 @@ stop_endless_job() {
 
 # More and more clients, until the server cannot feed them: how many it fed before.
 scenario_capacity() {
-	local way cap=ramp kind=compress
+	local way cap=ramp
 
 	scenario=capacity
 	serve_earlier compress
@@ -225,7 +226,7 @@ scenario_capacity() {
 }
 
 scenario_caps() {
-	local way cap kind=compress
+	local way cap
 
 	[ -n "$cgroup" ] || return
 	scenario=caps

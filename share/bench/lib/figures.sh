@@ -6,7 +6,7 @@
 make_figures() {
 	mkdir -p "$out/figures"
 	for kind in transcode compress; do
-		[ -s "$out/raw/$kind.guest.clients.1.series.tsv" ] || continue
+		[ -s "$out/raw/$kind.guest.clients.1.phases.tsv" ] || continue
 		over_time "$kind"
 		distribution "$kind"
 		completion "$kind"
@@ -37,7 +37,7 @@ moment() {
 }
 
 raws() {
-	find "$out/raw" -name "$1.series.tsv" 2>/dev/null | sed 's/\.series\.tsv$//' | sort
+	find "$out/raw" -name "$1.phases.tsv" 2>/dev/null | sed 's/\.phases\.tsv$//' | sort
 }
 
 block() {
@@ -59,12 +59,12 @@ over_time() {
 	rm -f "$out/figures/throughput-$kind.tsv" "$out/figures/power-$kind.tsv" "$out/figures/jobs-$kind.tsv"
 	for way in guest 9p virtiofs memnet; do
 		base=$out/raw/$kind.$way.clients.1
-		[ -s "$base.series.tsv" ] || continue
+		[ -s "$base.phases.tsv" ] || continue
 		n=$((n + 1))
 		awk -F '\t' 'NR > 2 { b += $4; if ($1 - t >= 0.1) { print $1, b * 8 / 1e6 / ($1 - t); t = $1; b = 0 } }' "$base.series.tsv" |
 			block "$(title_of "$way")" >>"$out/figures/throughput-$kind.tsv"
 		shifted_power "$base" | block "$(title_of "$way")" >>"$out/figures/power-$kind.tsv"
-		echo "$n $(less "$(moment "$base" job_began)" "$(epoch_of "$base")") $(moment "$base" job_ended) $(moment "$base" job_began)" |
+		echo "$n $(minus "$(moment "$base" job_began)" "$(epoch_of "$base")") $(moment "$base" job_ended) $(moment "$base" job_began)" |
 			awk '{ print $1, $2, $3 - $4 }' >>"$out/figures/jobs-$kind.tsv"
 	done
 	plot "throughput-$kind" over_time "jobs='jobs-$kind.tsv'" "label='Mbit/s to all clients'"

@@ -63,7 +63,7 @@ sample_memory() {
 	began=$(now)
 	echo "seconds	size	used"
 	while :; do
-		echo "$(less "$(now)" "$began") $(stat -f -c '%b %f %S' "$MEMNET_RUNTIME_DIR/$memory_space")" |
+		echo "$(minus "$(now)" "$began") $(stat -f -c '%b %f %S' "$MEMNET_RUNTIME_DIR/$memory_space")" |
 			awk -v OFS='\t' '{ print $1, $2 * $4, ($2 - $3) * $4 }'
 		sleep 0.25
 	done
@@ -96,7 +96,7 @@ memory_job() {
 		guest "memnet compress -q --fast=20 --to /mnt/memnet/mem -o job$1 /in/input" &&
 			in_clients curl -sS --fail --max-time 300 -o /dev/null "http://$host_ip:8004/$memory_space/job$1"
 	} >>"$work/memory.log" 2>&1 || return
-	echo "$1	$began	$(less "$(now)" "$began")" >>"$(raw).jobs.tsv"
+	echo "$1	$began	$(minus "$(now)" "$began")" >>"$(raw).jobs.tsv"
 }
 
 memory_figures() {

@@ -99,7 +99,7 @@ write_report() {
 
 where_it_ran() {
 	cat <<-TEXT
-		$(known date), $(known mode) mode, $(known rounds) round(s), ways in turns; $(known cores) CPUs ($(known cpu)), $(accelerator), $(known seconds) s in all.
+		$(known date), $(known mode) mode, $(known rounds) round(s), ways in turns; $(known cores) CPUs ($(known cpu)), $(accelerator)$(known seconds | sed 's/.*/, & s in all/').
 		The VM has one vCPU, on CPU $(known vm_cpu) by itself; clients, servers and the rest of QEMU share CPU $(known other_cpus).
 		$(known clients) clients want 2 Mbit/s each. Figures are medians, with the least and the most of all rounds behind them.
 	TEXT
@@ -179,6 +179,7 @@ cautions() {
 	awk -F '\t' '$4 == "late_s" && $8 > most { most = $8 } END { if (most > 0.5) printf "- The program that is the clients got no CPU for up to %.1f s: stalls, and peaks behind them, are not all the servers'"'"' doing.\n", most }' "$out/summary.tsv"
 	awk -F '\t' '$5 == "stuck" { n++ } END { if (n) printf "- After %d run(s) the network of the guest stood still until it was taken down and up again.\n", n }' "$out/runs.tsv"
 	awk -F '\t' '$5 ~ /_gaps$/ { n++ } END { if (n) printf "- Figures of energy are partial: their source could not be read for a time in %d phase(s), and what was used then is missing.\n", n }' "$out/runs.tsv"
+	[ -n "$(known seconds)" ] || echo "- It ended before all was measured, by a failure or a signal."
 	[ -z "$(known left_out)" ] || echo "- Time was up before all was measured; left out: $(known left_out)."
 }
 

@@ -24,8 +24,12 @@ now() {
 	echo "${EPOCHREALTIME/,/.}"
 }
 
-less() {
+minus() {
 	awk -v a="$1" -v b="$2" 'BEGIN { printf "%.3f", a - b }'
+}
+
+plus() {
+	awk -v a="$1" -v b="$2" 'BEGIN { printf "%.3f", a + b }'
 }
 
 # --- clients and energy ----------------------------------------------------------------------------------------------
@@ -39,10 +43,19 @@ start_clients() {
 }
 
 stop_clients() {
+	local status
+
 	kill -TERM "$clients_pid" 2>/dev/null
-	wait "$clients_pid" || die "the clients failed: $(cat "$work/clients.log")"
-	figure late_s "$(awk -F '\t' 'NR == 2 { print $NF }' "$(raw).sums.tsv")"
+	wait "$clients_pid"
+	status=$?
 	stop_power
+	[ "$status" = 0 ] || no_bytes || die "the clients failed: $(cat "$work/clients.log")"
+	figure late_s "$(awk -F '\t' 'NR == 2 { print $NF }' "$(raw).sums.tsv")"
+}
+
+# Not a single byte for all clients: an answer, if it is the emulated guest's.
+no_bytes() {
+	[ "$way" = guest ] && [ "$(awk -F '\t' 'NR == 2 { print $3 }' "$(raw).sums.tsv")" = 0 ] && unstick
 }
 
 start_power() {
@@ -107,12 +120,18 @@ timed_job() {
 	guest "$1" >"$work/job.log" 2>&1 || die "the job failed ($scenario, $way): $(tail -n 5 "$work/job.log")"
 	job_ended=$(now)
 	after=$(cpu_so_far)
-	figure job_s "$(less "$job_ended" "$job_began")"
+	figure job_s "$(minus "$job_ended" "$job_began")"
 	cpu_figures "$before" "$after"
 }
 
+# fetch PATH…: what a client gets for them, one behind the other
 fetch() {
-	in_clients curl -sS --fail --connect-timeout 10 --max-time 120 "$(url_of "$way" "$1")"
+	local path urls=()
+
+	for path; do
+		urls+=("$(url_of "$way" "$path")")
+	done
+	in_clients curl -sS --fail --connect-timeout 10 --max-time 120 "${urls[@]}"
 }
 
 # An emulated guest's network was seen to stand still under more clients than it can feed. The run counts as it was; it
@@ -125,12 +144,13 @@ unstick() {
 	await "nginx in the guest" answers "http://$guest_ip/"
 }
 
-# Every way makes the same bytes: what is served is what the first one served.
+# check_result KIND PATH…: every way makes the same bytes: what is served is what the first one served.
 check_result() {
-	local sum
+	local kind=$1 sum
 
+	shift
 	set -o pipefail
-	sum=$(fetch "$1" | sha256sum) || { unstick && sum=$(fetch "$1" | sha256sum); } || die "cannot fetch the result ($scenario, $way)"
+	sum=$(fetch "$@" | sha256sum) || { unstick && sum=$(fetch "$@" | sha256sum); } || die "cannot fetch the result ($scenario, $way)"
 	set +o pipefail
 	[ -s "$work/$kind.sum" ] || echo "$sum" >"$work/$kind.sum"
 	[ "$sum" = "$(cat "$work/$kind.sum")" ] || die "what $way serves is not what the others do ($kind)"
@@ -163,10 +183,6 @@ delivered() {
 	phase stream "$settled" "$job_began"
 	phase hybrid "$job_began" "$job_ended"
 	printf 'settled\t%s\njob_began\t%s\njob_ended\t%s\n' "$settled" "$job_began" "$job_ended" >"$(raw).phases.tsv"
-}
-
-plus() {
-	awk -v a="$1" -v b="$2" 'BEGIN { printf "%.3f", a + b }'
 }
 
 # The job with nobody to fetch anything.

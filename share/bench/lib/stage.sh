@@ -9,6 +9,8 @@
 
 die() {
 	echo "memnet-bench: $*" >&2
+	[ -z "${began_s:-}" ] || [ ! -s "$out/runs.tsv" ] ||
+		echo "memnet-bench: a report of what was measured before: memnet-bench --report ${out@Q}" >&2
 	exit 1
 }
 
