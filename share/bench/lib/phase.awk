@@ -2,7 +2,7 @@
 # SERIES STALLS POWER, files of client_bench and power_bench in any order; the last two may be left out.
 #
 # Prints "name value" for each: mbit, playing (clients that play, on average), fed (clients of 2 Mbit/s that so many
-# bytes feed), unstalled (clients without a stall), bytes, seconds; and joules, watts…, if there is a file of power, with
+# bytes feed, of those there are: a client that was hungry takes more for a while), unstalled (clients without a stall), bytes, seconds; and joules, watts…, if there is a file of power, with
 # gaps where there were: times that the source could not be read, so that the joules are too few.
 
 function overlap(a, b) {
@@ -59,10 +59,11 @@ kind == "power" {
 END {
 	if (seconds > 0) {
 		mbit = bytes * 8 / 1e6 / seconds
+		fed = clients > 0 && mbit / 2 > clients ? clients : mbit / 2
 		print "seconds", sprintf("%.3f", seconds)
 		print "bytes", sprintf("%.0f", bytes)
 		print "mbit", sprintf("%.3f", mbit)
-		print "fed", sprintf("%.2f", mbit / 2)
+		print "fed", sprintf("%.2f", fed)
 		print "playing", sprintf("%.2f", playing / seconds)
 		print "unstalled", clients - stalls
 	}
@@ -71,11 +72,11 @@ END {
 		print "watts", sprintf("%.3f", joules / powered)
 		print "clients_joules", sprintf("%.2f", clients_joules)
 		if (gaps) print "gaps", gaps
-		if (mbit > 0) {
-			print "watts_per_client", sprintf("%.5f", joules / powered / (mbit / 2))
-			print "joules_per_client", sprintf("%.4f", joules / (mbit / 2))
+		if (fed > 0) {
+			print "watts_per_client", sprintf("%.5f", joules / powered / fed)
+			print "joules_per_client", sprintf("%.4f", joules / fed)
 			print "joules_per_gb", sprintf("%.3f", joules / (bytes / 1e9))
-			print "own_watts_per_client", sprintf("%.5f", (joules - clients_joules) / powered / (mbit / 2))
+			print "own_watts_per_client", sprintf("%.5f", (joules - clients_joules) / powered / fed)
 		}
 	}
 	if (source) print "source", source

@@ -37,8 +37,13 @@ percent() {
 	[ -n "$median" ] || { echo "–"; return; }
 	awk -v m="$median" -v a="$(median_of "$1" "$2" "$3" "$4" 7)" -v b="$(median_of "$1" "$2" "$3" "$4" 8)" \
 		-v n="$(median_of "$1" "$2" "$3" "$4" 5)" 'BEGIN {
-		printf "%+.0f %%", (m - 1) * 100
-		if (n > 1) printf " (%+.0f to %+.0f)", (a - 1) * 100, (b - 1) * 100
+		printf "%s %%", more(m)
+		if (n > 1) printf " (%s to %s)", more(a), more(b)
+	}
+	function more(ratio, percent) {
+		percent = (ratio - 1) * 100
+		percent = percent < 0 ? int(percent - 0.5) : int(percent + 0.5)
+		return percent ? sprintf("%+d", percent) : "0"
 	}'
 }
 
@@ -112,53 +117,103 @@ accelerator() {
 	esac
 }
 
+# The kinds of job that were run beside clients.
+kinds() {
+	local kind
+
+	for kind in transcode compress files; do
+		[ -z "$(median_of "$kind" memnet clients job_s)" ] || echo "$kind"
+	done
+}
+
+name_of() {
+	case $1 in
+	transcode) echo transcoding ;;
+	compress) echo compression ;;
+	files) echo "a set of files" ;;
+	esac
+}
+
 paper_table() {
-	grep . <<-TABLE
-		| | the paper | transcoding | compression | goal | reached |
-		|---|---|---|---|---|---|
-		$(fed_row)
-		$(paper_row "clients fed while the guest computes, against nginx in the guest" "+70 %" memnet fed_by_guest least 1.7)
-		$(paper_row "the same, against nginx on the host (plain 9p)" "near bare metal" memnet fed_by_9p least 0.95)
-		$(paper_row "job completion with MemNet, against the job alone" "similar" memnet job_by_alone most 1.03)
-		$(paper_row "the same, by CPU time of the vCPU" "" memnet vcpu_by_alone most 1.03)
-		$(paper_row "job completion with MemNet, against nginx in the guest" "-27 %" memnet job_by_guest most 0.73)
-		$(paper_row "energy for each client, against nginx in the guest ($(energy_source))" "-32 %" memnet energy_by_guest most 0.68)
-		$(paper_row "self-interference: clients that nginx in the guest feeds during the job, against before" "-40 %" guest fed_by_stream)
-		$(paper_row "self-interference: the job beside nginx in the guest, against alone" "+10 to +18 %" guest job_by_alone)
-		$(caps_row)
-		$(memory_row)
-	TABLE
+	local kinds kind
+
+	mapfile -t kinds < <(kinds)
+	[ ${#kinds[@]} = 0 ] || jobs_table
+	if [ -n "$(caps_row)$(memory_row)" ]; then
+		echo
+		echo "| | the paper | MemNet | nginx in the guest | goal | reached |"
+		echo "|---|---|---|---|---|---|"
+		caps_row
+		memory_row
+	fi
+}
+
+jobs_table() {
+	echo "| | the paper |$(for kind in "${kinds[@]}"; do printf ' %s |' "$(name_of "$kind")"; done) goal | reached |"
+	echo "|---|---|${kinds[*]//*/---|}---|---|" | tr -d ' '
+	fed_row
+	paper_row "clients fed during the job, MemNet against nginx in the guest" "+70 %" memnet fed_by_guest least 1.7
+	paper_row "clients fed during the job, MemNet against nginx on the host (plain 9p)" "near bare metal" memnet fed_by_9p least 0.95
+	paper_row "time of the job, MemNet with clients against MemNet without" "similar" memnet job_by_alone most 1.03
+	paper_row "CPU time of the vCPU for the job, MemNet with clients against without" "" memnet vcpu_by_alone most 1.03
+	paper_row "time of the job, MemNet against nginx in the guest" "-27 %" memnet job_by_guest most 0.73
+	paper_row "energy for each client fed ($(energy_source)), MemNet against nginx in the guest" "-32 %" memnet energy_by_guest most 0.68
+	paper_row "self-interference: clients that nginx in the guest feeds during the job, against before it" "-40 %" guest fed_by_stream
+	paper_row "self-interference: time of the job beside nginx in the guest, with clients against without" "+10 to +18 %" guest job_by_alone
+	echo
+	echo "A client is *fed* that gets the 2 Mbit/s it wants: the bytes that all got in a time, divided by that, and never more than there are clients. A goal is *reached* if the median is."
 }
 
 # In figures what the next row is in percent.
 fed_row() {
-	local kind way words
+	local kind way words row=''
 
-	for kind in transcode compress; do
+	for kind in "${kinds[@]}"; do
 		words=''
 		for way in memnet guest 9p virtiofs; do
 			words+="${words:+ / }$(median_of "$kind" "$way" clients hybrid_fed | awk '{ printf "%.0f", $1 } END { if (!NR) print "–" }')"
 		done
-		set -- "$@" "$words"
+		row+=" $words |"
 	done
-	echo "| clients fed during the job: MemNet / nginx in the guest / on the host by 9p / by virtiofs | 130 / 76 | $1 | $2 | | |"
+	echo "| clients fed during the job: MemNet / nginx in the guest / on the host by 9p / by virtiofs | 130 / 76 |$row | |"
 }
 
 # paper_row TITLE PAPER WAY METRIC [least|most GOAL]
 paper_row() {
-	local goal='' reached=''
+	local kind row='' goal='' reached=''
 
+	for kind in "${kinds[@]}"; do
+		row+=" $(percent "$kind" "$3" clients "$4") |"
+	done
 	if [ $# -gt 4 ]; then
 		goal=$(awk -v g="$6" 'BEGIN { printf "%+.0f %%", (g - 1) * 100 }')
 		[ "$5" = least ] && goal="at least $goal" || goal="at most $goal"
-		reached="$(verdict transcode "$3" clients "$4" "$5" "$6"), $(verdict compress "$3" clients "$4" "$5" "$6")"
+		reached=$(reached "${@:3}")
 	fi
-	echo "| $1 | $2 | $(percent transcode "$3" clients "$4") | $(percent compress "$3" clients "$4") | $goal | $reached |"
+	echo "| $1 | $2 |$row $goal | $reached |"
+}
+
+# reached WAY METRIC least|most GOAL: "yes", if it is so for all jobs, or for which ones it is
+reached() {
+	local kind verdict last=– words=() verdicts=''
+
+	for kind in "${kinds[@]}"; do
+		verdict=$(verdict "$kind" "$1" clients "${@:2}")
+		[ "$verdict" != – ] || continue
+		last=$verdict
+		words+=("$(name_of "$kind"): $verdict")
+		[[ $verdicts == *"$verdict;"* ]] || verdicts+="$verdict;"
+	done
+	if [ ${#words[@]} = 0 ] || [ "$verdicts" = "$last;" ]; then
+		echo "$last"
+	else
+		printf '%s, ' "${words[@]}" | sed 's/, $//'
+	fi
 }
 
 caps_row() {
 	[ -z "$(median_of caps memnet 25 fed_by_uncapped)" ] ||
-		echo "| throughput with the VM at 25 % of a CPU, against 100 % | falls without MemNet | | MemNet $(percent caps memnet 25 fed_by_uncapped); in the guest $(percent caps guest 25 fed_by_uncapped) | at least -10 % | $(verdict caps memnet 25 fed_by_uncapped least 0.9) |"
+		echo "| clients fed with the VM at 25 % of a CPU, against 100 % | falls without MemNet | $(percent caps memnet 25 fed_by_uncapped) | $(percent caps guest 25 fed_by_uncapped) | at least -10 % | $(verdict caps memnet 25 fed_by_uncapped least 0.9) |"
 }
 
 memory_row() {
@@ -166,7 +221,7 @@ memory_row() {
 
 	rate=$(awk -F '\t' '$1 == "memory" { print $3 }' "$out/runs.tsv" | sort -gu | head -n 1)
 	[ -z "$rate" ] ||
-		echo "| memory of the space, \`memnet tune\` against a static size, at $rate jobs a second | \"moderate\" | | $(percent memory tune "$rate" memory_by_static) | | |"
+		echo "| memory of the space, \`memnet tune\` against a static size, at $rate jobs a second | \"moderate\" | $(percent memory tune "$rate" memory_by_static) | | | |"
 }
 
 # Said where they are so: a report must not be believed more than it deserves.
@@ -176,6 +231,9 @@ cautions() {
 	echo "- The clients run on this host and take part of its CPU; the paper's were other machines. Energy is the whole machine's, theirs included."
 	[ "$(known rounds)" -ge 5 ] || echo "- $(known rounds) round(s) tell no spread: run the full mode before you believe a few percent."
 	contended
+	wide
+	quicker
+	limits
 	awk -F '\t' '$4 == "late_s" && $8 > most { most = $8 } END { if (most > 0.5) printf "- The program that is the clients got no CPU for up to %.1f s: stalls, and peaks behind them, are not all the servers'"'"' doing.\n", most }' "$out/summary.tsv"
 	awk -F '\t' '$5 == "stuck" { n++ } END { if (n) printf "- After %d run(s) the network of the guest stood still until it was taken down and up again.\n", n }' "$out/runs.tsv"
 	awk -F '\t' '$5 ~ /_gaps$/ { n++ } END { if (n) printf "- Figures of energy are partial: their source could not be read for a time in %d phase(s), and what was used then is missing.\n", n }' "$out/runs.tsv"
@@ -187,6 +245,29 @@ cautions() {
 contended() {
 	awk -F '\t' '$3 == "alone" && $4 == "machine_s" { m += $6 } $3 == "alone" && $4 ~ /^(vcpu|qemu_other|server)_s$/ { o += $6 } $3 == "alone" && $4 == "job_s" { t += $6 }
 		END { if (t && (m - o) / t > 0.15) printf "- Other programs took %.0f %% of a CPU while jobs ran alone: the machine was not quiet.\n", (m - o) / t * 100 }' "$out/summary.tsv"
+}
+
+# Ratios of the first table whose spread is more than 25 points, and more than a quarter of themselves.
+wide() {
+	awk -F '\t' '$4 !~ /_by_/ || $2 !~ /^(guest|memnet)$/ || $5 < 2 || $8 - $7 <= 0.25 || $8 - $7 <= $6 / 4 { next }
+		{ words = words sprintf("%s%s, %s%s: %s (%.2f to %.2f)", words ? "; " : "", $1, $2, $3 == "clients" ? "" : " " $3, $4, $7, $8) }
+		END { if (words) printf "- Ratios with so wide a spread that no more than their direction is to be believed: %s.\n", words }' "$out/summary.tsv"
+}
+
+# What cannot be by what is compared: clients do not make a job quicker.
+quicker() {
+	awk -F '\t' '$4 == "job_by_alone" && $5 > 1 && $6 < 0.95 && $8 < 1 {
+		printf "- In each round the job (%s, %s) was quicker with clients than without, by %.0f %%: something else differed between these runs, such as what the host gave the VM.\n", $1, $2, (1 - $6) * 100 }' "$out/summary.tsv"
+}
+
+# Why a figure falls short that is no server's fault.
+limits() {
+	local kind
+
+	for kind in $(kinds); do
+		echo "$kind	$(known clients)	$(median_of "$kind" guest clients hybrid_fed)	$(median_of "$kind" 9p clients stream_fed)"
+	done | awk -F '\t' '$3 != "" && $3 >= 0.95 * $2 { printf "- Beside the job (%s) nginx in the guest still fed %.0f of %d clients: with so few there is little to gain (raise --clients).\n", $1, $3, $2 }
+		$4 != "" && $4 < 0.95 * $2 { printf "- Before the job (%s) nginx on the host fed only %.0f of %d clients: the CPUs of the host are the limit, and all ways look alike (lower --clients).\n", $1, $4, $2 }'
 }
 
 # Before anything is measured: whether there is a spread to compare with, in a place that stays.
@@ -318,8 +399,8 @@ energy_report() {
 
 	echo "Source: $(energy_source) ($(awk '/^# source: / { sub(/^# source: [a-z]*: /, ""); print; exit }' "$out"/raw/*.power.tsv 2>/dev/null))."
 	echo
-	echo "| | J for a job beside clients | J for a job alone | J/GB delivered during the job | mW for each client, nothing else | mW for each client, job running | the same without the clients' own |"
-	echo "|---|---|---|---|---|---|---|"
+	echo "| | J for a job beside clients | J for a job alone | J/GB delivered during the job | mW for each client, nothing else | mW for each client, job running | without what the clients' program used | J for each client during the job |"
+	echo "|---|---|---|---|---|---|---|---|"
 	for kind in transcode compress; do
 		for way in guest 9p virtiofs memnet; do
 			[ -z "$(median_of "$kind" "$way" clients hybrid_joules)" ] || energy_row "$kind" "$way"
@@ -328,7 +409,7 @@ energy_report() {
 }
 
 energy_row() {
-	echo "| $1, $(title_of "$2") | $(spread "$1" "$2" clients hybrid_joules %.0f) | $(spread "$1" "$2" alone alone_joules %.0f) | $(spread "$1" "$2" clients hybrid_joules_per_gb %.0f) | $(milli "$1" "$2" stream_watts_per_client) | $(milli "$1" "$2" hybrid_watts_per_client) | $(milli "$1" "$2" hybrid_own_watts_per_client) |"
+	echo "| $1, $(title_of "$2") | $(spread "$1" "$2" clients hybrid_joules %.0f) | $(spread "$1" "$2" alone alone_joules %.0f) | $(spread "$1" "$2" clients hybrid_joules_per_gb %.0f) | $(milli "$1" "$2" stream_watts_per_client) | $(milli "$1" "$2" hybrid_watts_per_client) | $(milli "$1" "$2" hybrid_own_watts_per_client) | $(spread "$1" "$2" clients hybrid_joules_per_client %.2f) |"
 }
 
 milli() {
