@@ -53,6 +53,11 @@ value() {
 		compress memnet clients 2 hybrid_fed 600
 		compress memnet alone 2 job_s 5
 		compress memnet clients 2 job_s 6
+		compress bare clients 1 hybrid_fed 250
+		compress bare clients 1 hybrid_watts 10
+		compress bare alone 1 alone_watts 8
+		compress guest clients 1 hybrid_watts 13
+		compress guest alone 1 alone_watts 10
 		caps memnet 100 1 hybrid_fed 50
 		caps memnet 25 1 hybrid_fed 45
 	RUNS
@@ -61,6 +66,9 @@ value() {
 	[[ $output == *$'compress\tmemnet\tclients\t2\tfed_by_guest\t1.5000'* ]]
 	[[ $output == *$'compress\tmemnet\tclients\t2\tjob_by_alone\t1.2000'* ]]
 	[[ $output == *$'caps\tmemnet\t25\t1\tfed_by_uncapped\t0.9000'* ]]
+	[[ $output == *$'compress\tmemnet\tclients\t1\tfed_by_bare\t0.8000'* ]]
+	[[ $output == *$'compress\tguest\tclients\t1\thybrid_power_by_bare\t1.3000'* ]]
+	[[ $output == *$'compress\tguest\talone\t1\talone_power_by_bare\t1.2500'* ]]
 	[[ $output != *$'memnet\tclients\t1\tjob_by_alone'* ]]	# was not measured
 }
 
@@ -388,11 +396,12 @@ said() {
 	wait "$pid" || { cat said; false; }
 	nothing_left
 	cat out/report.md
-	for way in guest 9p memnet; do
+	for way in guest 9p memnet bare; do
 		awk -F '\t' -v w="$way" '$2 == w && $3 == "clients" && $5 == "hybrid_fed" && $6 > 0 { found = 1 } END { exit !found }' out/runs.tsv
 	done
 	# Each way feeds clients, how many depends on what else the machine does; and every figure of energy says where it is from.
 	awk -F '\t' '$5 == "stream_fed" && $6 < 5 { print; bad = 1 } END { exit bad }' out/runs.tsv
+	[ "$(awk -F '\t' '$5 == "vcpu_s" && $6 > 0 { print $2 }' out/runs.tsv | sort -u | paste -sd ' ' | sed 's/bare //; s/ virtiofs//')" = "9p guest memnet" ]
 	[ "$(awk -F '\t' '$5 == "hybrid_source"' out/runs.tsv | wc -l)" -ge 3 ]
 	grep -q 'clients fed during the job, MemNet against nginx in the guest' out/report.md
 	grep -qE '^Source: (rapl|perf|model|none) ' out/report.md

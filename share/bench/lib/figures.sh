@@ -11,6 +11,7 @@ make_figures() {
 		distribution "$kind"
 		completion "$kind"
 		energy "$kind"
+		bare "$kind"
 	done
 	caps_figure
 	memory_figure
@@ -51,7 +52,7 @@ median_of() {
 		'$1 == s && $2 == w && $3 == c && $4 == m { print $f; exit }' "$out/summary.tsv"
 }
 
-# --- throughput and power over time: the paper's figures 1, 4 and 10 -------------------------------------------------
+# --- throughput and power over time: the paper's figures 1 and 10 -------------------------------------------------
 
 over_time() {
 	local kind=$1 way base n=0
@@ -123,7 +124,7 @@ caps_figure() {
 	plot caps cdf "types='${types[*]} 6 7'"
 }
 
-# --- completion: 2, 6 and 7; energy: 11; memory: 8 -------------------------------------------------------------------
+# --- completion: 2, 6 and 7; energy: 4 and 11; memory: 8 -------------------------------------------------------------------
 
 # bar TITLE SCENARIO WAY CASE METRIC [FACTOR]: a row with median and spread
 bar() {
@@ -155,6 +156,21 @@ energy() {
 		done
 	done | awk -F '\t' -v OFS='\t' '{ print $1, $2 * 1000, $3 * 1000, $4 * 1000 }' >"$out/figures/energy-$kind.tsv"
 	plot "energy-$kind" bars "label='mW for each client of 2 Mbit/s ($(energy_source))'"
+}
+
+bare() {
+	local kind=$1
+
+	{
+		bar "streaming,\\non the host" "$kind" bare clients stream_watts
+		bar "streaming,\\nin the VM" "$kind" guest clients stream_watts
+		bar "job,\\non the host" "$kind" bare alone alone_watts
+		bar "job,\\nin the VM" "$kind" guest alone alone_watts
+		bar "both,\\non the host" "$kind" bare clients hybrid_watts
+		bar "both,\\nin the VM" "$kind" guest clients hybrid_watts
+		bar "both,\\nMemNet" "$kind" memnet clients hybrid_watts
+	} >"$out/figures/bare-$kind.tsv"
+	plot "bare-$kind" bars "label='W, the whole machine ($(energy_source))'"
 }
 
 memory_figure() {

@@ -36,10 +36,10 @@ memory_run() {
 
 	[ "$way" = static ] || size=$memory_least_mb
 	"$MEMNET" share create "$memory_space" --size "${size}M" >/dev/null || die "cannot create $memory_space"
-	"$MEMNET" stream -q --listen "http://$host_ip:8004" --client-rate "$memory_rate" --release delivered \
+	"$MEMNET" stream -q --listen "http://$host_ip:8005" --client-rate "$memory_rate" --release delivered \
 		--metrics 127.0.0.1:9100 --congestion "$congestion" "$memory_space" >"$work/memory-stream.log" 2>&1 &
 	stream=$!
-	await "memnet stream" answers "http://$host_ip:8004/"
+	await "memnet stream" answers "http://$host_ip:8005/"
 	if [ "$way" = tune ]; then
 		"$MEMNET" tune -H --stream 127.0.0.1:9100 "$memory_space,min=${memory_least_mb}M,max=$((2 * static_mb))M" \
 			>"$(raw).tune.tsv" 2>"$work/tune.log" &
@@ -94,7 +94,7 @@ memory_job() {
 	began=$(now)
 	{
 		guest "memnet compress -q --fast=20 --to /mnt/memnet/mem -o job$1 /in/input" &&
-			in_clients curl -sS --fail --max-time 300 -o /dev/null "http://$host_ip:8004/$memory_space/job$1"
+			in_clients curl -sS --fail --max-time 300 -o /dev/null "http://$host_ip:8005/$memory_space/job$1"
 	} >>"$work/memory.log" 2>&1 || return
 	echo "$1	$began	$(minus "$(now)" "$began")" >>"$(raw).jobs.tsv"
 }

@@ -153,7 +153,9 @@ jobs_table() {
 	echo "|---|---|${kinds[*]//*/---|}---|---|" | tr -d ' '
 	fed_row
 	paper_row "clients fed during the job, MemNet against nginx in the guest" "+70 %" memnet fed_by_guest least 1.7
-	paper_row "clients fed during the job, MemNet against nginx on the host (plain 9p)" "near bare metal" memnet fed_by_9p least 0.95
+	paper_row "clients fed during the job, MemNet against nginx on the host (plain 9p)" "" memnet fed_by_9p least 0.95
+	[ -z "$(median_of "${kinds[0]}" memnet clients fed_by_bare)" ] ||
+		paper_row "clients fed during the job, MemNet against job and nginx on the host, no VM" "near bare metal" memnet fed_by_bare least 0.95
 	paper_row "time of the job, MemNet with clients against MemNet without" "similar" memnet job_by_alone most 1.03
 	paper_row "CPU time of the vCPU for the job, MemNet with clients against without" "" memnet vcpu_by_alone most 1.03
 	paper_row "time of the job, MemNet against nginx in the guest" "-27 %" memnet job_by_guest most 0.73
@@ -243,13 +245,13 @@ cautions() {
 
 # Busy CPU that is neither QEMU's, nor a server's, nor what the kernel did for them: by the jobs alone.
 contended() {
-	awk -F '\t' '$3 == "alone" && $4 == "machine_s" { m += $6 } $3 == "alone" && $4 ~ /^(vcpu|qemu_other|server)_s$/ { o += $6 } $3 == "alone" && $4 == "job_s" { t += $6 }
+	awk -F '\t' '$2 == "bare" { next } $3 == "alone" && $4 == "machine_s" { m += $6 } $3 == "alone" && $4 ~ /^(vcpu|qemu_other|server)_s$/ { o += $6 } $3 == "alone" && $4 == "job_s" { t += $6 }
 		END { if (t && (m - o) / t > 0.15) printf "- Other programs took %.0f %% of a CPU while jobs ran alone: the machine was not quiet.\n", (m - o) / t * 100 }' "$out/summary.tsv"
 }
 
 # Ratios of the first table whose spread is more than 25 points, and more than a quarter of themselves.
 wide() {
-	awk -F '\t' '$4 !~ /_by_/ || $2 !~ /^(guest|memnet)$/ || $5 < 2 || $8 - $7 <= 0.25 || $8 - $7 <= $6 / 4 { next }
+	awk -F '\t' '$4 !~ /_by_/ || $2 !~ /^(guest|memnet)$/ || $4 ~ /power_by/ || $5 < 2 || $8 - $7 <= 0.25 || $8 - $7 <= $6 / 4 { next }
 		{ words = words sprintf("%s%s, %s%s: %s (%.2f to %.2f)", words ? "; " : "", $1, $2, $3 == "clients" ? "" : " " $3, $4, $7, $8) }
 		END { if (words) printf "- Ratios with so wide a spread that no more than their direction is to be believed: %s.\n", words }' "$out/summary.tsv"
 }
@@ -331,11 +333,11 @@ scenario_report() {
 	[ -n "$(median_of "$kind" guest clients job_s)" ] || { echo "Not run."; return; }
 	echo "| | clients fed, nothing else | clients fed during the job | players that play, on average | clients without a stall | job, s | job alone, s | vCPU, s | other QEMU, s | servers, s |"
 	echo "|---|---|---|---|---|---|---|---|---|---|"
-	for way in guest 9p virtiofs memnet; do
+	for way in guest 9p virtiofs memnet bare; do
 		[ -z "$(median_of "$kind" "$way" clients job_s)" ] || way_row "$kind" "$way"
 	done
 	figures "throughput-$kind" "Throughput over time (the paper's figure 1)" completion-"$kind" "Job completion (figures 2, 6 and 7)" \
-		"cdf-$kind" "Throughput, distribution (figure 9)" "power-$kind" "Power over time (figures 4 and 10)" "energy-$kind" "Power for each client (figure 11)"
+		"cdf-$kind" "Throughput, distribution (figure 9)" "power-$kind" "Power over time (figure 10)" "energy-$kind" "Power for each client (figure 11)"
 }
 
 way_row() {
@@ -406,6 +408,27 @@ energy_report() {
 			[ -z "$(median_of "$kind" "$way" clients hybrid_joules)" ] || energy_row "$kind" "$way"
 		done
 	done
+	for kind in transcode compress; do
+		[ -z "$(median_of "$kind" bare clients hybrid_watts)" ] || bare_report "$kind"
+	done
+}
+
+# bare_report KIND
+bare_report() {
+	echo
+	echo "What the machine uses while one of both runs, or both, nginx and job on the host (the VM is idle) or in the VM; $(name_of "$1"):"
+	echo
+	echo "| | on the host, W | in the VM, W | more | the paper | with MemNet, W | more |"
+	echo "|---|---|---|---|---|---|---|"
+	bare_row "$1" "streaming alone" clients stream "+22 %"
+	bare_row "$1" "the job alone" alone alone "+18 %"
+	bare_row "$1" "both" clients hybrid "+31 %"
+	figures "bare-$1" "Power on the host and in the VM (figure 4)"
+}
+
+# bare_row KIND TITLE CASE PHASE PAPER
+bare_row() {
+	echo "| $2 | $(spread "$1" bare "$3" "$4_watts" %.1f) | $(spread "$1" guest "$3" "$4_watts" %.1f) | $(percent "$1" guest "$3" "$4_power_by_bare") | $5 | $(spread "$1" memnet "$3" "$4_watts" %.1f) | $(percent "$1" memnet "$3" "$4_power_by_bare") |"
 }
 
 energy_row() {

@@ -105,7 +105,7 @@ cpu_figures() {
 		figure "$name" "$value"
 	done < <(awk -v before="$1" -v after="$2" 'BEGIN {
 		split(before, b); n = split("vcpu_s qemu_other_s server_s machine_s", name); split(after, a)
-		for (i = 1; i <= n; i++) printf "%s %.3f\n", name[i], a[i] - b[i]
+		for (i = 1; i <= n; i++) printf "%s %.3f\n", name[i], (a[i] > b[i] ? a[i] - b[i] : 0)
 	}')
 }
 
@@ -113,15 +113,25 @@ cpu_figures() {
 
 # timed_job COMMAND: sets job_began, job_ended, and writes the figures of the job by itself
 timed_job() {
-	local before after
+	local before after times=1
 
+	[ "$way" != bare ] || times=${bare_times[$scenario]}
 	before=$(cpu_so_far)
 	job_began=$(now)
-	guest "$1" >"$work/job.log" 2>&1 || die "the job failed ($scenario, $way): $(tail -n 5 "$work/job.log")"
+	many_times "$times" "$1" >"$work/job.log" 2>&1 || die "the job failed ($scenario, $way): $(tail -n 5 "$work/job.log")"
 	job_ended=$(now)
 	after=$(cpu_so_far)
-	figure job_s "$(minus "$job_ended" "$job_began")"
+	figure job_s "$(awk -v a="$job_ended" -v b="$job_began" -v n="$times" 'BEGIN { printf "%.3f", (a - b) / n }')"
 	cpu_figures "$before" "$after"
+}
+
+# many_times N COMMAND
+many_times() {
+	local i
+
+	for ((i = 0; i < $1; i++)); do
+		at_way "$2" || return
+	done
 }
 
 # fetch PATH…: what a client gets for them, one behind the other
@@ -154,7 +164,7 @@ check_result() {
 	set +o pipefail
 	[ -s "$work/$kind.sum" ] || echo "$sum" >"$work/$kind.sum"
 	[ "$sum" = "$(cat "$work/$kind.sum")" ] || die "what $way serves is not what the others do ($kind)"
-	guest "rm -rf $(folder_of "$way")/out/*"
+	at_way "rm -rf $(folder_of "$way")/out/*"
 }
 
 # --- phases ----------------------------------------------------------------------------------------------------------
