@@ -53,7 +53,7 @@ qemu-system-x86 busybox-static curl iproute2 zstd util-linux nginx-light ffmpeg 
 	[ "$(nproc)" -ge 2 ] || die "one CPU is too little: the VM has one, clients and servers need another"
 	[ "$(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo)" -ge 3600 ] || die "less than 4 GB of memory is free: the VM has 2, its results and tools take more"
 	[ -c /dev/net/tun ] || die "no /dev/net/tun (modprobe tun)"
-	[ -n "$virtiofsd" ] || say "no virtiofsd: runs without that peer"
+	[ -n "$virtiofsd" ] || say "no virtiofsd: runs without that peer (since Debian 13: apt-get install virtiofsd)"
 	command -v gnuplot >/dev/null || say "no gnuplot: there will be no plots (install gnuplot-nox)"
 }
 
