@@ -126,6 +126,7 @@ value() {
 
 @test "each way has each place once, and each other before it once" {
 	for words in "a b" "a b c" "a b c d"; do
+		# shellcheck disable=SC2086 # words
 		set -- $words
 		# shellcheck disable=SC2016 # for the inner shell
 		run -0 bash -c 'source "$1/delivery.sh"; shift; for ((round = 1; round <= $# * (1 + $# % 2); round++)); do echo $(turns "$@"); done' - "$lib" "$@"

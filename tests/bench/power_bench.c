@@ -1,10 +1,10 @@
 /*
  * Power over time: ten times a second what the machine used, and each process' estimated part of
- * it, as TSV with comments that say when it began, and where the figures are from. An unknown figure
- * is "nan", never 0.
+ * it, as TSV with comments that say when it began, and where the figures are from. An unknown
+ * figure is "nan", never 0.
  *
- * So often because a job of a few seconds begins and ends between two rows, and of those its part is
- * worked out as if the power had been the same in all of the interval.
+ * So often because a job of a few seconds begins and ends between two rows, and of those its part
+ * is worked out as if the power had been the same in all of the interval.
  *
  * usage: power_bench SECONDS [PID...]	MEMNET_CONF names a configuration with [energy]
  */
@@ -19,7 +19,7 @@
 #include "cmd/energy_config.h"
 #include "energy/consumer.h"
 
-#define CONSUMERS 16
+#define CONSUMERS   16
 #define INTERVAL_NS (100 * NS_PER_MS)
 
 struct bench {
