@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/tame.h"
 #include "cmd/compress_list.h"
 #include "cmd/options.h"
 #include "guest/compress.h"
@@ -428,7 +429,8 @@ static void show(void *cookie)
 	if (c->options.adapt_max)
 		snprintf(level, sizeof(level), ", level %d", c->levels.adapt.level);
 	snprintf(name, sizeof(name), "%s", c->input_path);
-	fprintf(stderr, "\r%s: %s to %s (%.1f %%), %s/s%s%s\033[K", log_tame(name),
+	tame(name, '?');
+	fprintf(stderr, "\r%s: %s to %s (%.1f %%), %s/s%s%s\033[K", name,
 		format_size(c->counts.in, in), format_size(c->counts.out, out),
 		done > 0 ? 100 * (double)c->counts.out / done : 0.0,
 		format_size((uint64_t)(done / elapsed), rate), level, left);

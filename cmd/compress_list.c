@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/tame.h"
 #include "cmd/options.h"
 #include "guest/encode.h"
 #include "guest/frames.h"
@@ -48,7 +49,8 @@ static void print_name(const char *name)
 	char line[PATH_MAX];
 
 	snprintf(line, sizeof(line), "%s", name);
-	puts(log_tame(line));
+	tame(line, '?');
+	puts(line);
 }
 
 static void print_row(const struct frames *f, const char *name)

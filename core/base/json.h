@@ -15,9 +15,11 @@ static inline void cleanup_json_delete(cJSON **json)
 
 /*
  * Parses exactly `size` bytes (one value, white space around it allowed) that nest no deeper than
- * JSON_DEPTH_MAX. The caller deletes it. NULL when it is anything else.
+ * JSON_DEPTH_MAX and hold no more than JSON_VALUES_MAX values, each of which takes 64 bytes of ours
+ * for as few as 2 of a peer's. The caller deletes it. NULL when it is anything else.
  */
-#define JSON_DEPTH_MAX 32
+#define JSON_DEPTH_MAX	32
+#define JSON_VALUES_MAX (256 * 1024)
 cJSON *json_parse(const char *text, size_t size);
 
 /*
@@ -38,6 +40,9 @@ const char *json_string(const cJSON *object, const char *name);
  * whole or out of range. cJSON keeps doubles: above 2^53 the last bits are lost.
  */
 int json_integer(const cJSON *object, const char *name, int64_t min, int64_t max, int64_t *value);
+
+/* The same of a value itself. */
+int json_whole(const cJSON *item, int64_t min, int64_t max, int64_t *value);
 
 /* Whether the member is there and true. */
 bool json_true(const cJSON *object, const char *name);

@@ -18,7 +18,3 @@ void log_error(const char *fmt, ...) LOG_PRINTF; /* always */
 void log_warn(const char *fmt, ...) LOG_PRINTF;	 /* unless quiet */
 void log_info(const char *fmt, ...) LOG_PRINTF;	 /* unless quiet */
 void log_debug(const char *fmt, ...) LOG_PRINTF; /* when verbose */
-
-/* Turns the control characters of `line` into '?', for what goes to a terminal otherwise. `line`.
- */
-char *log_tame(char *line);

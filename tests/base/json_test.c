@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/cleanup.h"
 #include "tests/tap.h"
 
 /* From a copy that ends where the text does, for the sanitizer to see a read past it. */
@@ -80,6 +81,34 @@ static void depth(void)
 	ok(!nests(100000, '{', '}'), "the same with braces");
 	ok(brackets != NULL, "brackets in a string are not nested");
 	ok(flat != NULL, "nor are those beside each other");
+}
+
+/* Whether a list of so many numbers is taken. */
+static bool lists(size_t n)
+{
+	cleanup_free char *text = malloc(2 * n + 2);
+	cleanup_json cJSON *json = NULL;
+
+	if (!text)
+		abort();
+	for (size_t i = 0; i < n; i++)
+		memcpy(text + 2 * i, i ? ",0" : "[0", 2);
+	text[2 * n] = ']';
+	json = json_parse(text, 2 * n + 1);
+	return cJSON_GetArraySize(json) == (int)n;
+}
+
+static void values(void)
+{
+	cleanup_json cJSON *commas = NULL;
+	static char text[JSON_VALUES_MAX + 3];
+
+	ok(lists(JSON_VALUES_MAX - 1), "as many values as allowed, the list one of them");
+	ok(!lists(JSON_VALUES_MAX), "one more");
+	memset(text, ',', sizeof(text));
+	text[0] = text[sizeof(text) - 1] = '"';
+	commas = json_parse(text, sizeof(text));
+	ok(cJSON_IsString(commas), "commas in a string are no values");
 }
 
 static void members(void)
@@ -213,6 +242,7 @@ int main(void)
 {
 	whole_values();
 	depth();
+	values();
 	members();
 	integers();
 	quoting();
