@@ -101,25 +101,10 @@ int target_fail(const struct target *o, int err, struct mn_error *e)
 {
 	const char *path = o->path ? o->path : "standard output";
 
-	switch (err) {
-	case -EINTR: return mn_fail(e, MN_FAILED, EINTR, "%s: interrupted", path);
-	case -ETIMEDOUT:
-		return mn_fail(e, MN_TIMEOUT, ETIMEDOUT,
-			       "%s: no room in the space (memnet share resize on the host, or a "
-			       "longer --max-wait)",
+	if (err == -EINVAL && o->kind == TARGET_OBJECT)
+		return mn_fail(e, MN_FAILED, EINVAL, "%s: no name for an object (-o gives another)",
 			       path);
-	case -ECONNABORTED: return object_dropped(path, e);
-	case -EEXIST:
-		return mn_fail(e, MN_FAILED, EEXIST, "%s: already in the space (-f replaces it)",
-			       path);
-	case -EINVAL:
-		if (o->kind == TARGET_OBJECT)
-			return mn_fail(e, MN_FAILED, EINVAL,
-				       "%s: no name for an object (-o gives another)", path);
-		break;
-	default: break;
-	}
-	return mn_fail_errno(e, -err, "%s", path);
+	return object_fail(err, path, e);
 }
 
 /* What zstd(1) keeps of the input; that a user may not give files away is no error. */

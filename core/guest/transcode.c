@@ -195,28 +195,19 @@ static void count(struct transcode *t, int64_t bytes)
 	t->objects++;
 }
 
-static int object_fail(int err, const char *path, struct mn_error *e)
+/* As object_fail(), of what can fail here besides. */
+static int fail(int err, const char *path, struct mn_error *e)
 {
 	switch (err) {
-	case -EEXIST:
-		return mn_fail(e, MN_FAILED, EEXIST, "%s: already in the space (-f replaces it)",
-			       path);
-	case -ETIMEDOUT:
-		return mn_fail(e, MN_TIMEOUT, ETIMEDOUT,
-			       "%s: no room in the space (memnet share resize on the host, or a "
-			       "longer --max-wait)",
-			       path);
-	case -ECONNABORTED: return object_dropped(path, e);
 	case -ETIME:
 		return mn_fail(e, MN_TIMEOUT, ETIME, "%s: the command took longer than --timeout",
 			       path);
-	case -EINTR: return mn_fail(e, MN_FAILED, EINTR, "%s: interrupted", path);
 	case -EFBIG:
 		return mn_fail(e, MN_FAILED, EFBIG,
 			       "%s: files that are not complete take more than --staging-size",
 			       path);
 	case -EINVAL: return mn_fail(e, MN_FAILED, EINVAL, "%s: no name for an object", path);
-	default: return mn_fail_errno(e, -err, "%s", path);
+	default: return object_fail(err, path, e);
 	}
 }
 
@@ -255,7 +246,7 @@ static int run_stdout(struct transcode *t, struct mn_error *e)
 	if (status == 0)
 		status = commit_stdout(t, &o);
 	object_abort(&o);
-	return status < 0 ? object_fail(status, path, e) : status;
+	return status < 0 ? fail(status, path, e) : status;
 }
 
 /* Copies one staged file into an object of its name. A file that went away meanwhile is none. */
@@ -284,7 +275,7 @@ static int publish_file(struct transcode *t, const char *name, struct mn_error *
 	if (!err)
 		count(t, (int64_t)source.taken);
 	object_abort(&o);
-	return err ? object_fail(err, name, e) : staging_drop(&t->staging);
+	return err ? fail(err, name, e) : staging_drop(&t->staging);
 }
 
 static bool staging_full(const struct transcode *t)
@@ -338,7 +329,7 @@ static int publish_ready(struct transcode *t, struct mn_error *e)
 		if (err)
 			return err;
 	}
-	return err == -EAGAIN ? 0 : object_fail(err, t->staging.path, e);
+	return err == -EAGAIN ? 0 : fail(err, t->staging.path, e);
 }
 
 /*
@@ -355,7 +346,7 @@ static int keep_bound(struct transcode *t, struct mn_error *e)
 			return 0;
 		err = publish_ready(t, e);
 		if (!err && staging_full(t))
-			err = object_fail(-EFBIG, t->options.argv[0], e);
+			err = fail(-EFBIG, t->options.argv[0], e);
 	}
 	hold_for_staging(t, false);
 	return err;
@@ -371,7 +362,7 @@ static int publish_left(struct transcode *t, struct mn_error *e)
 		if (err)
 			return err;
 	}
-	return err == -ENOENT ? 0 : object_fail(err, t->staging.path, e);
+	return err == -ENOENT ? 0 : fail(err, t->staging.path, e);
 }
 
 /* One attempt whose files are the objects. As run_stdout(). */
@@ -383,7 +374,7 @@ static int run_files(struct transcode *t, struct mn_error *e)
 		int ready = wait_for(t, t->staging.inotifyfd);
 
 		if (ready < 0)
-			return object_fail(ready, t->options.argv[0], e);
+			return fail(ready, t->options.argv[0], e);
 		err = publish_ready(t, e);
 		if (!err)
 			err = keep_bound(t, e);
@@ -439,7 +430,7 @@ static int check_name(struct transcode *t, struct mn_error *e)
 	if (!err && !t->options.replace &&
 	    fstatat(t->job.rootfd, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
 		err = -EEXIST;
-	return err ? object_fail(err, path, e) : 0;
+	return err ? fail(err, path, e) : 0;
 }
 
 static int attempt(struct transcode *t, struct mn_error *e)
