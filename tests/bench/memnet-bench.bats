@@ -372,7 +372,7 @@ nothing_left() {
 }
 
 start() {
-	BENCH_MARK=$BENCH_MARK.$BATS_TEST_NUMBER "$bench" --smoke -o out >said 2>&1 3>&- &
+	BENCH_MARK=$BENCH_MARK.$BATS_TEST_NUMBER "$bench" --smoke -o out "$@" >said 2>&1 3>&- &
 	pid=$!
 }
 
@@ -391,7 +391,7 @@ said() {
 @test "a small run measures every way, writes its report, and leaves nothing" {
 	needs_root
 	before=$(left_outside)
-	start
+	start --only compress,files,caps,memory
 	said 'booting'
 	[ -n "$(left_processes)" ]	# the mark works
 	wait "$pid" || { cat said; false; }
@@ -400,6 +400,10 @@ said() {
 	for way in guest 9p memnet bare; do
 		awk -F '\t' -v w="$way" '$2 == w && $3 == "clients" && $5 == "hybrid_fed" && $6 > 0 { found = 1 } END { exit !found }' out/runs.tsv
 	done
+	for words in "files guest clients hybrid_fed" "files memnet clients hybrid_fed" "memory static 1 jobs" "memory tune 1 memory_mb"; do
+		awk -F '\t' -v want="$words" '$1 " " $2 " " $3 " " $5 == want && $6 > 0 { found = 1 } END { exit !found }' out/runs.tsv
+	done
+	grep -q '^cgroup	$' out/versions.tsv || grep -q '^| clients fed with the VM at 25 % of a CPU' out/report.md
 	# Each way feeds clients, how many depends on what else the machine does; and every figure of energy says where it is from.
 	awk -F '\t' '$5 == "stream_fed" && $6 < 5 { print; bad = 1 } END { exit bad }' out/runs.tsv
 	[ "$(awk -F '\t' '$5 == "vcpu_s" && $6 > 0 { print $2 }' out/runs.tsv | sort -u | paste -sd ' ' | sed 's/bare //; s/ virtiofs//')" = "9p guest memnet" ]
