@@ -124,6 +124,7 @@ static void test_refused(void)
 static void test_live(void)
 {
 	struct object *early, *late;
+	bool made;
 	int marker;
 
 	mkdirat(root, ".memnet", 0700);
