@@ -146,6 +146,8 @@ static double seconds(int64_t ns)
 	return (double)ns / 1e9;
 }
 
+#define TEXT_MAX 600
+
 /* Of which kind a line of JSON is, and about what. */
 static cJSON *json_begin(const char *event, const char *input)
 {
@@ -288,7 +290,7 @@ static const char *event_name(enum inbox_news news)
 static void item_json(const struct display *d, const struct inbox_item *item)
 {
 	cJSON *json = json_begin(event_name(item->news), item->name);
-	char text[600];
+	char text[TEXT_MAX];
 
 	if (item->status) {
 		cause(item, d->command, text, sizeof(text));
@@ -308,7 +310,7 @@ static void item_json(const struct display *d, const struct inbox_item *item)
 static void item_log(const struct display *d, const struct inbox_item *item)
 {
 	const struct transcode *t = item->transcode;
-	char text[600];
+	char text[TEXT_MAX];
 
 	cause(item, d->command, text, sizeof(text));
 	switch (item->news) {
