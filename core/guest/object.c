@@ -382,11 +382,25 @@ int object_commit(struct object *o)
 	return err;
 }
 
-int object_dropped(const char *path, struct mn_error *e)
+int object_fail(int err, const char *path, struct mn_error *e)
 {
-	return mn_fail(e, MN_FAILED, ECONNABORTED,
-		       "%s: dropped on the host: its reader did not come back (run it again)",
-		       path);
+	switch (err) {
+	case -EINTR: return mn_fail(e, MN_FAILED, EINTR, "%s: interrupted", path);
+	case -ETIMEDOUT:
+		return mn_fail(e, MN_TIMEOUT, ETIMEDOUT,
+			       "%s: no room in the space (memnet share resize on the host, or a "
+			       "longer --max-wait)",
+			       path);
+	case -ECONNABORTED:
+		return mn_fail(
+			e, MN_FAILED, ECONNABORTED,
+			"%s: dropped on the host: its reader did not come back (run it again)",
+			path);
+	case -EEXIST:
+		return mn_fail(e, MN_FAILED, EEXIST, "%s: already in the space (-f replaces it)",
+			       path);
+	default: return mn_fail_errno(e, -err, "%s", path);
+	}
 }
 
 void object_abort(struct object *o)

@@ -49,8 +49,8 @@ struct sink object_sink(struct object *o);
  */
 int object_commit(struct object *o);
 
-/* Says what -ECONNABORTED means, and returns it. */
-int object_dropped(const char *path, struct mn_error *e);
+/* Says what an -errno of these means, and returns it. */
+int object_fail(int err, const char *path, struct mn_error *e);
 
 /* Removes it. Accepts one that never began or is committed. */
 void object_abort(struct object *o);

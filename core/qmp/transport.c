@@ -344,7 +344,7 @@ static int exec_open(const char *command, struct transport *t, struct mn_error *
 		return mn_fail(e, MN_USAGE, EINVAL, "exec: wants a command of 1 to %d words",
 			       EXEC_WORDS_MAX - 1);
 	}
-	*t = (struct transport){.ops = &exec_ops, .cookie = x};
+	*t = (struct transport){.ops = &exec_ops, .cookie = x, .program = x->words[0]};
 	return 0;
 }
 

@@ -77,7 +77,7 @@ int live_begin(int rootfd, const char *path, bool *made)
 	if (!err)
 		return STEAL_FD(fd);
 	if (*made)
-		unlinkat(rootfd, marker, 0);
+		live_end(rootfd, path);
 	return err;
 }
 
@@ -89,11 +89,16 @@ int live_beat(int markerfd)
 int live_end(int rootfd, const char *path)
 {
 	char marker[LIVE_MARKER_MAX];
+	cleanup_fd int folder = -1;
 	int err = live_marker_path(path, marker);
 
 	if (err)
 		return err;
-	return unlinkat(rootfd, marker, 0) < 0 ? -errno : 0;
+	/* The host ends markers, too, in a space whose folders a guest may have replaced. */
+	folder = confine_open(rootfd, SPACE_LIVE, O_PATH | O_DIRECTORY, 0);
+	if (folder < 0)
+		return folder;
+	return unlinkat(folder, marker + sizeof(SPACE_LIVE), 0) < 0 ? -errno : 0;
 }
 
 int live_look(int rootfd, const char *path, uint64_t *beat)

@@ -264,6 +264,14 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 	[ "$(share check web2 -j | jq -r '.checks[] | select(.check == "folder").result')" = OK ]
 }
 
+@test "check finds the pool in a long command line, wherever its id stands" {
+	mkdir -p "$MEMNET_RUNTIME_DIR/long"
+	qemu long -machine pc -qmp "unix:$VM_DIR/long.sock,server=on,wait=off" \
+		-fw_cfg "name=opt/long,string=$(printf %040000d 0)" \
+		-fsdev "local,path=$MEMNET_RUNTIME_DIR/long,security_model=$(model),multidevs=remap,id=memnet" --
+	[ "$(share check long --qmp "$VM_DIR/long.sock" -j | jq -r '.checks[] | select(.check == "pool").result')" = OK ]
+}
+
 @test "qemu-args: words for the shell" {
 	[ "$(share qemu-args web1)" = "-fsdev local,id=memnet,path=$MEMNET_RUNTIME_DIR/web1,security_model=$(model),multidevs=remap
 -device pcie-root-port,id=memnet-port,chassis=250

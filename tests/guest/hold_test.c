@@ -28,10 +28,25 @@ static void hysteresis(void)
 	ok(hold_held(&h), "between them on the way up: still held");
 	hold_look(&h, SIZE, 16 * MB, 4);
 	ok(!hold_held(&h), "at the high one: it runs");
-	is_int(h.next_ns - 4, HOLD_REST_NS, "and nobody looks for a while");
 	hold_look(&h, SIZE, 5 * MB, 5);
 	ok(!hold_held(&h), "and on the way down again");
-	is_int(h.next_ns - 5, HOLD_LOOK_NS, "where it is looked at often");
+}
+
+/* Through 9p each look is a message. */
+static void looks(void)
+{
+	struct hold h = {0};
+
+	hold_look(&h, SIZE, 16 * MB, 7);
+	is_int(h.next_ns, 7 + HOLD_FAR_NS, "with room above the high mark the next look has time");
+	hold_look(&h, SIZE, 16 * MB - 1, 7);
+	is_int(h.next_ns, 7 + HOLD_LOOK_NS, "below it has not");
+	hold_look(&h, SIZE, MB, 8);
+	is_int(h.next_ns, 8 + HOLD_LOOK_NS, "nor while held");
+	hold_look(&h, SIZE, 16 * MB, 9);
+	hold_block(&h, true, 10);
+	hold_block(&h, false, 11);
+	is_int(h.next_ns, 11, "nor behind a write that waited");
 }
 
 static void no_growth(void)
@@ -73,6 +88,7 @@ int main(void)
 {
 	marks();
 	hysteresis();
+	looks();
 	no_growth();
 	blocked();
 	return done_testing();

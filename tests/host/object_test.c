@@ -124,6 +124,7 @@ static void test_refused(void)
 static void test_live(void)
 {
 	struct object *early, *late;
+	bool made;
 	int marker;
 	bool made;
 
@@ -153,6 +154,27 @@ static void test_live(void)
 	close(marker);
 }
 
+/* A space destroyed while it is served, and made anew, has no marker: that is not the end. */
+static void test_live_elsewhere(void)
+{
+	char gone[sizeof(scratch_path) + 5];
+	struct object *o;
+	int marker = live_begin(root, "m");
+
+	scratch_file(root, "m", "abc", 3);
+	o = get("m", 0);
+	ok(o->live, "live");
+	snprintf(gone, sizeof(gone), "%s.gone", scratch_path);
+	rename(scratch_path, gone);
+	mkdir(scratch_path, 0700);
+	object_look(o, clock_ns() + SITE_TRUST_NS);
+	ok(o->broken && !o->live, "another folder is in the place of its own: broken");
+	put(o);
+	close(marker);
+	rmdir(scratch_path);
+	rename(gone, scratch_path);
+}
+
 int main(void)
 {
 	root = scratch_open();
@@ -165,6 +187,7 @@ int main(void)
 	test_cache_in_folder();
 	test_refused();
 	test_live();
+	test_live_elsewhere();
 	store_fini(&store);
 	sites_fini(&sites);
 	return done_testing();

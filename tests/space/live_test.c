@@ -145,6 +145,20 @@ static void no_space(void)
 	close(elsewhere);
 }
 
+/* As a guest can where its security model gives it real links. */
+static void folder_replaced(void)
+{
+	mkdirat(root, "aside", 0700);
+	mkdirat(root, "aside/live", 0700);
+	scratch_file(root, "aside/live/victim", "x", 1);
+	renameat(root, SPACE_RESERVED, root, "was");
+	(void)!symlinkat("aside", root, SPACE_RESERVED);
+	is_int(live_end(root, "victim"), -ELOOP, "no end through a link in the place of a folder");
+	ok(faccessat(root, "aside/live/victim", F_OK, 0) == 0, "what it leads to stays");
+	unlinkat(root, SPACE_RESERVED, 0);
+	renameat(root, "was", root, SPACE_RESERVED);
+}
+
 int main(void)
 {
 	root = scratch_open();
@@ -155,6 +169,7 @@ int main(void)
 	a_life();
 	begun_again();
 	planted();
+	folder_replaced();
 	no_space();
 	close(root);
 	return done_testing();
