@@ -163,6 +163,7 @@ M=$((1024 * 1024))
 	refused 2 'stand alone' --simulate scenario:S0 vm1/out
 	refused 2 'stand alone' --plan 1.5,24M,1,60MB,8MB --once
 	refused 2 'stand alone' --plan 1.5,24M,1,60MB,8MB --simulate scenario:S0
+	refused 2 'no memory is so large' --plan 1,24M,100000000,60MB,8MB
 	refused 2 'weight must be' vm1/out,max=1G,weight=0
 	refused 2 'unknown key "periodd"' --set periodd=1s vm1/out,max=1G
 	refused 2 'at most a period' --interval 1s --set guard=2s vm1/out,max=1G

@@ -234,6 +234,27 @@ static void test_exec(void)
 	qmp_close(q);
 }
 
+/* Not through a shell, which may take its signals back by itself. */
+static void test_exec_signals(void)
+{
+	struct mn_error e = MN_ERROR_INIT;
+	cJSON *reply = NULL;
+	struct qmp *q;
+	sigset_t all;
+
+	sigfillset(&all);
+	is_int(qmp_open("exec:sed -n s/^SigBlk:[^0-9a-f]*\\(.*\\)/{\"return\":\"\\1\"}/p "
+			"/proc/self/status",
+			clock_ns() + 20 * SECOND, &q, &e),
+	       0, "exec: what it blocks");
+	sigprocmask(SIG_BLOCK, &all, NULL);
+	is_int(qmp_call(q, "x", NULL, &reply, &e), 0, "exec: by who blocks all signals");
+	sigprocmask(SIG_UNBLOCK, &all, NULL);
+	is_str(cJSON_GetStringValue(reply), "0000000000000000", "exec: none is blocked there");
+	cJSON_Delete(reply);
+	qmp_close(q);
+}
+
 /* What is at the path of the socket. */
 static void test_addresses(void)
 {
@@ -291,6 +312,7 @@ int main(void)
 	test_large_event();
 	test_broken_anywhere();
 	test_exec();
+	test_exec_signals();
 	test_addresses();
 	test_stopped();
 	return done_testing();
