@@ -34,9 +34,9 @@
 
 /*
  * What the guest gathers before it writes, wherever the data allows: each write costs a round trip
- * to QEMU, and another for the size, and 4 KiB pieces cost 60 times the CPU of 1 MiB ones. A space
- * with less room than a piece counts as full. Whole writes: a megabyte would take a third for its
- * last 64 KiB.
+ * to QEMU, and each piece or write another for the size (space/publish.h); 4 KiB pieces cost 60
+ * times the CPU of 1 MiB ones. A space with less room than a piece counts as full. Whole writes: a
+ * megabyte would take a third for its last 64 KiB.
  */
 #define SPACE_PIECE (2 * SPACE_WRITE_MAX)
 

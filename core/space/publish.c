@@ -139,7 +139,7 @@ static int give_name(struct publish *p, const char *path, bool replace)
 	if (replace)
 		err = renameat(p->rootfd, p->part, parent, leaf) < 0 ? -errno : 0;
 	else
-		err = rename_new_file(p->rootfd, p->part, parent, leaf);
+		err = rename_new(p->rootfd, p->part, parent, leaf);
 	if (err)
 		return err;
 	p->part[0] = '\0';

@@ -135,7 +135,7 @@ can_count() {
 }
 
 # What an object costs besides: the job, its page and record, the name.
-FIXED=53
+FIXED=54
 
 @test "a job is some fifty messages of 9p besides its writes" {
 	can_count || skip "the guest's kernel does not count messages of 9p"
