@@ -146,17 +146,18 @@ static double seconds(int64_t ns)
 	return (double)ns / 1e9;
 }
 
+#define TEXT_MAX 600
+
 /* Of which kind a line of JSON is, and about what. */
 static cJSON *json_begin(const char *event, const char *input)
 {
-	char quoted[6 * 256 + 3]; /* a byte can be six: \u001f */
 	cJSON *json = cJSON_CreateObject();
 
 	cJSON_AddNumberToObject(json, "schema", 1);
 	cJSON_AddStringToObject(json, "command", "transcode-hook");
 	cJSON_AddStringToObject(json, "event", event);
-	if (input && json_quote(input, quoted, sizeof(quoted)) > 0)
-		cJSON_AddRawToObject(json, "input", quoted);
+	if (input)
+		json_add_text(json, "input", input);
 	return json;
 }
 
@@ -187,7 +188,8 @@ static void json_result(cJSON *json, const struct transcode *t)
 	cJSON_AddNumberToObject(json, "cpu_seconds", seconds(t->cpu_ns));
 	cJSON_AddNumberToObject(json, "blocked_seconds", seconds(t->blocked_ns));
 	json_progress(json, t);
-	cJSON_AddStringToObject(json, "record", t->job.record.id);
+	if (*t->job.record.id)
+		cJSON_AddStringToObject(json, "record", t->job.record.id);
 }
 
 static void print_json(const struct transcode *t, int status)
@@ -288,11 +290,11 @@ static const char *event_name(enum inbox_news news)
 static void item_json(const struct display *d, const struct inbox_item *item)
 {
 	cJSON *json = json_begin(event_name(item->news), item->name);
-	char text[600];
+	char text[TEXT_MAX];
 
 	if (item->status) {
 		cause(item, d->command, text, sizeof(text));
-		cJSON_AddStringToObject(json, "error", text);
+		json_add_text(json, "error", text);
 		if (item->status > 0)
 			cJSON_AddNumberToObject(json, "status", item->status);
 	}
@@ -308,7 +310,7 @@ static void item_json(const struct display *d, const struct inbox_item *item)
 static void item_log(const struct display *d, const struct inbox_item *item)
 {
 	const struct transcode *t = item->transcode;
-	char text[600];
+	char text[TEXT_MAX];
 
 	cause(item, d->command, text, sizeof(text));
 	switch (item->news) {

@@ -190,7 +190,7 @@ static void hang_up(struct controller_peer *p)
 	close(p->watch.fd);
 	p->watch.fd = -1;
 	if (c->peers-- == CONTROLLER_PEERS)
-		loop_change(loop, &c->listener, EPOLLIN); /* the next one */
+		loop_change(loop, &c->listener.watch, EPOLLIN); /* the next one */
 }
 
 /* False when it does not take it now, or is gone. */
@@ -272,9 +272,9 @@ static struct controller_peer *free_peer(struct controller *c)
 
 static void listener_ready(struct watch *w, uint32_t events)
 {
-	struct controller *c = container_of(w, struct controller, listener);
+	struct controller *c = container_of(w, struct controller, listener.watch);
 	struct loop *loop = c->loop;
-	int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	int fd = acceptor_take(&c->listener, NULL, NULL);
 	struct controller_peer *p = free_peer(c);
 
 	(void)events;
@@ -288,7 +288,7 @@ static void listener_ready(struct watch *w, uint32_t events)
 		return;
 	}
 	if (++c->peers == CONTROLLER_PEERS)
-		loop_change(loop, &c->listener, 0);
+		loop_change(loop, &c->listener.watch, 0);
 	set_deadline(p);
 }
 
@@ -296,7 +296,6 @@ int controller_init(struct controller *c, int listenfd)
 {
 	const size_t room = LINK_LINE_MAX * (c->sites->count + 2);
 
-	c->listener = (struct watch){listenfd, listener_ready};
 	c->lapse.fire = lapse;
 	c->answers = malloc(CONTROLLER_PEERS * room);
 	if (!c->answers)
@@ -308,7 +307,7 @@ int controller_init(struct controller *c, int listenfd)
 			.controller = c,
 			.answer = {.buf = c->answers + (size_t)i * room, .room = room},
 		};
-	return loop_add(c->loop, &c->listener, EPOLLIN);
+	return acceptor_start(&c->listener, c->loop, listenfd, EPOLLIN, listener_ready);
 }
 
 void controller_fini(struct controller *c)
@@ -320,7 +319,7 @@ void controller_fini(struct controller *c)
 			hang_up(&c->peer[i]);
 	}
 	loop_timer_clear(c->loop, &c->lapse);
-	loop_remove(c->loop, &c->listener);
+	acceptor_stop(&c->listener);
 	free(c->answers);
 	c->answers = NULL;
 }

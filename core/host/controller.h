@@ -12,6 +12,7 @@
  */
 #pragma once
 
+#include "base/acceptor.h"
 #include "base/error.h"
 #include "base/loop.h"
 #include "host/limits.h"
@@ -41,7 +42,7 @@ struct controller {
 	const char *rateless;  /* why it has no rate to be set; NULL: it has */
 	struct survey (*survey)(struct controller *c, size_t site);
 
-	struct watch listener;
+	struct acceptor listener;
 	struct timer lapse; /* of the next lease */
 	struct controller_peer peer[CONTROLLER_PEERS];
 	unsigned peers;

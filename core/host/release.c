@@ -33,10 +33,9 @@ int release_init(struct release *r, bool delivered)
 	return -pthread_mutex_init(&r->lock, NULL);
 }
 
-static void drop(struct release *r, struct holding *h)
+static void drop(struct holding *h)
 {
 	list_remove(&h->link);
-	r->count--;
 	free(h);
 }
 
@@ -45,7 +44,7 @@ void release_fini(struct release *r)
 	struct list *l;
 
 	while ((l = list_first(&r->holdings)) != NULL)
-		drop(r, list_entry(l, struct holding, link));
+		drop(list_entry(l, struct holding, link));
 	pthread_mutex_destroy(&r->lock);
 }
 
@@ -100,17 +99,25 @@ static struct holding *find(struct release *r, const struct stat *st)
 	return NULL;
 }
 
-/* Forgets the eldest of those that nobody reads. */
-static void make_room(struct release *r)
+/*
+ * Forgets the eldest that nobody reads of a file system that has its share of them: another one's
+ * are another guest's, who shall not lose them by what this one has.
+ */
+static void make_room(struct release *r, dev_t dev)
 {
+	struct holding *eldest = NULL;
+	unsigned kept = 0;
+
 	for (struct list *l = r->holdings.next; l != &r->holdings; l = l->next) {
 		struct holding *h = list_entry(l, struct holding, link);
 
-		if (list_empty(&h->readers)) {
-			drop(r, h);
-			return;
-		}
+		if (h->dev != dev || !list_empty(&h->readers))
+			continue;
+		eldest = eldest ? eldest : h;
+		kept++;
 	}
+	if (kept >= RELEASE_KEPT_MAX)
+		drop(eldest);
 }
 
 static struct holding *meet(struct release *r, int fd, const struct stat *st)
@@ -118,8 +125,7 @@ static struct holding *meet(struct release *r, int fd, const struct stat *st)
 	struct holding *h = find(r, st);
 
 	if (!h) {
-		if (r->count >= RELEASE_KEPT_MAX)
-			make_room(r);
+		make_room(r, st->st_dev);
 		h = calloc(1, sizeof(*h));
 		if (!h)
 			return NULL;
@@ -128,7 +134,6 @@ static struct holding *meet(struct release *r, int fd, const struct stat *st)
 		list_init(&h->link);
 		list_init(&h->readers);
 		list_append(&r->holdings, &h->link);
-		r->count++;
 	}
 	if (list_empty(&h->readers)) {
 		/* What the file says holds: another server may have been at it, or this may be
@@ -140,15 +145,17 @@ static struct holding *meet(struct release *r, int fd, const struct stat *st)
 	return h;
 }
 
-static void leave_empty(struct release *r, struct holding *h)
+static void leave_empty(struct holding *h)
 {
 	if (list_empty(&h->readers) && h->front <= h->given)
-		drop(r, h);
+		drop(h);
 }
 
 /* Whether the bytes from `from` on continue what has been delivered. */
 static bool continues(struct holding *h, int64_t from, const struct peer *peer)
 {
+	if (!peer)
+		return false;
 	if (from <= h->given)
 		return true;
 	return from <= h->front && memcmp(peer, &h->peer, sizeof(*peer)) == 0;
@@ -168,7 +175,7 @@ static int join(struct release *r, struct reader *reader, int fd, bool live, int
 	if (!h)
 		return -ENOMEM;
 	if (from < h->given) {
-		leave_empty(r, h);
+		leave_empty(h);
 		return -ENODATA;
 	}
 	h->flows |= r->delivered && (live || h->given > 0);
@@ -331,10 +338,10 @@ static bool leave(struct release *r, struct reader *reader, const struct release
 	if (unlinked) {
 		r->objects++;
 		count_bytes(r, h->dev, (uint64_t)(name->size - h->given));
-		drop(r, h);
+		drop(h);
 		return true;
 	}
-	leave_empty(r, h);
+	leave_empty(h);
 	return false;
 }
 
@@ -359,7 +366,7 @@ static bool remove_unread(struct release *r, int rootfd, const char *path, const
 	r->objects++;
 	count_bytes(r, st->st_dev, (uint64_t)st->st_blocks * 512);
 	if (h)
-		drop(r, h);
+		drop(h);
 	return true;
 }
 
@@ -407,7 +414,7 @@ static bool abandon_late(struct release *r, int rootfd, const char *path, int fd
 		h->left_ns = now_ns;
 	if (now_ns - h->left_ns < grace_ns || !abandon(r, rootfd, path, fd, &st))
 		return false;
-	drop(r, h);
+	drop(h);
 	return true;
 }
 

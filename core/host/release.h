@@ -43,7 +43,7 @@
  */
 #define RELEASE_STEP (256 * 1024)
 
-/* Delivered in part, and nobody there: so many are remembered. */
+/* Delivered in part, and nobody there: so many are remembered of each file system. */
 #define RELEASE_KEPT_MAX 1024
 
 /* So many file systems have their bytes counted each by itself. */
@@ -52,7 +52,6 @@
 struct release {
 	pthread_mutex_t lock;
 	struct list holdings;
-	unsigned count;
 	bool delivered; /* what is delivered goes: give_back() and unlink are for that mode */
 	uint64_t objects, bytes; /* given back so far */
 	uint64_t abandoned;	 /* objects */
@@ -87,8 +86,8 @@ uint64_t release_of(struct release *r, dev_t dev);
 int64_t release_given(int fd, const struct stat *st, bool releasing);
 
 /*
- * A reader begins at `from`. 0; -ENODATA where this has been given back, -ENOENT where the object
- * was unlinked just now, -ENOMEM.
+ * A reader begins at `from`; `peer` NULL: it delivers nothing, and only keeps what it reads. 0;
+ * -ENODATA where this has been given back, -ENOENT where the object was unlinked just now, -ENOMEM.
  */
 int release_join(struct release *r, struct reader *reader, int fd, bool live, int64_t from,
 		 const struct peer *peer);

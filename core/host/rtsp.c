@@ -65,8 +65,7 @@ static void flush(struct rtsp_conn *c)
 	c->out_at = c->out_size = 0;
 }
 
-/* All of it or nothing; false: there is no room now. */
-bool rtsp_conn_put(struct rtsp_conn *c, const void *data, size_t size)
+bool rtsp_conn_put(struct rtsp_conn *c, const void *data, size_t size, size_t room)
 {
 	if (!c->out)
 		c->out = malloc(RTSP_OUT_MAX);
@@ -74,12 +73,12 @@ bool rtsp_conn_put(struct rtsp_conn *c, const void *data, size_t size)
 		c->lost = true;
 		return false;
 	}
-	if (c->out_at > 0 && c->out_size + size > RTSP_OUT_MAX) {
+	if (c->out_at > 0 && c->out_size + size > room) {
 		memmove(c->out, c->out + c->out_at, c->out_size - c->out_at);
 		c->out_size -= c->out_at;
 		c->out_at = 0;
 	}
-	if (c->out_size + size > RTSP_OUT_MAX)
+	if (c->out_size + size > room)
 		return false;
 	memcpy(c->out + c->out_size, data, size);
 	c->out_size += size;
@@ -194,18 +193,19 @@ static void set_options(int fd)
 
 static void accept_ready(struct watch *watch, uint32_t events)
 {
-	struct rtsp *s = container_of(watch, struct rtsp, listener);
+	struct rtsp *s = container_of(watch, struct rtsp, listener.watch);
 	struct loop *loop = &s->worker->loop;
 	struct sockaddr_storage peer;
 	socklen_t size = sizeof(peer);
-	const int fd =
-		accept4(watch->fd, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	const int fd = acceptor_take(&s->listener, (struct sockaddr *)&peer, &size);
 	struct rtsp_conn *c = fd >= 0 && s->count < RTSP_CONNS_MAX ? calloc(1, sizeof(*c)) : NULL;
 
 	(void)events;
 	if (!c) {
 		if (fd >= 0)
 			close(fd);
+		else if (acceptor_full(fd))
+			worker_full(s->worker, fd);
 		return;
 	}
 	set_options(fd);
@@ -284,18 +284,14 @@ int rtsp_init(struct rtsp *s, struct worker *worker, int listenfd, const int fds
 	struct sockaddr_in6 a;
 	socklen_t size = sizeof(a);
 
-	*s = (struct rtsp){.worker = worker,
-			   .listener = {listenfd, accept_ready},
-			   .groups = groups,
-			   .rtpfd = fds[0],
-			   .rtcpfd = fds[1]};
+	*s = (struct rtsp){.worker = worker, .groups = groups, .rtpfd = fds[0], .rtcpfd = fds[1]};
 	list_init(&s->conns);
 	list_init(&s->flows);
 	/* Of IPv4 and of IPv6 alike, the port is behind the family. */
 	if (getsockname(fds[0], (struct sockaddr *)&a, &size) < 0)
 		return -errno;
 	s->port = ntohs(a.sin6_port);
-	return loop_add(&worker->loop, &s->listener, EPOLLIN);
+	return acceptor_start(&s->listener, &worker->loop, listenfd, EPOLLIN, accept_ready);
 }
 
 void rtsp_survey(const struct rtsp *s)
@@ -316,7 +312,7 @@ void rtsp_fini(struct rtsp *s)
 
 	if (!s->worker)
 		return;
-	loop_remove(&s->worker->loop, &s->listener);
+	acceptor_stop(&s->listener);
 	while ((l = list_first(&s->conns)) != NULL) {
 		struct rtsp_conn *c = list_entry(l, struct rtsp_conn, all);
 

@@ -12,9 +12,9 @@
 
 #include <netinet/in.h>
 
+#include "base/acceptor.h"
 #include "base/error.h"
 #include "base/list.h"
-#include "base/loop.h"
 #include "host/multicast.h"
 
 #define RTSP_CONNS_MAX 1024
@@ -23,7 +23,7 @@ struct worker;
 
 struct rtsp {
 	struct worker *worker; /* NULL: not in use */
-	struct watch listener;
+	struct acceptor listener;
 	struct list conns;
 	unsigned count;
 	struct list flows;		      /* of multicast, by number (host/rtsp_flow.h) */

@@ -32,7 +32,7 @@ static const char *reason(int status)
 static void __attribute__((format(printf, 4, 5)))
 answer(struct rtsp_conn *c, const struct rtsp_request *r, int status, const char *fields, ...)
 {
-	char text[4096];
+	char text[RTSP_ANSWER_MAX];
 	va_list args;
 	int n = snprintf(text, sizeof(text),
 			 "RTSP/1.0 %d %s\r\nCSeq: %u\r\nServer: memnet/" MEMNET_VERSION "\r\n",
@@ -41,13 +41,28 @@ answer(struct rtsp_conn *c, const struct rtsp_request *r, int status, const char
 	va_start(args, fields);
 	n += vsnprintf(text + n, sizeof(text) - (size_t)n, fields, args);
 	va_end(args);
-	if (n >= (int)sizeof(text) || !rtsp_conn_put(c, text, (size_t)n))
+	if (n >= (int)sizeof(text) || !rtsp_conn_put(c, text, (size_t)n, RTSP_OUT_MAX))
 		c->lost = true;
 }
 
 void rtsp_refuse(struct rtsp_conn *c, const struct rtsp_request *r, int status)
 {
-	answer(c, r, status, "\r\n");
+	if (status == 551)
+		answer(c, r, status, "Unsupported: %.*s\r\n\r\n", (int)r->require.size,
+		       r->require.at);
+	else
+		answer(c, r, status, "\r\n");
+}
+
+/* Of an object whose first bytes these are: 0, or the status to refuse it with. */
+static int check_stream(const struct object *o, const uint8_t *head, ssize_t size)
+{
+	if (o->given > 0)
+		return 410;
+	if (size >= 0 && ts_probe(head, (size_t)size))
+		return 0;
+	/* A live one may have its first packet in a moment. */
+	return o->live && size >= 0 && size < TS_PACKET ? 503 : 415;
 }
 
 static int get_object(struct rtsp_conn *c, const struct rtsp_request *r, struct object **out)
@@ -57,7 +72,6 @@ static int get_object(struct rtsp_conn *c, const struct rtsp_request *r, struct 
 	struct site *site = r->path[0] ? sites_find(&w->sites, r->path, &path) : NULL;
 	uint8_t head[TS_PACKET + 1];
 	struct object *o = NULL;
-	ssize_t n;
 	int err;
 
 	if (!site)
@@ -66,9 +80,8 @@ static int get_object(struct rtsp_conn *c, const struct rtsp_request *r, struct 
 	err = store_get(&w->store, site, path, w->loop.now_ns, &o);
 	if (err)
 		return err == -EMFILE || err == -ENOMEM ? 503 : 404;
-	n = pread(o->fd, head, sizeof(head), 0);
-	if (o->given > 0 || n < 0 || !ts_probe(head, (size_t)n)) {
-		err = o->given > 0 ? 410 : 415;
+	err = check_stream(o, head, pread(o->fd, head, sizeof(head), 0));
+	if (err) {
 		object_put(o, w->loop.now_ns);
 		return err;
 	}
@@ -108,12 +121,14 @@ static int begin_session(struct rtsp_conn *c, const struct rtsp_request *r)
 {
 	struct object *o = NULL;
 	const int status = get_object(c, r, &o);
+	int err;
 
 	if (status)
 		return status;
 	c->transport = r->transport;
-	if (rtsp_flow_enter(c, o))
-		return 503;
+	err = rtsp_flow_enter(c, o);
+	if (err)
+		return err == -ENOENT ? 404 : err == -ENODATA ? 410 : 503;
 	while (c->session == 0) {
 		if (getrandom(&c->session, sizeof(c->session), 0) < 0)
 			return 503;

@@ -5,7 +5,9 @@
 #include "host/rtsp_request.h"
 #include "host/worker.h"
 
-#define RTSP_OUT_MAX 65536
+/* A stream leaves the last part of it for answers, which are not as long. */
+#define RTSP_OUT_MAX	65536
+#define RTSP_ANSWER_MAX (RTSP_HEAD_MAX + 1024)
 
 struct rtsp_conn {
 	struct watch watch;
@@ -26,8 +28,8 @@ struct rtsp_conn {
 	bool lost; /* to be closed */
 };
 
-/* Behind what is to be sent: all of it or nothing; false: there is no room now. */
-bool rtsp_conn_put(struct rtsp_conn *c, const void *data, size_t size);
+/* Behind what is to be sent, `room` of it at most: all or nothing; false: there is none now. */
+bool rtsp_conn_put(struct rtsp_conn *c, const void *data, size_t size, size_t room);
 
 /* Where nothing is played, the next request is waited for, but not for ever. */
 void rtsp_conn_rest(struct rtsp_conn *c);

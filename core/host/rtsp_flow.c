@@ -49,7 +49,7 @@ static bool put_framed(struct rtsp_conn *c, const uint8_t *packet, size_t size, 
 	framed[2] = (uint8_t)(size >> 8);
 	framed[3] = (uint8_t)size;
 	memcpy(framed + 4, packet, size);
-	return rtsp_conn_put(c, framed, size + 4);
+	return rtsp_conn_put(c, framed, size + 4, RTSP_OUT_MAX - RTSP_ANSWER_MAX);
 }
 
 /* False: not now; what is lost is lost. */
@@ -110,12 +110,11 @@ static void turned(struct player *p)
 static int join(struct rtsp_flow *f)
 {
 	struct server *s = f->server->worker->server;
-	static const struct peer nobody = {{0}};
 	const struct object *o = f->player.object;
 
 	if (s->options.release == RELEASE_NEVER)
 		return 0;
-	return release_join(&s->release, &f->reader, o->fd, o->live, 0, &nobody);
+	return release_join(&s->release, &f->reader, o->fd, o->live, 0, NULL);
 }
 
 /* It may be the last reader of what another client has been delivered meanwhile. */
@@ -161,14 +160,15 @@ static union multicast_address address_of(const struct rtsp_conn *c)
 	return a;
 }
 
-/* Takes over the object's reference. */
-static struct rtsp_flow *open_flow(struct rtsp *server, struct object *object)
+/* Takes over the object's reference. 0 and *flow, or -errno. */
+static int open_flow(struct rtsp *server, struct object *object, struct rtsp_flow **flow)
 {
 	struct rtsp_flow *f = calloc(1, sizeof(*f));
+	int err;
 
 	if (!f) {
 		object_put(object, server->worker->loop.now_ns);
-		return NULL;
+		return -ENOMEM;
 	}
 	f->server = server;
 	f->number = NO_GROUP;
@@ -177,11 +177,14 @@ static struct rtsp_flow *open_flow(struct rtsp *server, struct object *object)
 	f->player.send = send_packet;
 	f->player.turned = turned;
 	f->player.bye_ns = BYE_NS;
-	if (player_init(&f->player, &server->worker->loop, object) || join(f)) {
+	err = player_init(&f->player, &server->worker->loop, object);
+	if (!err)
+		err = join(f);
+	if (err)
 		close_flow(f);
-		return NULL;
-	}
-	return f;
+	else
+		*flow = f;
+	return err;
 }
 
 /* ---- groups ---- */
@@ -212,22 +215,22 @@ static unsigned free_number(struct rtsp *server, struct list **before)
 	return n;
 }
 
-static struct rtsp_flow *open_group(struct rtsp *server, struct object *object)
+static int open_group(struct rtsp *server, struct object *object, struct rtsp_flow **flow)
 {
 	struct list *before;
 	const unsigned number = free_number(server, &before);
-	struct rtsp_flow *f = open_flow(server, object);
+	int err = open_flow(server, object, flow);
 
-	if (f && number >= server->groups->count) {
-		close_flow(f);
-		return NULL;
+	if (err)
+		return err;
+	if (number >= server->groups->count) {
+		close_flow(*flow);
+		return -EMFILE;
 	}
-	if (!f)
-		return NULL;
-	f->number = number;
-	f->group = multicast_group(server->groups, number);
-	list_append(before, &f->all);
-	return f;
+	(*flow)->number = number;
+	(*flow)->group = multicast_group(server->groups, number);
+	list_append(before, &(*flow)->all);
+	return 0;
 }
 
 /* ---- members ---- */
@@ -246,13 +249,16 @@ int rtsp_flow_enter(struct rtsp_conn *c, struct object *object)
 {
 	struct rtsp *server = c->server;
 	struct rtsp_flow *f = c->transport.multicast ? find_group(server, object) : NULL;
+	int err = 0;
 
 	if (f)
 		object_put(object, server->worker->loop.now_ns);
+	else if (c->transport.multicast)
+		err = open_group(server, object, &f);
 	else
-		f = c->transport.multicast ? open_group(server, object) : open_flow(server, object);
-	if (!f)
-		return -ENOMEM;
+		err = open_flow(server, object, &f);
+	if (err)
+		return err;
 	if (f->number == NO_GROUP && c->transport.tcp)
 		f->player.bye_ns = 0;
 	else if (f->number == NO_GROUP)

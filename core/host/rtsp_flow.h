@@ -31,8 +31,8 @@ struct rtsp_flow {
 
 /*
  * Makes the client a member of a flow of the object, by its c->transport: its own, or the object's
- * by multicast. Takes over the object's reference, on failure too. 0, or -ENOMEM: no memory, no
- * group left, or the object was released just now.
+ * by multicast. Takes over the object's reference, on failure too. 0; -ENOENT: it was released just
+ * now; -ENODATA: given back in part; -EMFILE: no group left; or another -errno.
  */
 int rtsp_flow_enter(struct rtsp_conn *c, struct object *object);
 void rtsp_flow_leave(struct rtsp_conn *c);

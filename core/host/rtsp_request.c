@@ -93,6 +93,25 @@ static int decode_path(struct http_text t, struct rtsp_request *r)
 	return 0;
 }
 
+static void strip_slashes(struct http_text *t, size_t least)
+{
+	while (t->size > least && t->at[t->size - 1] == '/')
+		t->size--;
+}
+
+/* What a track's name is put behind. `least`: bytes before the path. */
+static struct http_text base_of(struct http_text url, size_t least)
+{
+	const size_t track = strlen("/" RTSP_TRACK);
+
+	strip_slashes(&url, least);
+	if (url.size > least + track &&
+	    memcmp(url.at + url.size - track, "/" RTSP_TRACK, track) == 0)
+		url.size -= track;
+	strip_slashes(&url, least);
+	return url;
+}
+
 /* "rtsp://HOST:PORT/PATH", or "*" */
 static int parse_url(struct http_text t, struct rtsp_request *r)
 {
@@ -113,6 +132,7 @@ static int parse_url(struct http_text t, struct rtsp_request *r)
 	path = memchr(t.at, '/', t.size);
 	if (!path)
 		return 0;
+	r->url = base_of(r->url, (size_t)(path - r->url.at));
 	return decode_path((struct http_text){path, t.size - (size_t)(path - t.at)}, r);
 }
 
@@ -253,8 +273,10 @@ static int parse_field(struct http_text line, bool multicast, struct rtsp_reques
 		r->body = (size_t)n;
 		return 0;
 	}
-	if (is(name, "Require"))
+	if (is(name, "Require")) {
+		r->require = value;
 		return 551;
+	}
 	return is(name, "Transport") ? parse_transports(value, multicast, r)
 	       : is(name, "Range")   ? parse_range(value, r)
 	       : is(name, "Session") ? parse_session(value, r)

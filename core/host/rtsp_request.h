@@ -34,8 +34,9 @@ struct rtsp_transport {
 struct rtsp_request {
 	enum rtsp_method method;
 	uint32_t cseq;
-	struct http_text url;	  /* as it came, visible ASCII */
+	struct http_text url;	  /* visible ASCII, without the track and '/'s behind */
 	char path[HTTP_PATH_MAX]; /* decoded, without the track; "" for "*" */
+	struct http_text require; /* what cannot be had: with 551 */
 	bool session_given;
 	uint32_t session;
 	bool transport_given; /* one that can be had */

@@ -122,10 +122,11 @@ static int run(struct server *s, const struct sites *sites, void (*started)(cons
 	if (err)
 		return mn_fail_errno(e, -err, "signals");
 	if (s->metricsfd >= 0) {
-		s->workers[0].metrics_listener.fd = s->metricsfd;
-		loop_add(&s->workers[0].loop, &s->workers[0].metrics_listener, EPOLLIN);
+		err = worker_serve_metrics(&s->workers[0], s->metricsfd);
+		if (err)
+			return mn_fail_errno(e, -err, "metrics");
 	}
-	if (!err && s->rtspfd >= 0)
+	if (s->rtspfd >= 0)
 		err = rtsp_init(&s->workers[0].rtsp, &s->workers[0], s->rtspfd, s->rtpfds,
 				s->options.groups.count > 0 ? &s->options.groups : NULL);
 	if (err)

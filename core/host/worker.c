@@ -15,75 +15,58 @@
 /* At most so many are accepted in a turn, lest a flood keep those who are connected waiting. */
 #define ACCEPT_TURN 64
 
-/* How long accepting rests when there are no descriptors left. */
-#define ACCEPT_REST_NS (100 * NS_PER_MS)
-
 /* Said again when it still, or again, is so. */
 #define ACCEPT_SAY_NS (10 * NS_PER_S)
 
-static void say_full(struct worker *w)
+void worker_full(struct worker *w, int err)
 {
 	if (w->full_ns && w->loop.now_ns - w->full_ns < ACCEPT_SAY_NS)
 		return;
 	w->full_ns = w->loop.now_ns;
-	if (errno == EMFILE)
+	if (err == -EMFILE)
 		log_warn("clients wait: all %llu descriptors are in use, one for each client and "
 			 "object (raise the limit: LimitNOFILE= of systemd, or ulimit -Hn)",
 			 w->server->descriptors);
 	else
-		log_warn("clients wait: accept: %s", strerror(errno));
+		log_warn("clients wait: accept: %s", strerror(-err));
 }
 
-/* Accepting rests: there are no descriptors left. */
-static void accept_rest(struct worker *w)
-{
-	say_full(w);
-	loop_remove(&w->loop, &w->listener);
-	loop_timer_set(&w->loop, &w->accept_timer, w->loop.now_ns + ACCEPT_REST_NS);
-}
-
-static void accept_all(struct worker *w, struct watch *watch)
+static void accept_all(struct worker *w, struct acceptor *from)
 {
 	for (int i = 0; i < ACCEPT_TURN; i++) {
 		union address peer;
 		socklen_t size = sizeof(peer);
-		int fd = accept4(watch->fd, &peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+		int fd = acceptor_take(from, &peer.any, &size);
 
-		if (fd >= 0) {
-			conn_accept(w, fd, &peer.room, watch == &w->metrics_listener);
-			continue;
+		if (fd < 0) {
+			if (acceptor_full(fd))
+				worker_full(w, fd);
+			return;
 		}
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-			accept_rest(w);
-		return;
+		conn_accept(w, fd, &peer.room, from == &w->metrics_listener);
 	}
 }
 
 static void accept_ready(struct watch *watch, uint32_t events)
 {
+	struct worker *w = container_of(watch, struct worker, listener.watch);
+
 	(void)events;
-	accept_all(container_of(watch, struct worker, listener), watch);
+	accept_all(w, &w->listener);
 }
 
 static void accept_metrics_ready(struct watch *watch, uint32_t events)
 {
+	struct worker *w = container_of(watch, struct worker, metrics_listener.watch);
+
 	(void)events;
-	accept_all(container_of(watch, struct worker, metrics_listener), watch);
+	accept_all(w, &w->metrics_listener);
 }
 
-static int accept_start(struct worker *w)
+int worker_serve_metrics(struct worker *w, int listenfd)
 {
-	/* Exclusive: one worker wakes for a connection, not all of them. */
-	return loop_add(&w->loop, &w->listener,
-			w->server->options.workers > 1 ? EPOLLIN | EPOLLEXCLUSIVE : EPOLLIN);
-}
-
-static void accept_again(struct timer *t)
-{
-	struct worker *w = container_of(t, struct worker, accept_timer);
-
-	if (!w->draining)
-		accept_start(w);
+	return acceptor_start(&w->metrics_listener, &w->loop, listenfd, EPOLLIN,
+			      accept_metrics_ready);
 }
 
 static void expire(struct timer *t)
@@ -180,11 +163,9 @@ static void drain(struct loop *loop)
 	if (w->draining)
 		return;
 	w->draining = true;
-	loop_remove(loop, &w->listener);
-	if (w->metrics_listener.fd >= 0)
-		loop_remove(loop, &w->metrics_listener);
+	acceptor_stop(&w->listener);
+	acceptor_stop(&w->metrics_listener);
 	rtsp_fini(&w->rtsp);
-	loop_timer_clear(loop, &w->accept_timer);
 	loop_timer_set(loop, &w->drain_timer, loop->now_ns + w->server->options.drain_ns);
 	conn_drain(w);
 	if (w->conn_count == 0)
@@ -244,10 +225,7 @@ int worker_init(struct worker *w, struct server *server, const struct sites *sit
 	int err;
 
 	w->server = server;
-	w->listener = (struct watch){server->listenfd, accept_ready};
-	w->accept_timer.fire = accept_again;
 	w->expire_timer.fire = expire;
-	w->metrics_listener = (struct watch){-1, accept_metrics_ready};
 	w->drain_timer.fire = drain_late;
 	w->sweep_timer.fire = sweep;
 	conn_init(w);
@@ -267,7 +245,10 @@ int worker_init(struct worker *w, struct server *server, const struct sites *sit
 	w->follow.reload.wake = conn_reload_wake;
 	w->loop.on_wake = woken;
 	w->loop.after = after_batch;
-	return accept_start(w);
+	/* Exclusive: one worker wakes for a connection, not all of them. */
+	return acceptor_start(&w->listener, &w->loop, server->listenfd,
+			      server->options.workers > 1 ? EPOLLIN | EPOLLEXCLUSIVE : EPOLLIN,
+			      accept_ready);
 }
 
 void worker_fini(struct worker *w)

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 
+#include "base/acceptor.h"
 #include "base/clock.h"
 #include "base/loop.h"
 #include "host/access_log.h"
@@ -35,7 +36,7 @@ struct worker {
 	struct store store;
 	struct follow follow;
 	struct sender sender;
-	struct watch listener, metrics_listener;
+	struct acceptor listener, metrics_listener;
 	struct rtsp rtsp; /* the first worker's, as */
 	struct controller controller;
 	pthread_t thread;
@@ -51,7 +52,7 @@ struct worker {
 	int64_t saved;	       /* bytes of output that sockets would not take yet */
 	unsigned conn_count;
 	int64_t full_ns; /* when it was last said that there are no descriptors left */
-	struct timer ack_timer, expire_timer, drain_timer, accept_timer, sweep_timer, survey_timer;
+	struct timer ack_timer, expire_timer, drain_timer, sweep_timer, survey_timer;
 	struct list wheel[PACER_SLOTS]; /* wait for the time when they may send: host/pacer.h */
 	int64_t tick;			/* the last one that was served */
 	struct timer wheel_timer;
@@ -68,6 +69,12 @@ struct worker {
 /* 0 or -errno; worker_fini() takes a half-made one, and one that was all zeroes. */
 int worker_init(struct worker *w, struct server *server, const struct sites *sites);
 void worker_fini(struct worker *w);
+
+/* Takes connections for /metrics, too, from this socket. 0 or -errno. */
+int worker_serve_metrics(struct worker *w, int listenfd);
+
+/* Says that clients wait, as accept(2) has failed with -err; not each time. */
+void worker_full(struct worker *w, int err);
 
 /* Begins to remove what is old or too much, as the options say: one worker does. */
 void worker_sweep(struct worker *w);

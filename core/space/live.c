@@ -56,7 +56,7 @@ int live_object_path(const char *name, char *path, size_t size)
 	return object_path_valid(path) ? 0 : -EINVAL;
 }
 
-int live_begin(int rootfd, const char *path)
+int live_begin(int rootfd, const char *path, bool *made)
 {
 	char marker[LIVE_MARKER_MAX];
 	cleanup_fd int fd = -1;
@@ -64,18 +64,21 @@ int live_begin(int rootfd, const char *path)
 
 	if (err)
 		return err;
-	fd = confine_open(rootfd, marker, O_RDWR | O_CREAT, 0600);
+	fd = confine_open(rootfd, marker, O_RDWR | O_CREAT | O_EXCL, 0600);
+	*made = fd >= 0;
+	if (fd == -EEXIST)
+		fd = confine_open(rootfd, marker, O_RDWR, 0);
 	if (fd < 0)
 		return fd;
 	err = lock_byte(fd, 0);
 	if (err)
 		return err == -EAGAIN ? -EEXIST : err;
 	err = live_beat(fd);
-	if (err) {
-		unlinkat(rootfd, marker, 0);
-		return err;
-	}
-	return STEAL_FD(fd);
+	if (!err)
+		return STEAL_FD(fd);
+	if (*made)
+		live_end(rootfd, path);
+	return err;
 }
 
 int live_beat(int markerfd)
@@ -86,11 +89,16 @@ int live_beat(int markerfd)
 int live_end(int rootfd, const char *path)
 {
 	char marker[LIVE_MARKER_MAX];
+	cleanup_fd int folder = -1;
 	int err = live_marker_path(path, marker);
 
 	if (err)
 		return err;
-	return unlinkat(rootfd, marker, 0) < 0 ? -errno : 0;
+	/* The host ends markers, too, in a space whose folders a guest may have replaced. */
+	folder = confine_open(rootfd, SPACE_LIVE, O_PATH | O_DIRECTORY, 0);
+	if (folder < 0)
+		return folder;
+	return unlinkat(folder, marker + sizeof(SPACE_LIVE), 0) < 0 ? -errno : 0;
 }
 
 int live_look(int rootfd, const char *path, uint64_t *beat)

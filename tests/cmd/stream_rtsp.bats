@@ -67,6 +67,12 @@ setup_file() {
 		        assert struct.unpack('>I', data[24:28])[0] == octets
 		        bye = data[-8:-6] == b'\x81\xcb'
 		assert 0.3 < time.time() - began < 2 and octets > 10000, (time.time() - began, octets)
+		for path in 'c.ts/', 'c.ts/track1':
+		    base = ask('DESCRIBE', path)[1].split('Content-Base: ')[1].split('\r\n')[0]
+		    assert base == url + 'c.ts/', base
+		    text = ask('PLAY', path, session, 'Range: npt=2.9-')[1]
+		    assert 'RTP-Info: url=%sc.ts/track1;' % url in text, text
+		    assert ask('PAUSE', 'c.ts', session)[0] == 200
 		assert ask('PLAY', 'c.ts', session, 'Range: npt=0-')[0] == 200
 		assert ask('PAUSE', 'c.ts', session)[0] == 200
 		s.settimeout(0.4)
@@ -84,9 +90,33 @@ setup_file() {
 	END
 }
 
+@test "a client that is slow to read what it plays is answered, and not hung up on" {
+	# Without a clock: sent as fast as any.
+	python3 -c 'import sys; sys.stdout.buffer.write((b"\x47\x1f\xff\x10" + 184 * b"x") * 200000)' >"$D/long.ts"
+	serve
+	by_hand <<-'END'
+		s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+		ask('SETUP', 'long.ts/track1', TCP)
+		ask('PLAY', 'long.ts')
+		# What fits into the sockets goes; then it stands.
+		left = [told(clients=1)['backlog'], 0]
+		while left[-1] != left[-2]:
+		    time.sleep(1)
+		    left.append(told(clients=1)['backlog'])
+		assert left[-1] > 0
+		for i in range(8):
+		    s.sendall(b'DESCRIBE %slong.ts RTSP/1.0\r\nCSeq: %d\r\n\r\n' % (url.encode(), 80 + i))
+		for i in range(8):
+		    assert 'CSeq: %d\r\n' % (80 + i) in reply()[1]
+		assert ask('TEARDOWN', 'long.ts')[0] == 200
+	END
+}
+
 @test "what is not there, is no transport stream, or is malformed" {
 	echo text >"$D/x.txt"
 	: >"$D/empty.ts"
+	: >"$D/soon.ts"
+	: >"$D/.memnet/live/soon.ts"
 	serve
 	by_hand <<-'END'
 		assert ask('DESCRIBE', 'none.ts')[0] == 404
@@ -94,8 +124,10 @@ setup_file() {
 		assert ask('DESCRIBE', '.memnet/lock')[0] == 404
 		assert ask('DESCRIBE', 'x.txt')[0] == 415
 		assert ask('DESCRIBE', 'empty.ts')[0] == 415
+		assert ask('DESCRIBE', 'soon.ts')[0] == 503
 		assert ask('RECORD', 'x.txt')[0] == 501
-		assert ask('OPTIONS', '*', 'Require: play.scale')[0] == 551
+		status, text = ask('OPTIONS', '*', 'Require: play.scale')
+		assert status == 551 and '\r\nUnsupported: play.scale\r\n' in text, text
 		assert ask('GET_PARAMETER', '*', 'Content-Length: 0')[0] == 200
 		s.sendall(b'$\x05\x00\x04abcdGET_PARAMETER * RTSP/1.0\r\nCSeq: 70\r\nContent-Length: 5\r\n\r\n12345')
 		assert 'CSeq: 70' in reply()[1]

@@ -124,11 +124,13 @@ static void test_refused(void)
 static void test_live(void)
 {
 	struct object *early, *late;
+	bool made;
 	int marker;
+	bool made;
 
 	mkdirat(root, ".memnet", 0700);
 	mkdirat(root, ".memnet/live", 0700);
-	marker = live_begin(root, "l");
+	marker = live_begin(root, "l", &made);
 	ok(marker >= 0, "a marker");
 	scratch_file(root, "l", "abc", 3);
 	early = get("l", 0);
@@ -142,7 +144,7 @@ static void test_live(void)
 	ok(told == 2 && !early->live && !early->broken && followed == 0, "and of the end");
 	put(early);
 	put(late);
-	live_begin(root, "l");
+	live_begin(root, "l", &made);
 	early = get("l", 0);
 	ok(early->live, "live once more");
 	unlinkat(root, "l", 0);

@@ -2,6 +2,8 @@
 #include "host/release.h"
 
 #include <errno.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/xattr.h>
 
 #include "tests/scratch.h"
@@ -102,6 +104,23 @@ static void test_still_read(void)
 	read_to(&a, fd, 10000);
 	ok(!leave(&a, fd, "read", 10000) && there("read"), "someone still reads: it stays");
 	ok(leave(&b, fd, "read", 10000) && !there("read"), "the last one to leave removes it");
+	close(fd);
+}
+
+static void test_only_kept(void)
+{
+	int fd = make("played", 10000);
+	struct reader a = {0}, b = {0};
+
+	JOIN(a, fd, false, 0, &alice);
+	read_to(&a, fd, 6000);
+	leave(&a, fd, "played", 10000);
+	JOIN(b, fd, false, 0, NULL);
+	JOIN(a, fd, false, 6000, &alice);
+	read_to(&a, fd, 10000);
+	ok(!leave(&a, fd, "played", 10000) && there("played"), "who delivers nothing keeps it");
+	ok(leave(&b, fd, "played", 10000) && !there("played"),
+	   "and costs the client that has it in parts nothing");
 	close(fd);
 }
 
@@ -256,6 +275,47 @@ static void test_abandoned(void)
 	close(whole);
 }
 
+static struct reader continued(int fd, bool live, int64_t from)
+{
+	struct reader r = {0};
+
+	release_join(&table, &r, fd, live, from, &alice);
+	r.acked = r.counts; /* told after it has left */
+	leave(&r, fd, "", -1);
+	return r;
+}
+
+/* As one guest's objects can be many: those that are forgotten are its own. */
+static void test_forgotten(void)
+{
+	int other = memfd_create("another file system", MFD_CLOEXEC), first = make("0", 8192);
+	struct reader a = {0}, b = {0};
+
+	(void)!sendfile(other, first, NULL, 8192);
+	JOIN(a, other, true, 0, &alice);
+	read_to(&a, other, 6000);
+	leave(&a, other, "", -1);
+	JOIN(b, first, false, 0, &alice);
+	read_to(&b, first, 6000);
+	leave(&b, first, "0", -1);
+	for (int i = 1; i <= RELEASE_KEPT_MAX; i++) {
+		char name[8];
+		int fd;
+
+		snprintf(name, sizeof(name), "%d", i);
+		scratch_file(root, name, "some bytes", 10);
+		fd = openat(root, name, O_RDWR | O_CLOEXEC);
+		release_join(&table, &a, fd, false, 0, &alice);
+		read_to(&a, fd, 5);
+		leave(&a, fd, name, 10);
+		close(fd);
+	}
+	ok(!continued(first, false, 6000).acked, "one too many: the eldest is forgotten");
+	ok(continued(other, true, 6000).acked, "not what is another file system's");
+	close(first);
+	close(other);
+}
+
 int main(void)
 {
 	root = scratch_open();
@@ -263,6 +323,7 @@ int main(void)
 	test_whole();
 	test_resumed();
 	test_still_read();
+	test_only_kept();
 	test_replaced();
 	test_link();
 	test_flow();
@@ -271,6 +332,7 @@ int main(void)
 	test_sparse();
 	test_unread();
 	test_abandoned();
+	test_forgotten();
 	release_fini(&table);
 	return done_testing();
 }

@@ -37,6 +37,8 @@ static void test_lines(void)
 
 	is_int(r.method, RTSP_SETUP, "a method");
 	is_str(r.path, "/vm/s/a b.ts", "the path, without its track");
+	is_mem(r.url.at, "rtsp://h:1/vm/s/a%20b.ts RTSP", r.url.size, "and the URL, too");
+	is_int((intmax_t)r.url.size, strlen("rtsp://h:1/vm/s/a%20b.ts"), "to its end");
 	is_int(r.cseq, 7, "a number");
 	line("OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n\r\n", 0);
 	line("options * RTSP/1.0\r\n\r\n", 0);
@@ -83,7 +85,8 @@ static void test_fields(void)
 	is_int(request("Session: abc\r\n", 0).session, 0, "nobody's");
 	request("Content-Length: 5000\r\n", 400);
 	request("Content-Length: 5\r\nContent-Length: 6\r\n", 400);
-	request("Require: x\r\n", 551);
+	r = request("Require: x\r\n", 551);
+	ok(r.require.size == 1 && *r.require.at == 'x', "with what is required");
 	request("no colon\r\n", 400);
 	request("a\001b: c\r\n", 400);
 	request(" folded: c\r\n", 400);
