@@ -438,6 +438,11 @@ int job_end(struct job *j, enum record_status status)
 		if (err == -ENOENT)
 			err = job_record_anew(j);
 	}
+	if (err) {
+		log_warn("record %s: lost: %s (memnet tune does not learn of this job)",
+			 j->record.id, strerror(-err));
+		j->record.id[0] = '\0';
+	}
 	job_close(j);
 	return err;
 }
