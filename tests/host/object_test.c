@@ -125,6 +125,7 @@ static void test_live(void)
 {
 	struct object *early, *late;
 	int marker;
+	bool made;
 
 	mkdirat(root, ".memnet", 0700);
 	mkdirat(root, ".memnet/live", 0700);
