@@ -272,8 +272,8 @@ void conn_run(struct conn *c)
 /* Both sides have closed, or the connection is broken. */
 static void conn_lost(struct conn *c, bool broken)
 {
-	/* A client that has closed after us may well have acknowledged all before. */
-	if (!broken && c->state == CONN_ACK && conn_check_ack(c) == STEP_GO_ON)
+	/* A client that sends no more may have acknowledged all, or be reading the rest. */
+	if (!broken && c->state == CONN_ACK)
 		conn_run(c);
 	else
 		conn_close(c);
@@ -357,7 +357,7 @@ static void for_each_conn(struct worker *w, void (*visit)(struct conn *c))
 
 static void drain_one(struct conn *c)
 {
-	if (c->state == CONN_HEAD && c->in_size == 0)
+	if (c->state == CONN_HEAD && c->in_size == 0 && !c->readable)
 		conn_close(c);
 	else if (c->state == CONN_RELOAD)
 		conn_run(c);

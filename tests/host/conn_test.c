@@ -532,9 +532,10 @@ static void test_trickle(void)
 
 /* ---- delivered ---- */
 
+/* Nothing tells of acknowledgements but the clock, which does not go on, and the client's end. */
 static void test_close_when_delivered(void)
 {
-	serve(&delivered, true);
+	serve(&delivered, false);
 	object_of("x", 200000);
 	client = connect_between(4096, 400000);
 	ask(client, "GET", "x", "Connection: close\r\n");
@@ -546,6 +547,18 @@ static void test_close_when_delivered(void)
 	ok(all_gone(), "and is gone");
 	is_int(w->counters.aborted, 0, "that is no response broken off");
 	ok(faccessat(root, "x", F_OK, 0) < 0, "the object is released");
+	object_of("y", 200000);
+	client = connect_between(4096, 400000);
+	ask(client, "GET", "y", "Connection: close\r\n");
+	shutdown(client, SHUT_WR);
+	turns();
+	is_int(w->conn_count, 1, "who closes its side first may still be reading");
+	ok(drink(client) > 200000, "reads it all");
+	later(NS_PER_S);
+	until(all_gone);
+	is_int(w->counters.aborted, 0, "and had it");
+	ok(faccessat(root, "y", F_OK, 0) < 0, "which is released, too");
+	close(client);
 	end();
 }
 

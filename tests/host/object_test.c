@@ -124,8 +124,8 @@ static void test_refused(void)
 static void test_live(void)
 {
 	struct object *early, *late;
-	bool made;
 	int marker;
+	bool made;
 
 	mkdirat(root, ".memnet", 0700);
 	mkdirat(root, ".memnet/live", 0700);
