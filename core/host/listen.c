@@ -51,8 +51,8 @@ int listen_congestion(int fd, const char *name, struct mn_error *e)
 	else if (set_congestion(fd, name) < 0)
 		return mn_fail(e, MN_FAILED, errno,
 			       "%s: congestion control not available (see sysctl "
-			       "net.ipv4.tcp_available_congestion_control)",
-			       name);
+			       "net.ipv4.tcp_%s_congestion_control)",
+			       name, errno == EPERM ? "allowed" : "available");
 	return 0;
 }
 
