@@ -756,6 +756,34 @@ assert line["agent"] == "a\"b" and line["complete"] is True' "$BATS_TEST_TMPDIR/
 	END
 }
 
+@test "systemd: one socket handed over is used, more or another kind are refused, an open one is warned of" {
+	python3 - "$D" <<-'END'
+		import os, socket, subprocess, sys
+		def run(listener, count):
+		    def child():
+		        for fd in range(3, 3 + count):
+		            os.dup2(listener.fileno(), fd)
+		            os.set_inheritable(fd, True)
+		    env = dict(os.environ, LISTEN_FDS=str(count))
+		    return subprocess.Popen(['sh', '-c', 'LISTEN_PID=$$ exec memnet stream "$0"',
+		        sys.argv[1]], env=env, close_fds=False, preexec_fn=child, stderr=subprocess.PIPE, text=True)
+		tcp = socket.create_server(('0.0.0.0', 0))
+		tcp = socket.fromfd(os.dup2(tcp.fileno(), 20), socket.AF_INET, socket.SOCK_STREAM)
+		refused = run(tcp, 2)
+		assert '2 sockets handed over' in refused.stderr.readline() and refused.wait(10) == 1
+		local = socket.socket(socket.AF_UNIX)
+		local.bind('\0memnet-test-unix-%d' % os.getpid())
+		local.listen()
+		refused = run(local, 1)
+		assert 'not one of TCP' in refused.stderr.readline() and refused.wait(10) == 1
+		server = run(tcp, 1)
+		assert 'neither encrypted' in server.stderr.readline()
+		assert 'listening on' in server.stderr.readline()
+		server.terminate()
+		assert server.wait(10) == 0
+	END
+}
+
 @test "few rights are left, as another user, too" {
 	[ "$(id -u)" = 0 ] || skip "not root"
 	echo mine >"$D/x"
