@@ -683,6 +683,22 @@ assert line["agent"] == "a\"b" and line["complete"] is True' "$BATS_TEST_TMPDIR/
 	[ "$(code "${URL%/vm1/out}/metrics")" = 404 ]
 }
 
+@test "metrics: the memory that a space holds, while it is there" {
+	small_space
+	chmod 755 "$BATS_TEST_TMPDIR"
+	serve --metrics 127.0.0.1:18909 --release delivered --user nobody
+	held() { get http://127.0.0.1:18909/metrics | sed -n 's/^memnet_stream_space_held_bytes{space="vm1.out"} //p'; }
+	before=$(held)
+	random 1048576 >"$D/x"
+	[ $(($(held) - before)) = 1048576 ]
+	get "$URL/x" >/dev/null
+	until_true gone "$D/x"
+	[ "$(held)" = "$before" ]
+	until_true umount "$D"
+	MOUNTED=
+	[ -z "$(held)" ]
+}
+
 @test "rates: one client's, and all together's" {
 	random 3000000 >"$D/x"
 	serve --client-rate 2MB
