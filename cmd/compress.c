@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cjson/cJSON.h>
@@ -13,6 +12,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/tame.h"
 #include "cmd/compress_list.h"
 #include "cmd/options.h"
 #include "guest/compress.h"
@@ -85,7 +85,7 @@ struct arguments {
 	size_t unread; /* folders, which have failed */
 	const char *filelist[16];
 	size_t filelists;
-	bool ultra, to_stdout, recursive, null, exclude, no_progress, list, adapt;
+	bool ultra, stdout_asked, recursive, null, exclude, no_progress, list, adapt;
 	int pass_through; /* 1: asked for, -1: refused */
 };
 
@@ -196,7 +196,7 @@ static int take(struct invocation *inv, struct arguments *a, int key)
 	case OPT_LIVE: run->live = true; return 0;
 	case OPT_MAX_WAIT: return parse_duration(value, &run->max_wait_ns, e);
 	case 'o': run->output = value; return 0;
-	case 'c': a->to_stdout = true; return 0;
+	case 'c': a->stdout_asked = true; return 0;
 	case 'f': run->replace = true; return 0;
 	case 'k': run->remove = false; return 0;
 	case OPT_RM: run->remove = true; return 0;
@@ -250,13 +250,13 @@ static int settle(struct invocation *inv, struct arguments *a)
 		log_warn("level %d is for --ultra; 19 it is", run->encode.level);
 		run->encode.level = 19;
 	}
-	if (run->to && a->to_stdout)
+	if (run->to && a->stdout_asked)
 		return usage(inv, "--to and -c are two places");
 	if (run->live && !run->to)
 		return usage(inv, "--live wants --to");
 	if (run->max_wait_ns && !run->to)
 		return usage(inv, "--max-wait wants --to");
-	if (a->to_stdout)
+	if (a->stdout_asked)
 		run->output = "-";
 	if (run->to && run->action == ACTION_TEST)
 		return usage(inv, "-t makes nothing for --to");
@@ -275,13 +275,6 @@ static int parse(struct invocation *inv, struct arguments *a)
 			return err;
 	}
 	return key == OPTS_BAD ? OPTS_BAD : settle(inv, a);
-}
-
-static bool is_folder(const char *path)
-{
-	struct stat st;
-
-	return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
 }
 
 /* The suffixes of formats that gain nothing from compression. */
@@ -304,21 +297,16 @@ static bool is_compressed(const char *path)
 
 static int collect(struct invocation *inv, struct arguments *a)
 {
+	size_t *unread = a->recursive ? &a->unread : NULL;
 	int err = 0;
 
-	for (int i = 0; i < inv->operand_count && !err; i++) {
-		const char *path = inv->operands[i];
-
-		if (a->recursive && is_folder(path))
-			err = inputs_add_below(&a->inputs, path, &a->unread);
-		else
-			err = inputs_add(&a->inputs, path);
-	}
+	for (int i = 0; i < inv->operand_count && !err; i++)
+		err = inputs_add(&a->inputs, inv->operands[i], unread);
 	for (size_t i = 0; i < a->filelists && !err; i++)
-		err = inputs_add_listed(&a->inputs, a->filelist[i], a->null ? '\0' : '\n',
+		err = inputs_add_listed(&a->inputs, a->filelist[i], a->null ? '\0' : '\n', unread,
 					&inv->error);
 	if (!err && inv->operand_count == 0 && a->filelists == 0)
-		err = inputs_add(&a->inputs, "-");
+		err = inputs_add(&a->inputs, "-", NULL);
 	if (a->unread && inv->common.quiet < 2)
 		log_error("%zu folders could not be read", a->unread);
 	if (err && !inv->error.text[0])
@@ -326,15 +314,25 @@ static int collect(struct invocation *inv, struct arguments *a)
 	return err;
 }
 
+static bool from_stdin(const struct arguments *a)
+{
+	return a->inputs.count == 1 && strcmp(a->inputs.list[0].path, "-") == 0;
+}
+
+static bool to_stdout(const struct arguments *a)
+{
+	const struct compress_options *run = &a->run;
+
+	return !run->to && (run->output ? strcmp(run->output, "-") == 0 : from_stdin(a));
+}
+
 /* As zstd(1): what went to standard output may be lost yet, and in an output of several inputs
  * their names are; a test makes nothing. */
 static void settle_removal(struct arguments *a)
 {
 	struct compress_options *run = &a->run;
-	bool to_stdout = !run->to && run->output && strcmp(run->output, "-") == 0;
 
-	if (!run->remove ||
-	    (run->action != ACTION_TEST && !to_stdout && !(run->output && a->inputs.count > 1)))
+	if (!run->remove || (run->action != ACTION_TEST && !to_stdout(a) && !run->shared))
 		return;
 	log_warn("inputs are kept: --rm is for outputs of one input each");
 	run->remove = false;
@@ -344,29 +342,23 @@ static void settle_removal(struct arguments *a)
 static bool passes_through(const struct arguments *a)
 {
 	const struct compress_options *run = &a->run;
-	bool from_stdin = a->inputs.count == 1 && strcmp(a->inputs.list[0].path, "-") == 0;
-	bool to_stdout = run->output ? strcmp(run->output, "-") == 0 : from_stdin;
 
-	return a->pass_through
-		       ? a->pass_through > 0
-		       : run->replace && !run->to && to_stdout && run->action == ACTION_DECOMPRESS;
+	return a->pass_through ? a->pass_through > 0
+			       : run->replace && to_stdout(a) && run->action == ACTION_DECOMPRESS;
 }
 
 /* zstd(1) does the same: nobody wants frames on a terminal. */
 static int check_terminals(struct invocation *inv, const struct arguments *a)
 {
 	const struct compress_options *run = &a->run;
-	bool from_stdin = a->inputs.count == 1 && strcmp(a->inputs.list[0].path, "-") == 0;
-	bool to_stdout = !run->to && run->action == ACTION_COMPRESS &&
-			 (run->output ? strcmp(run->output, "-") == 0 : from_stdin);
 
-	if (from_stdin && run->to && !run->output)
+	if (from_stdin(a) && run->to && !run->output)
 		return usage(inv, "-o NAME wanted for what comes from standard input");
 	if (run->replace)
 		return 0;
-	if (to_stdout && isatty(STDOUT_FILENO))
+	if (to_stdout(a) && run->action == ACTION_COMPRESS && isatty(STDOUT_FILENO))
 		return usage(inv, "standard output is a terminal: -o FILE, or -f");
-	if (from_stdin && isatty(STDIN_FILENO))
+	if (from_stdin(a) && isatty(STDIN_FILENO))
 		return usage(inv, "standard input is a terminal: FILE, or -f");
 	return 0;
 }
@@ -391,7 +383,7 @@ static void print_json(const struct compress *c)
 	cJSON_AddNumberToObject(json, "blocked_seconds", seconds(c->blocked_ns));
 	if (c->options.adapt_max)
 		cJSON_AddNumberToObject(json, "level", c->levels.adapt.level);
-	if (c->has_job)
+	if (*c->job.record.id)
 		cJSON_AddStringToObject(json, "record", c->job.record.id);
 	json_print_line(json);
 }
@@ -423,7 +415,7 @@ static void show(void *cookie)
 {
 	struct display *d = cookie;
 	const struct compress *c = d->compress;
-	char in[16], out[16], rate[16], left[32] = "", level[16] = "";
+	char name[41], in[16], out[16], rate[16], left[32] = "", level[16] = "";
 	int64_t now = clock_ns();
 	double elapsed = seconds(now - c->input_start_ns);
 	double done = (double)c->counts.in;
@@ -436,7 +428,9 @@ static void show(void *cookie)
 			 ((double)c->input_size - done) * elapsed / done);
 	if (c->options.adapt_max)
 		snprintf(level, sizeof(level), ", level %d", c->levels.adapt.level);
-	fprintf(stderr, "\r%.40s: %s to %s (%.1f %%), %s/s%s%s\033[K", c->input_path,
+	snprintf(name, sizeof(name), "%s", c->input_path);
+	tame(name, '?');
+	fprintf(stderr, "\r%s: %s to %s (%.1f %%), %s/s%s%s\033[K", name,
 		format_size(c->counts.in, in), format_size(c->counts.out, out),
 		done > 0 ? 100 * (double)c->counts.out / done : 0.0,
 		format_size((uint64_t)(done / elapsed), rate), level, left);
@@ -459,10 +453,12 @@ static int run_all(struct invocation *inv, struct arguments *a)
 		a->run.tick = show;
 		a->run.tick_cookie = &display;
 	}
-	if (compress_open(&c, &a->run, e))
-		return command_fail(inv);
+	if (compress_check(&a->run, &a->inputs, e) || compress_open(&c, &a->run, e)) {
+		first = (enum mn_status)command_fail(inv);
+		return stop_signal() ? 128 + stop_signal() : (int)first;
+	}
 	c.failed += a->unread;
-	for (size_t i = 0; i < a->inputs.count && !stop_signal(); i++) {
+	for (size_t i = 0; i < a->inputs.count && !stop_signal() && !compress_lost(&c); i++) {
 		if (a->exclude && is_compressed(a->inputs.list[i].path))
 			continue;
 		if (compress_input(&c, &a->inputs.list[i], e)) {
@@ -491,10 +487,8 @@ static int run(struct invocation *inv)
 	} else if (a.list) {
 		status = compress_list(inv, &a.inputs);
 	} else {
-		log_setup(inv->name, inv->common.quiet	   ? LOG_QUIET
-				     : inv->common.verbose ? LOG_VERBOSE
-							   : LOG_NORMAL);
 		stop_install();
+		a.run.shared = a.run.output && a.inputs.count > 1;
 		a.run.pass_through = passes_through(&a);
 		settle_removal(&a);
 		status = run_all(inv, &a);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,19 +11,11 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/tame.h"
 #include "cmd/options.h"
+#include "guest/encode.h"
 #include "guest/frames.h"
 #include "guest/stop.h"
-
-static int list_fail(const char *path, int err, struct mn_error *e)
-{
-	switch (err) {
-	case -EBADMSG: return mn_fail(e, MN_FAILED, -err, "%s: not in zstd format", path);
-	case -EPROTO: return mn_fail(e, MN_FAILED, -err, "%s: damaged", path);
-	case -EPIPE: return mn_fail(e, MN_FAILED, -err, "%s: ends too early", path);
-	default: return mn_fail_errno(e, -err, "%s", path);
-	}
-}
 
 static int read_one(const char *path, struct frames *f, struct mn_error *e)
 {
@@ -38,7 +31,7 @@ static int read_one(const char *path, struct frames *f, struct mn_error *e)
 	if (!S_ISREG(st.st_mode))
 		return mn_fail(e, MN_FAILED, EINVAL, "%s: is no regular file", path);
 	err = frames_read(fd, f);
-	return err ? list_fail(path, err, e) : 0;
+	return err ? encode_fail(path, err, e) : 0;
 }
 
 static double ratio(const struct frames *f)
@@ -51,12 +44,13 @@ static const char *check(const struct frames *f)
 	return !f->checked ? "None" : f->checked == f->frames ? "XXH64" : "some";
 }
 
-/* A name, with what would move the cursor made visible. */
 static void print_name(const char *name)
 {
-	for (; *name; name++)
-		putchar((unsigned char)*name < ' ' || *name == 127 ? '?' : *name);
-	putchar('\n');
+	char line[PATH_MAX];
+
+	snprintf(line, sizeof(line), "%s", name);
+	tame(line, '?');
+	puts(line);
 }
 
 static void print_row(const struct frames *f, const char *name)
@@ -103,7 +97,7 @@ static cJSON *json_row(const struct frames *f, const char *name)
 {
 	cJSON *row = cJSON_CreateObject();
 
-	cJSON_AddStringToObject(row, "file", name);
+	json_add_text(row, "file", name);
 	cJSON_AddNumberToObject(row, "frames", (double)f->frames);
 	cJSON_AddNumberToObject(row, "skippable", (double)f->skippable);
 	cJSON_AddNumberToObject(row, "bytes", (double)f->bytes);

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/tame.h"
 #include "cmd/options.h"
 
 #define CELL_MAX 320
@@ -25,10 +26,7 @@ static void format_cell(const struct common *common, const struct column *c, con
 		snprintf(cell, CELL_MAX, "%s", format_size((uint64_t)item->valuedouble, size));
 	else
 		snprintf(cell, CELL_MAX, "%.0f", item->valuedouble);
-	for (char *p = cell; *p; p++) {
-		if ((unsigned char)*p < 0x20 || *p == 0x7f)
-			*p = '?';
-	}
+	tame(cell, '?');
 }
 
 static int cell_width(const struct common *common, const struct column *c, const cJSON *rows)

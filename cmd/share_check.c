@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "base/cleanup.h"
 #include "base/io.h"
 #include "cmd/options.h"
 #include "cmd/output.h"
@@ -154,11 +155,19 @@ static void check_9p(struct checks *c)
 		add(c, CHECK_OK, "9p", "virtio-9p-pci");
 }
 
+static bool declares_ours(const char *arg)
+{
+	static const char id[] = ",id=" DEVICE_FSDEV;
+	const char *at = strncmp(arg, "local,", 6) == 0 ? strstr(arg, id) : NULL;
+
+	return at && (at[strlen(id)] == ',' || at[strlen(id)] == '\0');
+}
+
 /* The argument of QEMU's that declares our fsdev, from its command line; NULL if there is none. */
 static const char *find_fsdev(const char *args, size_t size)
 {
 	for (const char *arg = args; arg < args + size; arg += strlen(arg) + 1) {
-		if (strncmp(arg, "local,", 6) == 0 && strstr(arg, ",id=" DEVICE_FSDEV ","))
+		if (declares_ours(arg))
 			return arg;
 	}
 	return NULL;
@@ -184,15 +193,19 @@ static void check_fsdev_argument(struct checks *c, const char *fsdev)
 		add(c, CHECK_OK, "pool", "%s", fsdev);
 }
 
-/* Nothing at a monitor lists the declared fsdevs; its process's arguments do. */
+/* Nothing at a monitor lists the declared fsdevs; its process's arguments do: 6 MB at the most. */
+#define ARGS_MAX (6u << 20)
+
 static void check_fsdev(struct checks *c)
 {
-	char path[40], args[32768];
+	cleanup_free char *args = malloc(ARGS_MAX);
+	char path[40];
 	pid_t pid = share_qemu(c->q);
-	ssize_t n;
+	ssize_t n = 0;
 
 	snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
-	n = pid > 0 ? io_read_file(AT_FDCWD, path, args, sizeof(args)) : -1;
+	if (pid > 0 && args)
+		n = io_read_file(AT_FDCWD, path, args, ARGS_MAX);
 	if (n <= 0)
 		add(c, CHECK_NOTE, "pool", "unknown: QEMU's process is not known here");
 	else

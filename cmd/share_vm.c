@@ -207,10 +207,21 @@ int share_qemu_owner(const struct qmp *q, uid_t *uid, gid_t *gid)
 	return 0;
 }
 
+/* A user's or group's number; the last one there is means "as it is" to chown(2). */
+static bool is_id(const char *text, unsigned int *id)
+{
+	int64_t n;
+
+	if (parse_number(text, "number", 0, UINT32_MAX - 1, &n, NULL))
+		return false;
+	*id = (unsigned int)n;
+	return true;
+}
+
 /* "USER[:GROUP]", names or numbers. */
 static int parse_owner(const char *text, uid_t *uid, gid_t *gid, struct mn_error *e)
 {
-	char user[128], *group, *end;
+	char user[128], *group;
 	struct passwd *pw;
 	struct group *gr;
 
@@ -219,15 +230,17 @@ static int parse_owner(const char *text, uid_t *uid, gid_t *gid, struct mn_error
 	if (group)
 		*group++ = '\0';
 	pw = getpwnam(user);
-	*uid = pw ? pw->pw_uid : (uid_t)strtoul(user, &end, 10);
-	*gid = pw ? pw->pw_gid : (gid_t)*uid;
-	if (!pw && (end == user || *end))
+	if (pw)
+		*uid = pw->pw_uid;
+	else if (!is_id(user, uid))
 		return mn_fail(e, MN_USAGE, EINVAL, "bad owner \"%.64s\": no such user", text);
+	*gid = pw ? pw->pw_gid : (gid_t)*uid;
 	if (!group)
 		return 0;
 	gr = getgrnam(group);
-	*gid = gr ? gr->gr_gid : (gid_t)strtoul(group, &end, 10);
-	if (!gr && (end == group || *end))
+	if (gr)
+		*gid = gr->gr_gid;
+	else if (!is_id(group, gid))
 		return mn_fail(e, MN_USAGE, EINVAL, "bad owner \"%.64s\": no such group", text);
 	return 0;
 }

@@ -149,14 +149,13 @@ static double seconds(int64_t ns)
 /* Of which kind a line of JSON is, and about what. */
 static cJSON *json_begin(const char *event, const char *input)
 {
-	char quoted[6 * 256 + 3]; /* a byte can be six: \u001f */
 	cJSON *json = cJSON_CreateObject();
 
 	cJSON_AddNumberToObject(json, "schema", 1);
 	cJSON_AddStringToObject(json, "command", "transcode-hook");
 	cJSON_AddStringToObject(json, "event", event);
-	if (input && json_quote(input, quoted, sizeof(quoted)) > 0)
-		cJSON_AddRawToObject(json, "input", quoted);
+	if (input)
+		json_add_text(json, "input", input);
 	return json;
 }
 
@@ -187,7 +186,8 @@ static void json_result(cJSON *json, const struct transcode *t)
 	cJSON_AddNumberToObject(json, "cpu_seconds", seconds(t->cpu_ns));
 	cJSON_AddNumberToObject(json, "blocked_seconds", seconds(t->blocked_ns));
 	json_progress(json, t);
-	cJSON_AddStringToObject(json, "record", t->job.record.id);
+	if (*t->job.record.id)
+		cJSON_AddStringToObject(json, "record", t->job.record.id);
 }
 
 static void print_json(const struct transcode *t, int status)
@@ -292,7 +292,7 @@ static void item_json(const struct display *d, const struct inbox_item *item)
 
 	if (item->status) {
 		cause(item, d->command, text, sizeof(text));
-		cJSON_AddStringToObject(json, "error", text);
+		json_add_text(json, "error", text);
 		if (item->status > 0)
 			cJSON_AddNumberToObject(json, "status", item->status);
 	}

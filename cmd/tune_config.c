@@ -15,6 +15,7 @@
 #define MIN_BYTES   (UINT64_C(1) << 20)
 #define MIN_DEFAULT (UINT64_C(64) << 20)
 #define SLO_DEFAULT (8 * UINT64_C(1000000000))
+#define PERIOD_MAX  (86400 * UINT64_C(1000000000))
 
 /* ---- values ---- */
 
@@ -60,11 +61,13 @@ static int take_slo(const char *value, struct control_wish *wish, struct mn_erro
 		return mn_fail(e, MN_USAGE, EINVAL, "bad objective \"%.32s\": want p95<8s, or off",
 			       value);
 	snprintf(share, sizeof(share), "%.*s", (int)(less - value - 1), value + 1);
-	if (take_real(share, false, &percent, NULL) || percent <= 0 || percent >= 100)
+	/* p0.95 is meant for p95, and no time at all for none. */
+	if (take_real(share, false, &percent, NULL) || percent < 1 || percent >= 100 ||
+	    take_duration(less + 1, &wish->slo_ns, NULL) || !wish->slo_ns)
 		return mn_fail(e, MN_USAGE, EINVAL, "bad objective \"%.32s\": want p95<8s, or off",
 			       value);
 	wish->slo_share = percent / 100;
-	return take_duration(less + 1, &wish->slo_ns, e);
+	return 0;
 }
 
 static int take_failsafe(const char *value, enum tuner_failsafe *how, uint64_t *bytes,
@@ -380,6 +383,25 @@ static int check_space(const struct tune_config *config, struct tuner_wish *w, s
 	return 0;
 }
 
+/* What a key takes is more than what makes sense. */
+static int check_tuning(const struct control_tuning *t, struct mn_error *e)
+{
+	const char *wrong = NULL;
+
+	if (t->period_ns < 10 * NS_PER_MS || (t->guard_ns && t->guard_ns < 10 * NS_PER_MS) ||
+	    t->guard_ns > t->period_ns)
+		wrong = "period and guard must be 10ms or more, and guard at most a period";
+	else if (t->period_ns > PERIOD_MAX)
+		wrong = "period must be a day at most";
+	else if (!(t->reserve < 1))
+		wrong = "reserve must be less than 100%";
+	else if (!(t->slo_margin > 0 && t->slo_margin <= 1))
+		wrong = "slo.margin must be more than 0 and at most 100%";
+	else if (!t->slo_window_ns || !(t->shrink_hold > 0) || !(t->headroom_factor > 0))
+		wrong = "slo.window, shrink.hold and headroom.factor must be more than 0";
+	return wrong ? mn_fail(e, MN_USAGE, EINVAL, "%s", wrong) : 0;
+}
+
 static int check(struct tune_config *config, const struct common *common, struct mn_error *e)
 {
 	const struct control_tuning *t = &config->tuner.tuning;
@@ -390,6 +412,7 @@ static int check(struct tune_config *config, const struct common *common, struct
 		return mn_fail(e, MN_USAGE, EINVAL,
 			       "no space to size: name VM/SPACE, or have [space VM/SPACE] in the "
 			       "configuration");
+	err = check_tuning(t, e);
 	for (size_t i = 0; !err && i < config->tuner.nspaces; i++) {
 		err = check_space(config, &config->tuner.space[i], e);
 		if (!err)
@@ -403,10 +426,6 @@ static int check(struct tune_config *config, const struct common *common, struct
 	if (t->budget_bytes && minima > (1 - t->reserve) * (double)t->budget_bytes)
 		return mn_fail(e, MN_USAGE, EINVAL,
 			       "the budget, less its reserve, is below the sum of the minima");
-	if (t->period_ns < 10 * NS_PER_MS || (t->guard_ns && t->guard_ns < 10 * NS_PER_MS) ||
-	    t->guard_ns > t->period_ns)
-		return mn_fail(e, MN_USAGE, EINVAL,
-			       "period and guard must be 10ms or more, and guard at most a period");
 	return 0;
 }
 

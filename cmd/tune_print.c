@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 /* What a guest's records are worth: a word, and how many were turned away. */
@@ -56,16 +57,29 @@ static void print_energy(const struct tuner_decision *d)
 	printf("}");
 }
 
+static const char *joules_word(struct energy e, char buf[24])
+{
+	if (isfinite(e.joules))
+		snprintf(buf, 24, "%.3gJ", e.joules);
+	else
+		strcpy(buf, "unknown");
+	return buf;
+}
+
 /* "1.25J/model", "unknown/none" */
 static const char *energy_word(const struct tuner_decision *d, char buf[40])
 {
 	const struct energy e = d->vm->power.period;
+	char joules[24];
 
-	if (isfinite(e.joules))
-		snprintf(buf, 40, "%.3gJ/%s", e.joules, energy_source_name(e.source));
-	else
-		snprintf(buf, 40, "unknown/%s", energy_source_name(e.source));
+	snprintf(buf, 40, "%s/%s", joules_word(e, joules), energy_source_name(e.source));
 	return buf;
+}
+
+/* Since the start; "unknown" also while no job's record was believed. */
+static const char *job_word(const struct tuner_decision *d, char buf[24])
+{
+	return joules_word(energy_per(d->vm->power.total, (double)d->vm->jobs), buf);
 }
 
 static void print_line(const struct common *common, const struct tuner_decision *d)
@@ -77,7 +91,7 @@ static void print_line(const struct common *common, const struct tuner_decision 
 	printf("%s/%s %s -> %s why=%s used=%s peak=%s full=%.0f%% in=%s/s out=%s/s headroom=%s "
 	       "p95=%.3g/%.3gs late=%.0f%% memlate=%.0f%% lambda=%.3g rho_d=%.2f rho_cpu=%.2f "
 	       "model_q99=%s residual=%+.2f entitlement=%s drain=%s/s lent=%s/s energy=%s "
-	       "guest=%s%s\n",
+	       "per_job=%s guest=%s%s\n",
 	       d->wish->name.vm, d->wish->name.space, size(common, (double)d->from_bytes, b[0]),
 	       size(common, (double)d->facts->size_bytes, b[1]), control_reason_name(o->reason),
 	       size(common, (double)d->facts->used_bytes, b[2]),
@@ -88,7 +102,7 @@ static void print_line(const struct common *common, const struct tuner_decision 
 	       size(common, o->model_q99_bytes, b[7]), o->residual,
 	       size(common, (double)o->entitlement_bytes, (char[24]){0}),
 	       size(common, d->facts->drain_bps, b[8]), size(common, d->lent_bps, b[9]),
-	       energy_word(d, energy), guest_word(d, guest),
+	       energy_word(d, energy), job_word(d, (char[24]){0}), guest_word(d, guest),
 	       d->counterfactual ? " counterfactual" : "");
 }
 

@@ -420,6 +420,9 @@ int tune_plan(struct invocation *inv, char *what)
 			"drain load %.2f: %s (allow less than %.3g objects a second)",
 			answer.prediction.rho, plan_doubt_text(QUEUE_OVERLOADED),
 			answer.full_drain_lambda);
+	else if (err == -EOVERFLOW)
+		mn_fail(&inv->error, MN_USAGE, EOVERFLOW,
+			"no memory is so large (LAMBDA is objects a second; a CV is near 1)");
 	else if (err)
 		mn_fail(&inv->error, MN_USAGE, EINVAL, "want LAMBDA,SIZE,CV,DRAIN,CLIENT above 0");
 	if (err)

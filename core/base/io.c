@@ -56,3 +56,9 @@ ssize_t io_read_file(int dirfd, const char *path, char *buf, size_t size)
 	buf[n] = '\0';
 	return n;
 }
+
+bool io_same_content(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}

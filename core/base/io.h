@@ -1,7 +1,9 @@
 /* Reads and writes that finish, and small files taken whole. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 
 /* Writes all of it, through interruptions and short writes. 0 or -errno. */
@@ -16,3 +18,6 @@ ssize_t io_read_full(int fd, void *data, size_t size);
  * only: what a guest may have made is opened through base/confine.h.
  */
 ssize_t io_read_file(int dirfd, const char *path, char *buf, size_t size);
+
+/* Whether both tell of one file with the same content, as far as its size and time can tell. */
+bool io_same_content(const struct stat *a, const struct stat *b);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
+
 /* ---- memory of one's own ---- */
 
 static struct {
@@ -55,12 +57,13 @@ static bool json_space(char c)
 /*
  * What cJSON would take all the same. It recurses once a level and refuses above 1000 levels, which
  * is more than a thread's stack need hold; brackets inside strings are skipped, so that the count
- * is exact. And any control character is white space to it, NUL too.
+ * is exact. Values are no more than commas and brackets, and one. And any control character is
+ * white space to it, NUL too.
  */
 static bool json_refused(const char *text, size_t size)
 {
 	bool in_string = false;
-	int depth = 0;
+	int depth = 0, values = 1;
 
 	for (size_t i = 0; i < size; i++) {
 		char c = text[i];
@@ -75,7 +78,10 @@ static bool json_refused(const char *text, size_t size)
 		} else if (c == '"') {
 			in_string = true;
 		} else if (c == '{' || c == '[') {
-			if (++depth > JSON_DEPTH_MAX)
+			if (++depth > JSON_DEPTH_MAX || ++values > JSON_VALUES_MAX)
+				return true;
+		} else if (c == ',') {
+			if (++values > JSON_VALUES_MAX)
 				return true;
 		} else if (c == '}' || c == ']') {
 			depth--;
@@ -108,9 +114,8 @@ const char *json_string(const cJSON *object, const char *name)
 	return cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, name));
 }
 
-int json_integer(const cJSON *object, const char *name, int64_t min, int64_t max, int64_t *value)
+int json_whole(const cJSON *item, int64_t min, int64_t max, int64_t *value)
 {
-	const cJSON *item = cJSON_GetObjectItemCaseSensitive(object, name);
 	double d;
 
 	if (!cJSON_IsNumber(item))
@@ -121,6 +126,11 @@ int json_integer(const cJSON *object, const char *name, int64_t min, int64_t max
 		return -EINVAL;
 	*value = (int64_t)d;
 	return 0;
+}
+
+int json_integer(const cJSON *object, const char *name, int64_t min, int64_t max, int64_t *value)
+{
+	return json_whole(cJSON_GetObjectItemCaseSensitive(object, name), min, max, value);
 }
 
 bool json_true(const cJSON *object, const char *name)
@@ -190,6 +200,15 @@ int json_quote(const char *text, char *buf, size_t size)
 	buf[at++] = '"';
 	buf[at] = '\0';
 	return (int)at;
+}
+
+void json_add_text(cJSON *object, const char *name, const char *text)
+{
+	size_t size = 6 * strlen(text) + 3; /* a byte can be six: \u001f */
+	cleanup_free char *quoted = malloc(size);
+
+	if (quoted && json_quote(text, quoted, size) > 0)
+		cJSON_AddRawToObject(object, name, quoted);
 }
 
 void json_print_line(const cJSON *object)

@@ -15,9 +15,11 @@ static inline void cleanup_json_delete(cJSON **json)
 
 /*
  * Parses exactly `size` bytes (one value, white space around it allowed) that nest no deeper than
- * JSON_DEPTH_MAX. The caller deletes it. NULL when it is anything else.
+ * JSON_DEPTH_MAX and hold no more than JSON_VALUES_MAX values, each of which takes 64 bytes of ours
+ * for as few as 2 of a peer's. The caller deletes it. NULL when it is anything else.
  */
-#define JSON_DEPTH_MAX 32
+#define JSON_DEPTH_MAX	32
+#define JSON_VALUES_MAX (256 * 1024)
 cJSON *json_parse(const char *text, size_t size);
 
 /*
@@ -39,6 +41,9 @@ const char *json_string(const cJSON *object, const char *name);
  */
 int json_integer(const cJSON *object, const char *name, int64_t min, int64_t max, int64_t *value);
 
+/* The same of a value itself. */
+int json_whole(const cJSON *item, int64_t min, int64_t max, int64_t *value);
+
 /* Whether the member is there and true. */
 bool json_true(const cJSON *object, const char *name);
 
@@ -47,6 +52,9 @@ bool json_true(const cJSON *object, const char *name);
  * U+FFFD. The length, or -ENOSPC.
  */
 int json_quote(const char *text, char *buf, size_t size);
+
+/* Adds a string that may be no UTF-8, as names of files may, as json_quote() writes it. */
+void json_add_text(cJSON *object, const char *name, const char *text);
 
 /* Prints `object` as one line on stdout. */
 void json_print_line(const cJSON *object);

@@ -53,13 +53,6 @@ int lock_byte_shared(int fd, off_t byte)
 	return err == -EACCES ? -EAGAIN : err;
 }
 
-int lock_byte_wait(int fd, off_t byte)
-{
-	struct flock lock;
-
-	return byte_control(fd, F_OFD_SETLKW, F_WRLCK, byte, &lock);
-}
-
 void unlock_byte(int fd, off_t byte)
 {
 	struct flock lock;

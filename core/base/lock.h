@@ -25,9 +25,6 @@ int lock_byte(int fd, off_t byte);
 /* The same, but together with others that take it so. */
 int lock_byte_shared(int fd, off_t byte);
 
-/* Waits for the byte alone; -EINTR on a signal. */
-int lock_byte_wait(int fd, off_t byte);
-
 /* Gives it back. */
 void unlock_byte(int fd, off_t byte);
 

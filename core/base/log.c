@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "base/tame.h"
 
 static char log_prefix[48] = "memnet";
 static enum log_level log_level = LOG_NORMAL;
@@ -22,23 +23,6 @@ bool log_verbose(void)
 }
 
 /*
- * A guest names its objects as it likes, and messages name objects: a line feed in one would forge
- * a line of the log, an escape sequence would be carried out by the reader's terminal. C1 controls
- * are 0xc2 and 0x80 to 0x9f in UTF-8.
- */
-static void log_tame(char *line)
-{
-	for (unsigned char *s = (unsigned char *)line; *s; s++) {
-		bool c1 = s[0] == 0xc2 && s[1] >= 0x80 && s[1] <= 0x9f;
-
-		if (c1)
-			*s++ = '?';
-		if (c1 || *s < 0x20 || *s == 0x7f)
-			*s = '?';
-	}
-}
-
-/*
  * One write a line, so that lines of several processes on one terminal or pipe stay whole. Not by
  * stdio: musl's fprintf() writes the line feed by itself.
  */
@@ -50,7 +34,7 @@ static void log_line(const char *fmt, va_list args)
 	if (n < 0 || (size_t)n >= sizeof(line) - 1)
 		n = 0;
 	vsnprintf(line + n, sizeof(line) - 1 - (size_t)n, fmt, args);
-	log_tame(line);
+	tame(line, '?'); /* messages name objects, and a guest names those as it likes */
 	strcat(line, "\n");
 	(void)io_write_all(STDERR_FILENO, line, strlen(line));
 }

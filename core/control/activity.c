@@ -17,6 +17,8 @@
 /* At a guard interval of 200 ms this is some 3,000 events a second of one space, 1 ms a look. */
 #define EVENTS_BUFFER 32768
 
+#define ACTIVITY_WATCHES (ACTIVITY_FOLDERS + 3)
+
 #define NAMES_MASK  (IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_ONLYDIR)
 #define FOLDER_MASK (NAMES_MASK | IN_CLOSE_WRITE)
 #define JOBS_MASK   (IN_MOVED_TO | IN_CLOSE_WRITE | IN_ONLYDIR)
@@ -83,6 +85,15 @@ static int watch_path(struct activity *a, int rootfd, const char *path, uint32_t
 	return inotify_add_watch(a->fd, link, mask);
 }
 
+static const struct activity_folder *folder_of(const struct activity *a, int wd)
+{
+	for (unsigned int i = 0; i < a->nfolders; i++) {
+		if (a->folder[i].wd == wd)
+			return &a->folder[i];
+	}
+	return NULL;
+}
+
 /* A folder that was there already has the same watch again, at no cost. */
 static void watch_reserved(struct activity *a, int rootfd)
 {
@@ -92,13 +103,36 @@ static void watch_reserved(struct activity *a, int rootfd)
 	a->missing = a->fd >= 0 && (a->part_wd < 0 || a->live_wd < 0 || a->jobs_wd < 0);
 }
 
-static const struct activity_folder *folder_of(const struct activity *a, int wd)
+/* All that are watched now. */
+static unsigned int watched(const struct activity *a, int wd[ACTIVITY_WATCHES])
 {
-	for (unsigned int i = 0; i < a->nfolders; i++) {
-		if (a->folder[i].wd == wd)
-			return &a->folder[i];
+	unsigned int n = 0;
+
+	wd[n++] = a->part_wd;
+	wd[n++] = a->live_wd;
+	wd[n++] = a->jobs_wd;
+	for (unsigned int i = 0; i < a->nfolders; i++)
+		wd[n++] = a->folder[i].wd;
+	return n;
+}
+
+/*
+ * Of a folder that is where nobody looks any more the watch goes: a guest that shuffles folders
+ * would use up all watches that the host's root may have.
+ */
+static void unwatch(struct activity *a, const int before[], unsigned int nbefore)
+{
+	int now[ACTIVITY_WATCHES];
+	unsigned int n = watched(a, now);
+
+	for (unsigned int i = 0; i < nbefore; i++) {
+		bool stays = before[i] < 0;
+
+		for (unsigned int k = 0; k < n; k++)
+			stays |= now[k] == before[i];
+		if (!stays)
+			inotify_rm_watch(a->fd, before[i]);
 	}
-	return NULL;
 }
 
 int activity_open(struct activity *a, int rootfd)
@@ -199,7 +233,7 @@ static void part_event(struct activity *a, int rootfd, const struct inotify_even
 		uint64_t hash = hash_of(a->linked);
 
 		if (set_take(a->plain, &a->nplain, hash)) {
-			a->counts.started--;
+			a->twice++;
 			complete(a, rootfd, a->linked, hash);
 		}
 		a->linked[0] = '\0';
@@ -382,6 +416,8 @@ static unsigned int count_folder(struct activity *a, int rootfd, unsigned int i,
 static void census(struct activity *a, int rootfd, struct folder_reader *reader)
 {
 	unsigned int names = ACTIVITY_NAMES;
+	int before[ACTIVITY_WATCHES];
+	unsigned int nbefore = watched(a, before);
 
 	a->changed = false;
 	watch_reserved(a, rootfd);
@@ -393,9 +429,19 @@ static void census(struct activity *a, int rootfd, struct folder_reader *reader)
 		names -= count_folder(a, rootfd, i, names, reader);
 		folder_close(reader);
 	}
+	unwatch(a, before, nbefore);
 	for (; a->unseen; a->unseen--)
 		complete_unknown(a);
 	count_parts(a, rootfd, reader);
+}
+
+/* A link may have been told as a beginning before its part went: then the next one is not. */
+static void take_back(struct activity *a)
+{
+	unsigned int n = a->twice < a->counts.started ? a->twice : a->counts.started;
+
+	a->counts.started -= n;
+	a->twice -= n;
 }
 
 void activity_read(struct activity *a, int rootfd, struct folder_reader *reader,
@@ -412,6 +458,7 @@ void activity_read(struct activity *a, int rootfd, struct folder_reader *reader,
 	events_size = 0;
 	if (rootfd >= 0 && (a->changed || a->missing || a->fd < 0))
 		census(a, rootfd, reader);
+	take_back(a);
 	a->counts.growing = a->parts + a->nmarkers + a->nplain;
 	a->counts.deliverable = a->deliverable;
 	*counts = a->counts;

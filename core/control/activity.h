@@ -65,6 +65,7 @@ struct activity {
 	unsigned int unseen; /* parts that were renamed to where nobody looked */
 	struct activity_object recent[ACTIVITY_RECENT];
 	unsigned int nrecent; /* ever */
+	unsigned int twice;   /* begun, by a part and by a link to it, of which one was told */
 	uint32_t part_moved;  /* inotify's cookie of the last part that was renamed; 0: none */
 	char linked[OBJECT_PATH_MAX + 1]; /* the last file made in sight; "": none */
 	double known, known_bytes;	  /* complete objects, and the sum of their sizes */

@@ -1,5 +1,6 @@
 #include "control/connections.h"
 
+#include <errno.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
@@ -88,23 +89,54 @@ void connections_close(struct connections *c)
 	netlink_close(&c->netlink);
 }
 
-void connections_look(struct connections *c, uint16_t port)
+static void forget(struct connections *c)
 {
-	static const uint8_t families[] = {AF_INET, AF_INET6};
-
 	c->count = c->limited = 0;
 	c->unacked_bytes = c->retransmitted = 0;
 	c->sum_bps = c->sum_rtt_s = c->delivery_bps = c->round_trip_s = 0;
-	for (size_t i = 0; i < 2 && port && !c->absent; i++) {
-		struct question q = question_of(families[i], port);
-		int err = netlink_ask(&c->netlink, &q.head, take_connection, c);
+}
 
-		/* A kernel without tcp_diag, or without IPv6. */
-		if (err && i == 0) {
-			c->absent = true;
-			log_debug("sock_diag: %s: the streams' connections are not looked at",
-				  strerror(-err));
-		}
+/* What a kernel says that has no sock_diag, no tcp_diag, or no such family. */
+static bool lasting(int err)
+{
+	return err == -ENOENT || err == -EOPNOTSUPP || err == -EINVAL;
+}
+
+static int ask(struct connections *c, uint16_t port)
+{
+	struct question v4 = question_of(AF_INET, port), v6 = question_of(AF_INET6, port);
+	int err = netlink_ask(&c->netlink, &v4.head, take_connection, c);
+
+	if (err)
+		return err;
+	err = netlink_ask(&c->netlink, &v6.head, take_connection, c);
+	return lasting(err) ? 0 : err;
+}
+
+/* What has come of an answer is not all: none is told, and the rest ends with the socket. */
+static void fail(struct connections *c, int err)
+{
+	forget(c);
+	c->absent = lasting(err);
+	if (c->absent)
+		log_debug("sock_diag: %s: the streams' connections are not looked at",
+			  strerror(-err));
+	netlink_close(&c->netlink);
+	if (!c->absent)
+		(void)netlink_open(&c->netlink, NETLINK_SOCK_DIAG);
+}
+
+void connections_look(struct connections *c, uint16_t port)
+{
+	int err;
+
+	forget(c);
+	if (!port || c->absent)
+		return;
+	err = ask(c, port);
+	if (err) {
+		fail(c, err);
+		return;
 	}
 	if (c->limited)
 		c->delivery_bps = c->sum_bps / c->limited;

@@ -156,7 +156,8 @@ static void remove_stale(const union address *a, socklen_t size)
 	if (a->any.sa_family != AF_UNIX || lstat(a->local.sun_path, &st) < 0 ||
 	    !S_ISSOCK(st.st_mode))
 		return;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	/* Of one that listens the queue may be full. */
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd >= 0 && connect(fd, &a->any, size) < 0 && errno == ECONNREFUSED)
 		unlink(a->local.sun_path);
 }

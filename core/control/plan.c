@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#define PLAN_BYTES_MAX 0x1p60 /* more than anybody has, and a whole number yet */
+
 int plan(const struct plan_question *question, struct plan_answer *answer)
 {
 	struct queue_load load = {
@@ -23,6 +25,9 @@ int plan(const struct plan_question *question, struct plan_answer *answer)
 	err = queue_predict(&load, &answer->prediction);
 	if (err)
 		return err;
+	if (!(answer->prediction.mean_bytes < PLAN_BYTES_MAX) ||
+	    !(answer->prediction.sd_bytes < PLAN_BYTES_MAX))
+		return -EOVERFLOW;
 	answer->q95_bytes = queue_quantile(&answer->prediction, QUEUE_Z95);
 	answer->q99_bytes = queue_quantile(&answer->prediction, QUEUE_Z99);
 	return 0;

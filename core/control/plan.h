@@ -22,7 +22,10 @@ struct plan_answer {
 /* What the simulator's workers write, and what `--plan` takes when it is not told. */
 #define PLAN_WORK_BPS 20e6
 
-/* As queue_predict(): 0, -EINVAL, or -ERANGE when more comes than can be delivered. */
+/*
+ * As queue_predict(): 0, -EINVAL, or -ERANGE when more comes than can be delivered; -EOVERFLOW when
+ * that is more memory than there could be.
+ */
 int plan(const struct plan_question *question, struct plan_answer *answer);
 
 /* A doubt (one QUEUE_ bit) in words. */

@@ -222,6 +222,12 @@ static bool read_facts(struct recording_reader *r)
 	return true;
 }
 
+/* Not so far from now that differences of it overflow. */
+static bool plausible(int64_t ns)
+{
+	return ns > -INT64_MAX / 8 && ns < INT64_MAX / 8;
+}
+
 static bool read_record(struct recording_reader *r)
 {
 	struct job_record *to, from;
@@ -230,7 +236,9 @@ static bool read_record(struct recording_reader *r)
 	if (sscanf(r->line, "r %zu %" SCNd64 " %" SCNd64 " %" SCNd64 " %" SCNu64 " %" SCNd64, &i,
 		   &from.arrival_ns, &from.start_ns, &from.end_ns, &from.out_bytes,
 		   &from.blocked_ns) != 6 ||
-	    i >= r->config.nspaces || r->facts[i].nrecords == INTAKE_MAX)
+	    i >= r->config.nspaces || r->facts[i].nrecords == INTAKE_MAX ||
+	    !plausible(from.arrival_ns) || !plausible(from.start_ns) || !plausible(from.end_ns) ||
+	    !plausible(from.blocked_ns))
 		return false;
 	to = &r->record[i][r->facts[i].nrecords++];
 	*to = from;
@@ -256,7 +264,7 @@ int recording_next(struct recording_reader *r, struct mn_error *e)
 
 	if (!next_line(r))
 		return 0;
-	if (sscanf(r->line, "t %" SCNd64, &now) != 1 || now < r->now_ns)
+	if (sscanf(r->line, "t %" SCNd64, &now) != 1 || now < r->now_ns || !plausible(now))
 		return bad_line(r, e);
 	r->now_ns = now;
 	for (size_t i = 0; i < r->config.nspaces; i++)

@@ -18,7 +18,7 @@ static const char question[] = "GET /metrics HTTP/1.1\r\nHost: memnet\r\n\r\n";
 /* NAME{space="VM/SPACE"} VALUE, and without the label. */
 static bool parse_sample(char *line, char **name, char **space, uint64_t *value)
 {
-	char *end = line + strcspn(line, "{ "), *label = NULL;
+	char *end = line + strcspn(line, "{ "), *label = NULL, *rest;
 	double number;
 
 	*name = line;
@@ -29,8 +29,8 @@ static bool parse_sample(char *line, char **name, char **space, uint64_t *value)
 	}
 	if (!end || end[0] == '\0' || (label && strncmp(label, "space=\"", 7) != 0))
 		return false;
-	number = strtod(end + 1, NULL);
-	if (!(number >= 0 && number < 0x1p63))
+	number = strtod(end + 1, &rest);
+	if (rest == end + 1 || !(number >= 0 && number < 0x1p63))
 		return false;
 	*value = (uint64_t)number;
 	(*space)[0] = '\0'; /* ends the name */
@@ -96,28 +96,31 @@ static void fail(struct scrape *s, const char *why)
 		s->done(s);
 }
 
-/* The body's size by the head, when that is here: -1 not yet, -2 no answer of ours. */
-static long body_size(const struct scrape *s, const char **body)
+int scrape_body(char *answer, size_t size, char **body)
 {
-	const char *end = strstr(s->answer, "\r\n\r\n"), *field;
+	char *end = strstr(answer, "\r\n\r\n"), *field;
+	long wanted;
 
 	if (!end)
-		return -1;
-	if (strncmp(s->answer, "HTTP/1.1 200 ", 13) != 0)
-		return -2;
+		return -EAGAIN;
+	if (strncmp(answer, "HTTP/1.1 200 ", 13) != 0)
+		return -EPROTO;
 	*body = end + 4;
-	field = strcasestr(s->answer, "\r\nContent-Length:");
-	return field && field < end ? strtol(field + 17, NULL, 10) : -2;
+	field = strcasestr(answer, "\r\nContent-Length:");
+	wanted = field && field < end ? strtol(field + 17, NULL, 10) : -1;
+	if (wanted < 0)
+		return -EPROTO;
+	return (size_t)wanted > size - (size_t)(*body - answer) ? -EAGAIN : 0;
 }
 
 static void take_answer(struct scrape *s)
 {
-	const char *body;
-	long size = body_size(s, &body);
+	char *body;
+	int err = scrape_body(s->answer, s->size, &body);
 
-	if (size == -1 || (size >= 0 && s->answer + s->size < body + size))
+	if (err == -EAGAIN)
 		return;
-	if (size < 0) {
+	if (err) {
 		fail(s, "it does not answer like a memnet stream's --metrics");
 		return;
 	}
@@ -125,7 +128,7 @@ static void take_answer(struct scrape *s)
 	if (s->warned)
 		log_info("the stream at %s answers again", s->address);
 	s->warned = false;
-	scrape_parse(s->answer + (body - s->answer), take_sample, s);
+	scrape_parse(body, take_sample, s);
 	if (s->done)
 		s->done(s);
 }

@@ -48,6 +48,12 @@ void scrape_close(struct scrape *scrape);
 void scrape_ask(struct scrape *scrape);
 
 /*
+ * Finds the body of what has been received, `size` bytes and a NUL behind them. 0 when it is all
+ * there, -EAGAIN when there is more to come, -EPROTO when it is no answer that we could take.
+ */
+int scrape_body(char *answer, size_t size, char **body);
+
+/*
  * Reads OpenMetrics text: calls `line` with each sample's name, its label `space` ("" without one)
  * and its value; others, and what is not understood, are passed over. The text is cut in place.
  */

@@ -69,8 +69,9 @@ static void take_route(void *cookie, const struct nlmsghdr *message)
 	size_t size;
 	int index;
 
-	if (message->nlmsg_type != RTM_NEWROUTE || route->rtm_dst_len || u->device[0] ||
-	    route->rtm_table != RT_TABLE_MAIN)
+	if (message->nlmsg_type != RTM_NEWROUTE ||
+	    message->nlmsg_len < NLMSG_LENGTH(sizeof(*route)) || route->rtm_dst_len ||
+	    u->device[0] || route->rtm_table != RT_TABLE_MAIN)
 		return;
 	data = netlink_attribute(message, sizeof(*route), RTA_OIF, &size);
 	if (!data || size < sizeof(index))
@@ -103,17 +104,30 @@ void uplink_open(struct uplink *u, const char *device)
 		return;
 	}
 	snprintf(u->device, sizeof(u->device), "%s", device);
-	if (!u->device[0])
+	u->told = *device != '\0';
+	if (!u->told)
 		find_default(u);
 	if (!u->device[0])
 		log_debug("no default route: no uplink is looked at");
-	else if (*device && ask_link(u))
+	else if (u->told && ask_link(u))
 		log_warn("uplink %s: no such interface now", u->device);
 }
 
 void uplink_close(struct uplink *u)
 {
 	netlink_close(&u->netlink);
+}
+
+/* A network that comes up after us; not each period, a router's table is long. */
+static void find_again(struct uplink *u, int64_t now_ns)
+{
+	if (u->told || !u->netlink.sock || now_ns < u->find_ns)
+		return;
+	u->find_ns = now_ns + UPLINK_FIND_NS;
+	u->device[0] = '\0';
+	find_default(u);
+	if (u->device[0])
+		log_debug("uplink %s: that of the default route", u->device);
 }
 
 void uplink_look(struct uplink *u, int64_t now_ns)
@@ -123,6 +137,7 @@ void uplink_look(struct uplink *u, int64_t now_ns)
 	u->busy = 0;
 	if (!u->device[0] || ask_link(u)) {
 		u->since_ns = 0;
+		find_again(u, now_ns);
 		return;
 	}
 	u->speed_bps = read_speed(u->device);

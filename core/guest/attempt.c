@@ -71,6 +71,7 @@ int attempt_start(struct attempt *a, int (*job)(void *cookie, struct attempt *a)
 	if (shared == MAP_FAILED)
 		return -errno;
 	a->report = shared;
+	signal(SIGCHLD, SIG_DFL);
 	a->worker = fork();
 	if (a->worker == 0)
 		worker_main(a, parent, job, cookie);

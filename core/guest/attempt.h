@@ -27,7 +27,7 @@ struct attempt {
 
 /*
  * Forks the worker, which calls job(), with nothing to read as its standard input, and ends with
- * what that returns. 0 or -errno.
+ * what that returns. Gives SIGCHLD its default back. 0 or -errno.
  */
 int attempt_start(struct attempt *a, int (*job)(void *cookie, struct attempt *a), void *cookie);
 

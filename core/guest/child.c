@@ -18,6 +18,9 @@
 
 #define EXEC_FAILED 127
 
+/* For a signal handler: the group of the command there is (0: none), and whether it is held. */
+static volatile sig_atomic_t stoppable, held;
+
 /* The pipes between us (index 0 reads) and the command. */
 struct pipes {
 	int life[2];   /* we write nothing; its end says that we are gone */
@@ -186,6 +189,28 @@ static _Noreturn void keeper_main(struct pipes *p, char *const *argv, const char
 	_exit(status);
 }
 
+/* SIGTSTP, as ^Z sends it, stops the command too, which is in a group of its own. */
+static void stop_both(int signal)
+{
+	const int err = errno;
+
+	(void)signal;
+	if (stoppable)
+		kill(-stoppable, SIGSTOP);
+	raise(SIGSTOP);
+	if (stoppable && !held)
+		kill(-stoppable, SIGCONT);
+	errno = err;
+}
+
+static void catch_stop(void)
+{
+	struct sigaction action = {.sa_handler = stop_both, .sa_flags = SA_RESTART}, old;
+
+	if (sigaction(SIGTSTP, NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+		sigaction(SIGTSTP, &action, NULL);
+}
+
 static int start_failed(char *const *argv, int err, struct mn_error *e)
 {
 	return mn_fail_errno(e, err, "%s", argv[0]);
@@ -202,7 +227,8 @@ static int started(struct child *c, struct pipes *p, char *const *argv, struct m
 		err = EAGAIN;
 	else if (io_read_full(p->report[0], &err, sizeof(err)) != sizeof(err))
 		err = 0;
-	c->group = pid;
+	c->group = stoppable = pid;
+	held = false;
 	c->lifefd = STEAL_FD(p->life[1]);
 	c->outputfd = STEAL_FD(p->output[0]);
 	c->progressfd = STEAL_FD(p->progress[0]);
@@ -223,6 +249,9 @@ int child_start(struct child *c, char *const *argv, bool piped, const char *scra
 
 	*c = (struct child){.keeperfd = -1, .lifefd = -1, .outputfd = -1, .progressfd = -1};
 	if (!err) {
+		/* Who started us may have it ignored: there would be nothing to wait for. */
+		signal(SIGCHLD, SIG_DFL);
+		catch_stop();
 		/* Should the keeper be killed, what it held comes to us. */
 		prctl(PR_SET_CHILD_SUBREAPER, 1);
 		c->keeper = fork();
@@ -246,13 +275,15 @@ static void signal_group(struct child *c, int signal)
 		kill(-c->group, signal);
 }
 
-void child_hold(struct child *c, bool held)
+void child_hold(struct child *c, bool hold)
 {
-	signal_group(c, held ? SIGSTOP : SIGCONT);
+	held = hold;
+	signal_group(c, hold ? SIGSTOP : SIGCONT);
 }
 
 void child_terminate(struct child *c)
 {
+	held = false;
 	signal_group(c, SIGTERM);
 	signal_group(c, SIGCONT); /* one that is stopped dies of nothing but KILL */
 }
@@ -276,7 +307,7 @@ int child_wait(struct child *c, int timeout_ms)
 	}
 	if (WIFSIGNALED(status))
 		reap_all(c->group);
-	c->keeper = 0;
+	c->keeper = stoppable = 0;
 	cleanup_close(&c->keeperfd);
 	c->keeperfd = -1;
 	child_kill(c);

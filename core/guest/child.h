@@ -30,13 +30,14 @@ struct child {
  * Starts `argv`, with its stdout a pipe to us if `piped`, else ours. The folder `scratch` (or NULL)
  * is removed by the keeper when we are gone before the command. 0, or -errno and the error.
  * Before any thread is started: the keeper is a mere fork. The process has no other children: all
- * there are may be killed when the keeper was.
+ * there are may be killed when the keeper was. Gives SIGCHLD its default back.
+ * SIGTSTP, unless it is ignored, stops the command with us, and SIGCONT lets it go on.
  */
 int child_start(struct child *c, char *const *argv, bool piped, const char *scratch,
 		struct mn_error *e);
 
 /* Stops the command's group, or lets it go on. */
-void child_hold(struct child *c, bool held);
+void child_hold(struct child *c, bool hold);
 
 /* Asks the group to end. */
 void child_terminate(struct child *c);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "base/rename.h"
 
 #define NOTE_MAX   (NAME_MAX + 10)
@@ -43,18 +44,12 @@ bool claim_whole_at(int dirfd, const char *name)
 	return fd >= 0 && fstat(fd, &st) == 0 && claim_whole(fd, &st);
 }
 
-static bool same_content(const struct stat *a, const struct stat *b)
-{
-	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
-	       a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
-}
-
 bool claim_holds(const struct claim *c, int dirfd, const char *name)
 {
 	struct stat now;
 
 	return c->fd >= 0 && fstatat(dirfd, name, &now, AT_SYMLINK_NOFOLLOW) == 0 &&
-	       same_content(&c->st, &now);
+	       io_same_content(&c->st, &now);
 }
 
 int claim_take(int dirfd, const char *name, struct claim *c)

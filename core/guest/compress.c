@@ -10,6 +10,8 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/io.h"
+#include "base/log.h"
 #include "guest/stop.h"
 
 static void levels_begin(struct compress *c)
@@ -33,6 +35,8 @@ int compress_open(struct compress *c, const struct compress_options *options, st
 	if (!err && options->to) {
 		err = job_begin(&c->job, options->to, RECORD_COMPRESS, options->max_wait_ns, e);
 		c->has_job = !err;
+		if (err == -EINTR)
+			mn_fail(e, MN_FAILED, EINTR, "%s: interrupted", options->to);
 	}
 	if (err)
 		encoder_close(c->encoder);
@@ -44,6 +48,11 @@ int compress_open(struct compress *c, const struct compress_options *options, st
 static bool is_stdin(const struct input *input)
 {
 	return strcmp(input->path, "-") == 0;
+}
+
+static const char *input_label(const struct input *input)
+{
+	return is_stdin(input) ? "standard input" : input->path;
 }
 
 /* A FIFO is opened as it is meant, waiting for its writer. Anything else must not keep us. */
@@ -115,52 +124,115 @@ static char *output_name(const struct compress *c, const char *name, struct mn_e
 	return result;
 }
 
-static int target_open(struct compress *c, struct target *o, const char *name, struct mn_error *e)
+/* The input whose mode, owner and times an output that is an ordinary file takes on, or NULL. */
+static const struct stat *like(const struct compress *c, const struct input *input,
+			       const struct stat *in)
+{
+	return c->options.shared || is_stdin(input) || !S_ISREG(in->st_mode) ? NULL : in;
+}
+
+/* Until it has its mode nobody else reads the output of an input that others may not read. */
+static int target_open(struct compress *c, struct target *o, const char *name, bool closed,
+		       struct mn_error *e)
 {
 	const struct compress_options *options = &c->options;
 
 	if (options->to)
 		return target_object(o, &c->job, name, options->replace, options->live, e);
-	return target_file(o, name, options->replace,
+	return target_file(o, name, closed ? 0600 : 0666, options->replace,
 			   options->action == ACTION_DECOMPRESS && !options->no_sparse, e);
 }
 
-/* The output of this input: its own, or the one that all share. */
-static int target_choose(struct compress *c, const struct input *input, struct target *own,
-			 struct target **out, struct mn_error *e)
+static bool to_stdout(const struct compress *c, const struct input *input)
 {
-	const struct compress_options *options = &c->options;
-	cleanup_free char *name = NULL;
-	int err;
+	const struct compress_options *o = &c->options;
 
-	*out = options->output ? &c->shared : own;
-	if (options->action == ACTION_TEST)
-		return target_null(*out = own);
-	if (options->output && strcmp(options->output, "-") == 0 && !options->to)
-		return target_descriptor(*out, STDOUT_FILENO);
-	if (options->output)
-		return c->shared.kind != TARGET_NONE ? 0 : target_open(c, *out, options->output, e);
-	if (is_stdin(input) && !options->to)
-		return target_descriptor(*out, STDOUT_FILENO);
-	err = mn_fail_errno(e, ENOMEM, "%s", input->path);
-	name = output_name(c, options->to ? input->name : input->path, e);
-	return name ? target_open(c, *out, name, e) : err;
+	return !o->to && (o->output ? strcmp(o->output, "-") == 0 : is_stdin(input));
 }
 
-static int code_fail(const struct input *input, int err, struct mn_error *e)
+/*
+ * The file `name`, standard output where it is NULL, would be gone before its bytes are read, or be
+ * read behind its own end for ever.
+ */
+static int refuse_itself(const struct input *input, const struct stat *in, const char *name,
+			 struct mn_error *e)
 {
-	const char *path = is_stdin(input) ? "standard input" : input->path;
+	struct stat out;
 
-	switch (err) {
-	case -EBADMSG: return mn_fail(e, MN_FAILED, -err, "%s: not in zstd format", path);
-	case -EPROTO: return mn_fail(e, MN_FAILED, -err, "%s: damaged", path);
-	case -EPIPE: return mn_fail(e, MN_FAILED, -err, "%s: ends too early", path);
-	case -ESTALE: return mn_fail(e, MN_FAILED, -err, "%s: became shorter meanwhile", path);
-	case -EOVERFLOW:
-		return mn_fail(e, MN_FAILED, -err,
-			       "%s: wants a larger window (--long=31 allows the largest)", path);
-	default: return mn_fail_errno(e, -err, "%s", path);
+	if (!S_ISREG(in->st_mode) || (name ? stat(name, &out) : fstat(STDOUT_FILENO, &out)) < 0 ||
+	    in->st_dev != out.st_dev || in->st_ino != out.st_ino)
+		return 0;
+	return mn_fail(e, MN_FAILED, EINVAL, "%s: is the output itself (-o names another)",
+		       input_label(input));
+}
+
+int compress_check(const struct compress_options *o, const struct inputs *inputs,
+		   struct mn_error *e)
+{
+	struct stat in;
+	int err = 0;
+
+	if (!o->shared || !o->replace || o->to || o->action == ACTION_TEST ||
+	    strcmp(o->output, "-") == 0)
+		return 0;
+	for (size_t i = 0; i < inputs->count && !err; i++) {
+		if (stat(inputs->list[i].path, &in) == 0)
+			err = refuse_itself(&inputs->list[i], &in, o->output, e);
 	}
+	return err;
+}
+
+/* The output's name: the one that is wanted, or made from the input's, `made`, for the caller to
+ * free. NULL and the error. */
+static const char *choose_name(const struct compress *c, const struct input *input, char **made,
+			       struct mn_error *e)
+{
+	if (c->options.output)
+		return c->options.output;
+	mn_fail_errno(e, ENOMEM, "%s", input->path);
+	*made = output_name(c, c->options.to ? input->name : input->path, e);
+	return *made;
+}
+
+/* A live object replaces the one of its name at once; others when they are whole, with no harm. */
+static int refuse_live_itself(const struct compress_options *o, const struct input *input,
+			      const struct stat *in, const char *name, struct mn_error *e)
+{
+	cleanup_free char *path = NULL;
+
+	if (!o->live || !o->replace)
+		return 0;
+	if (asprintf(&path, "%s/%s", o->to, name) < 0) {
+		path = NULL;
+		return mn_fail_errno(e, ENOMEM, "%s", name);
+	}
+	return refuse_itself(input, in, path, e);
+}
+
+/* The output of this input: its own, or the one that all share. */
+static int target_choose(struct compress *c, const struct input *input, const struct stat *in,
+			 struct target *own, struct target **out, struct mn_error *e)
+{
+	const char *name = NULL;
+	cleanup_free char *made = NULL;
+	int err = 0;
+
+	*out = c->options.shared ? &c->shared : own;
+	if (c->options.action == ACTION_TEST)
+		return target_null(*out = own);
+	if (!to_stdout(c, input) && !(name = choose_name(c, input, &made, e)))
+		return -EINVAL;
+	if (c->options.to)
+		err = refuse_live_itself(&c->options, input, in, name, e);
+	else
+		err = refuse_itself(input, in, name, e);
+	if (err || (*out)->kind != TARGET_NONE)
+		return err;
+	if (!name)
+		return target_descriptor(*out, STDOUT_FILENO);
+	err = target_open(c, *out, name, like(c, input, in) != NULL, e);
+	c->spoilt |= err && c->options.shared;
+	return err;
 }
 
 /* Remembers that the sink, not the source, was what failed. */
@@ -209,8 +281,6 @@ static int code_all(struct compress *c, struct source *from, const struct sink *
 
 	if (c->options.action != ACTION_COMPRESS)
 		return decode(c->encoder, from, to, c->options.pass_through, &c->counts);
-	if (own)
-		encode_discard(c->encoder); /* what an input that failed left */
 	err = encode(c->encoder, from, to, c->options.live, &c->counts);
 	if (c->options.encode.pacer)
 		levels_input_done(&c->levels, &c->counts);
@@ -233,43 +303,43 @@ static int code(struct compress *c, const struct input *input, int fd, struct ta
 		err = code_all(c, &source, &sink, o != &c->shared);
 	if (!err)
 		return 0;
-	if (c->counts.out > 0 && o == &c->shared)
+	/* A write that failed may have got half-way. */
+	if (o == &c->shared && (c->counts.out > 0 || watched.err))
 		c->spoilt = true;
-	return watched.err || err == -EINTR ? target_fail(o, err, e) : code_fail(input, err, e);
+	return watched.err || err == -EINTR ? target_fail(o, err, e)
+					    : encode_fail(input_label(input), err, e);
 }
 
 static void count(struct compress *c)
 {
-	c->done++;
 	c->total.in += c->counts.in;
 	c->total.out += c->counts.out;
 	c->counts = (struct encode_counts){0};
 }
 
-/* The output file would be emptied before its bytes are read, or behind its own end for ever. */
-static int refuse_itself(const struct compress *c, const struct input *input, const struct stat *in,
-			 struct mn_error *e)
-{
-	const char *output = c->options.output;
-	struct stat out;
-
-	if (!output || c->options.to || c->options.action == ACTION_TEST || !S_ISREG(in->st_mode) ||
-	    (strcmp(output, "-") == 0 ? fstat(STDOUT_FILENO, &out) : stat(output, &out)) < 0 ||
-	    in->st_dev != out.st_dev || in->st_ino != out.st_ino)
-		return 0;
-	return mn_fail(e, MN_FAILED, EINVAL, "%s: is the output itself (-o names another)",
-		       is_stdin(input) ? "standard input" : input->path);
-}
-
-/* Removes an input; one that shares its output, when that is durable. */
-static int remove_input(struct compress *c, const struct input *input, bool shared,
+/*
+ * What was read is what the file had when it was opened: what came in since is not in the output,
+ * and the name may be another file's by now. As zstd(1) does it, of a link that -f read the link is
+ * removed, and nothing but a regular file.
+ */
+static int remove_input(const struct compress *c, const struct input *input, const struct stat *was,
 			struct mn_error *e)
 {
-	if (!c->options.remove || is_stdin(input))
+	int flags = c->options.replace ? 0 : AT_SYMLINK_NOFOLLOW;
+	struct stat now;
+
+	if (!c->options.remove || c->options.shared || is_stdin(input))
 		return 0;
-	if (shared && inputs_add(&c->removable, input->path) < 0)
-		return mn_fail_errno(e, ENOMEM, "%s: is kept", input->path);
-	if (!shared && unlink(input->path) < 0)
+	if (!S_ISREG(was->st_mode)) {
+		log_warn("%s: is kept: --rm is for regular files", input->path);
+		return 0;
+	}
+	if (fstatat(AT_FDCWD, input->path, &now, flags) == 0 && !io_same_content(was, &now))
+		return mn_fail(e, MN_FAILED, ESTALE,
+			       "%s: changed while it was read, and is kept (compress it again with "
+			       "-f)",
+			       input->path);
+	if (unlink(input->path) < 0)
 		return mn_fail_errno(e, errno, "%s: cannot be removed", input->path);
 	return 0;
 }
@@ -284,20 +354,21 @@ static int one_input(struct compress *c, const struct input *input, struct mn_er
 	fd = input_open(c, input, &st, e);
 	if (fd < 0)
 		return fd;
-	err = refuse_itself(c, input, &st, e);
-	if (!err)
-		err = target_choose(c, input, &own, &o, e);
+	err = target_choose(c, input, &st, &own, &o, e);
 	if (err)
 		return err;
 	err = code(c, input, fd, o, e);
 	if (o == &own && err)
 		target_abandon(o);
 	else if (o == &own)
-		err = target_finish(o, is_stdin(input) ? NULL : &st, e);
+		err = target_finish(o, like(c, input, &st), e);
 	if (err)
 		return err;
 	count(c);
-	return remove_input(c, input, o == &c->shared, e);
+	c->objects += o == &own;
+	err = remove_input(c, input, &st, e);
+	c->done += !err;
+	return err;
 }
 
 int compress_input(struct compress *c, const struct input *input, struct mn_error *e)
@@ -312,28 +383,48 @@ int compress_input(struct compress *c, const struct input *input, struct mn_erro
 	return err;
 }
 
-static int close_shared(struct compress *c, struct mn_error *e)
+bool compress_lost(const struct compress *c)
 {
-	int err;
+	return c->spoilt && c->shared.kind != TARGET_DESCRIPTOR;
+}
 
-	if (c->shared.kind == TARGET_NONE)
-		return 0;
-	if (c->spoilt || c->done == 0) {
-		target_abandon(&c->shared);
-		return 0;
-	}
-	err = encode_end(c->encoder, &c->shared.sink, &c->total);
+static int publish_shared(struct compress *c, struct mn_error *e)
+{
+	int err = encode_end(c->encoder, &c->shared.sink, &c->total);
+
 	if (err) {
 		target_fail(&c->shared, err, e);
 		target_abandon(&c->shared);
 		return err;
 	}
 	err = target_finish(&c->shared, NULL, e);
-	for (size_t i = 0; i < c->removable.count && !err; i++) {
-		if (unlink(c->removable.list[i].path) < 0)
-			err = mn_fail_errno(e, errno, "%s: cannot be removed",
-					    c->removable.list[i].path);
-	}
+	c->objects += !err;
+	return err;
+}
+
+/* No input is done whose output is not there. */
+static void give_up_shared(struct compress *c)
+{
+	target_abandon(&c->shared);
+	c->failed += c->done;
+	c->done = 0;
+	c->total = (struct encode_counts){0};
+}
+
+static int close_shared(struct compress *c, struct mn_error *e)
+{
+	bool stopped = stop_signal() && c->shared.kind != TARGET_DESCRIPTOR;
+	int err = 0;
+
+	if (c->shared.kind == TARGET_NONE)
+		return 0;
+	if (compress_lost(c) && !stopped)
+		err = mn_fail(e, MN_FAILED, ECANCELED, "%s: is given up: an input failed half-way",
+			      c->shared.path);
+	else if (c->done > 0 && !c->spoilt && !stopped)
+		err = publish_shared(c, e);
+	if (err || stopped || c->done == 0)
+		give_up_shared(c);
 	return err;
 }
 
@@ -343,7 +434,7 @@ static void close_job(struct compress *c)
 
 	r->bytes_in = (int64_t)c->total.in;
 	r->bytes_out = (int64_t)c->total.out;
-	r->objects = (int64_t)c->done;
+	r->objects = (int64_t)c->objects;
 	job_end(&c->job, stop_signal() ? RECORD_INTERRUPTED
 			 : c->failed   ? RECORD_FAILED
 				       : RECORD_DONE);
@@ -354,11 +445,8 @@ int compress_close(struct compress *c, struct mn_error *e)
 {
 	int err = close_shared(c, e);
 
-	if (err)
-		c->failed++;
 	if (c->has_job)
 		close_job(c);
-	inputs_free(&c->removable);
 	encoder_close(c->encoder);
 	c->end_ns = clock_ns();
 	c->cpu_ns = clock_cpu_ns();

@@ -293,23 +293,23 @@ int encode(struct encoder *z, struct source *from, const struct sink *to, bool f
 {
 	struct encoding g = {
 		.z = z, .from = from, .counts = counts, .flush = flush, .flushed_ns = clock_ns()};
+	const size_t frames = z->seek.count;
 	bool more = true;
 	int err = 0;
 
 	z->filled = 0;
 	while (more && !err)
 		err = encode_step(&g, to, &more);
-	return err ? err : drain(z, to, counts);
+	if (!err)
+		err = drain(z, to, counts);
+	if (err)
+		z->seek.count = frames;
+	return err;
 }
 
 int encode_end(struct encoder *z, const struct sink *to, struct encode_counts *counts)
 {
 	return seektable_write(&z->seek, to, &counts->out);
-}
-
-void encode_discard(struct encoder *z)
-{
-	z->seek.count = 0;
 }
 
 static int decode_error(size_t result)
@@ -399,4 +399,18 @@ int decode(struct encoder *z, struct source *from, const struct sink *to, bool p
 	if (left != 0)
 		return counts->in == 0 ? -EBADMSG : -EPIPE;
 	return drain(z, to, counts);
+}
+
+int encode_fail(const char *name, int err, struct mn_error *e)
+{
+	switch (err) {
+	case -EBADMSG: return mn_fail(e, MN_FAILED, -err, "%s: not in zstd format", name);
+	case -EPROTO: return mn_fail(e, MN_FAILED, -err, "%s: damaged", name);
+	case -EPIPE: return mn_fail(e, MN_FAILED, -err, "%s: ends too early", name);
+	case -ESTALE: return mn_fail(e, MN_FAILED, -err, "%s: became shorter meanwhile", name);
+	case -EOVERFLOW:
+		return mn_fail(e, MN_FAILED, -err,
+			       "%s: wants a larger window (--long=31 allows the largest)", name);
+	default: return mn_fail_errno(e, -err, "%s", name);
+	}
 }

@@ -50,17 +50,17 @@ void encoder_close(struct encoder *z);
  * workers. Counts are kept up to date while it runs, for progress. With
  * `flush` what came so far is written out whenever the source is slow (source_read() had to wait),
  * and without workers twice a second. 0 or -errno: what the source or the sink said, -EIO for an
- * error inside zstd.
+ * error inside zstd. After a failure its frames are not in the seek table; nothing of it is in the
+ * output where counts->out is 0 still and it was not the sink that failed.
  */
 int encode(struct encoder *z, struct source *from, const struct sink *to, bool flush,
 	   struct encode_counts *counts);
 
 /*
  * Behind the last encode() into an output: the seek table of all its frames, where frame_size asks
- * for one. encode_discard() forgets them instead: the output is given up.
+ * for one. They are forgotten in any case.
  */
 int encode_end(struct encoder *z, const struct sink *to, struct encode_counts *counts);
-void encode_discard(struct encoder *z);
 
 /*
  * The opposite, all frames. -EBADMSG: not zstd; -EPROTO: damaged; -EPIPE: it ends within a frame;
@@ -69,3 +69,6 @@ void encode_discard(struct encoder *z);
  */
 int decode(struct encoder *z, struct source *from, const struct sink *to, bool pass_through,
 	   struct encode_counts *counts);
+
+/* An -errno of encode(), decode() or frames_read() in words about the input `name`; the same. */
+int encode_fail(const char *name, int err, struct mn_error *e);

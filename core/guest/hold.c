@@ -35,8 +35,10 @@ static void wait_for_growth(struct hold *h, uint64_t free, int64_t now_ns)
 
 void hold_look(struct hold *h, uint64_t size, uint64_t free, int64_t now_ns)
 {
-	h->look_ns = now_ns;
-	if (free >= hold_high_mark(size))
+	const bool far = free >= hold_high_mark(size);
+
+	h->next_ns = now_ns + (far ? HOLD_FAR_NS : HOLD_LOOK_NS);
+	if (far)
 		h->low = h->spent = false;
 	else if (h->low)
 		wait_for_growth(h, free, now_ns);
@@ -46,7 +48,9 @@ void hold_look(struct hold *h, uint64_t size, uint64_t free, int64_t now_ns)
 
 void hold_block(struct hold *h, bool blocked, int64_t now_ns)
 {
-	if (h->blocked && !blocked)
+	if (h->blocked && !blocked) {
 		become_low(h, 0, now_ns);
+		h->next_ns = now_ns;
+	}
 	h->blocked = blocked;
 }

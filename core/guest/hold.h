@@ -17,6 +17,7 @@
 
 #define HOLD_PATIENCE_NS 1000000000LL
 #define HOLD_LOOK_NS	 20000000LL
+#define HOLD_FAR_NS	 200000000LL /* between looks while room is above the high mark */
 #define HOLD_LOW_MAX	 (4ULL << 20)
 #define HOLD_HIGH_MAX	 (64ULL << 20)
 
@@ -27,7 +28,7 @@ struct hold {
 	bool spent;	  /* the low mark means nothing */
 	uint64_t best;	  /* the most room seen since `low` */
 	int64_t grown_ns; /* when */
-	int64_t look_ns;  /* of the last look */
+	int64_t next_ns;  /* when to look again */
 };
 
 /* A sixteenth and a quarter of the space, bounded: where a command is held, and goes on. */

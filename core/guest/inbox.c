@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -45,6 +46,7 @@ struct inbox {
 	char *path; /* absolute */
 	int dirfd, donefd, failedfd;
 	struct arrivals arrivals;
+	struct rlimit files; /* as we were given it: the command's */
 	bool stopping;
 	struct list entries;
 };
@@ -133,24 +135,31 @@ static char *object_name(const struct inbox *in, const char *input)
 	return stem ? word_expand(template ? template : "{.}", values) : NULL;
 }
 
-struct note {
-	int dirfd;
-	const char *name;
+struct task {
+	struct inbox *in;
+	const struct entry *entry;
 };
 
-/* Without a note (no symbolic links there, too long a name) that one instant is not covered. */
+/*
+ * What was made of an input that was written anew meanwhile is of neither content: -ESTALE. Without
+ * a note (no symbolic links there, too long a name) that one instant is not covered.
+ */
 static int leave_note(void *cookie, const struct stat *object)
 {
-	const struct note *note = cookie;
+	const struct task *task = cookie;
+	int dirfd = task->in->dirfd;
 
-	(void)claim_note(note->dirfd, note->name, object);
+	if (!claim_holds(&task->entry->claim, dirfd, task->entry->name))
+		return -ESTALE;
+	(void)claim_note(dirfd, task->entry->name, object);
 	return 0;
 }
 
-static int work(struct inbox *in, const struct entry *entry, struct attempt *attempt)
+static int work(struct task *task, struct attempt *attempt)
 {
+	struct inbox *in = task->in;
+	const struct entry *entry = task->entry;
 	struct transcode_options o = in->options->transcode;
-	struct note note = {.dirfd = in->dirfd, .name = entry->name};
 	cleanup_free char *name = object_name(in, entry->name), *input = NULL;
 
 	if (!name || asprintf(&input, "%s/%s", in->path, entry->name) < 0)
@@ -162,26 +171,22 @@ static int work(struct inbox *in, const struct entry *entry, struct attempt *att
 	o.attempts = entry->attempts;
 	o.retries = 0;
 	o.publishing = leave_note;
-	o.publishing_cookie = &note;
+	o.publishing_cookie = task;
 	return attempt_transcode(attempt, &o);
 }
-
-struct task {
-	struct inbox *in;
-	const struct entry *entry;
-};
 
 /* In the worker. */
 static int run_task(void *cookie, struct attempt *attempt)
 {
-	const struct task *task = cookie;
+	struct task *task = cookie;
 
 	/* Else this one would keep the others' inputs locked. */
 	for (struct list *l = task->in->entries.next; l != &task->in->entries; l = l->next) {
 		if (entry_of(l) != task->entry)
 			claim_drop(&entry_of(l)->claim);
 	}
-	return work(task->in, task->entry, attempt);
+	setrlimit(RLIMIT_NOFILE, &task->in->files);
+	return work(task, attempt);
 }
 
 static int start_attempt(struct inbox *in, struct entry *entry)
@@ -356,6 +361,12 @@ static bool was_published(struct inbox *in, const struct entry *entry)
 	       live_look(rootfd, path, &beat) == 0;
 }
 
+/* What is not whole, another hook's, or one file more than may be open. */
+static bool is_passing(int err)
+{
+	return err == -EAGAIN || err == -EBUSY || err == -EMFILE || err == -ENFILE;
+}
+
 /* Claims it anew, or for a retry. Whether it is to be worked on; else the entry may be gone. */
 static bool claim(struct inbox *in, struct entry *entry)
 {
@@ -370,7 +381,7 @@ static bool claim(struct inbox *in, struct entry *entry)
 		return true;
 	if (err == -ENOENT || (in->options->once && (err == -EAGAIN || err == -EBUSY)))
 		forget(entry);
-	else if (err == -EAGAIN || err == -EBUSY)
+	else if (is_passing(err) && !in->options->once)
 		entry->not_before_ns = clock_ns() + AGAIN_NS;
 	else
 		leave(in, entry, err, "");
@@ -505,6 +516,17 @@ static int open_inbox(struct inbox *in)
 	return in->options->once ? 0 : arrivals_watch(&in->arrivals, in->path);
 }
 
+/* An input that waits for its next attempt is open, for its lock. */
+static void raise_limit(struct inbox *in)
+{
+	struct rlimit limit;
+
+	getrlimit(RLIMIT_NOFILE, &in->files);
+	limit = in->files;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int check_space(const char *to, struct mn_error *e)
 {
 	char below[OBJECT_PATH_MAX + 1];
@@ -543,6 +565,7 @@ int inbox_run(const struct inbox_options *o, struct inbox_counts *counts, struct
 	list_init(&in.entries);
 	in.arrivals.cookie = &in;
 	signal(SIGIO, SIG_IGN); /* of leases (guest/claim.h) */
+	raise_limit(&in);
 	err = open_inbox(&in);
 	if (!err)
 		err = arrivals_scan(&in.arrivals);

@@ -50,11 +50,6 @@ static size_t last_component(const char *path)
 	return end;
 }
 
-int inputs_add(struct inputs *in, const char *path)
-{
-	return add(in, strdup(path), last_component(path));
-}
-
 static char *join(const char *folder, const char *name)
 {
 	size_t len = strlen(folder);
@@ -105,7 +100,8 @@ static int walk(struct inputs *in, const char *path, size_t name_at, size_t *unr
 	return err;
 }
 
-int inputs_add_below(struct inputs *in, const char *path, size_t *unread)
+/* All regular files below a folder; their names begin with its last component. */
+static int add_below(struct inputs *in, const char *path, size_t *unread)
 {
 	size_t name_at = last_component(path);
 
@@ -117,7 +113,17 @@ int inputs_add_below(struct inputs *in, const char *path, size_t *unread)
 	return walk(in, path, name_at, unread);
 }
 
-int inputs_add_listed(struct inputs *in, const char *file, char end, struct mn_error *e)
+int inputs_add(struct inputs *in, const char *path, size_t *unread)
+{
+	struct stat st;
+
+	if (unread && stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return add_below(in, path, unread);
+	return add(in, strdup(path), last_component(path));
+}
+
+int inputs_add_listed(struct inputs *in, const char *file, char end, size_t *unread,
+		      struct mn_error *e)
 {
 	bool standard = strcmp(file, "-") == 0;
 	cleanup_file FILE *f = standard ? NULL : fopen(file, "re");
@@ -130,7 +136,7 @@ int inputs_add_listed(struct inputs *in, const char *file, char end, struct mn_e
 	while ((len = getdelim(&line, &room, end, standard ? stdin : f)) > 0) {
 		if (line[len - 1] == end)
 			line[--len] = '\0';
-		if (len > 0 && inputs_add(in, line) < 0)
+		if (len > 0 && inputs_add(in, line, unread) < 0)
 			return mn_fail_errno(e, ENOMEM, "%s", file);
 	}
 	if (ferror(standard ? stdin : f))

@@ -18,14 +18,13 @@ struct inputs {
 
 void inputs_free(struct inputs *in);
 
-/* Adds one path; its name is its last component. 0 or -ENOMEM. */
-int inputs_add(struct inputs *in, const char *path);
-
 /*
- * Adds all regular files below the folder `path`; their names begin with its last component. Those
- * that cannot be looked at are skipped and counted in *unread. Links are not followed. 0 or -errno.
+ * Adds one path; its name is its last component. With `unread`, a folder stands for all regular
+ * files below it, whose names begin with its last component: those that cannot be looked at are
+ * skipped and counted there, and links are not followed. 0 or -errno.
  */
-int inputs_add_below(struct inputs *in, const char *path, size_t *unread);
+int inputs_add(struct inputs *in, const char *path, size_t *unread);
 
-/* Adds each name in `file` ("-" is stdin), which end in `end`: '\n' or '\0'. */
-int inputs_add_listed(struct inputs *in, const char *file, char end, struct mn_error *e);
+/* The same for each name in `file` ("-" is stdin), which end in `end`: '\n' or '\0'. */
+int inputs_add_listed(struct inputs *in, const char *file, char end, size_t *unread,
+		      struct mn_error *e);

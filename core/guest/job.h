@@ -20,6 +20,8 @@
 
 struct job {
 	int rootfd; /* owned */
+	int partfd; /* SPACE_PART and SPACE_LIVE, O_PATH */
+	int livefd;
 	int lockfd; /* SPACE_LOCK */
 	int pagefd; /* the record's page */
 	unsigned parts;
@@ -31,7 +33,8 @@ struct job {
 
 /*
  * Starts a job in the space that `dir` lies in, waiting for room for its record; removes what
- * dead jobs left there. 0, or -errno and the error: MN_ABSENT when it is in no space, MN_TIMEOUT.
+ * dead jobs left there, as far as this user may know. 0, or -errno and the error: MN_ABSENT when it
+ * is in no space, MN_TIMEOUT.
  */
 int job_begin(struct job *j, const char *dir, enum record_kind kind, int64_t max_wait_ns,
 	      struct mn_error *e);
@@ -39,8 +42,28 @@ int job_begin(struct job *j, const char *dir, enum record_kind kind, int64_t max
 /* What space_find() or a job of the folder `dir` failed with, as the error to print; `err`. */
 int job_refused(const char *dir, int err, struct mn_error *e);
 
-/* Ends it: writes the record. Accepts a job that never began. 0 or -errno. */
+/* Ends it: writes the record, or warns that it is lost and empties its id. Accepts a job that never
+ * began. 0 or -errno. */
 int job_end(struct job *j, enum record_status status);
+
+/* LOCK_HOUSE, waited for no longer than for room. 0, -ETIMEDOUT, -EINTR on a request to stop. */
+int job_lock(struct job *j);
+void job_unlock(struct job *j);
+
+/* Whether any job, dead or alive, has a live object in the space, as far as is easily told. */
+bool job_has_live(const struct job *j);
+
+/*
+ * Removes a dead job's live object of that name, with its marker; under job_lock(). 0, or -EEXIST
+ * when another job writes it live.
+ */
+int job_free_name(struct job *j, const char *path);
+
+/*
+ * The host emptied the space: makes anew what the job needs there besides its objects, its page and
+ * the lock file among it. A turn it had is over. 0, -ENOSPC: to be waited for; or -errno.
+ */
+int job_renew(struct job *j);
 
 /* To be called now and then in a wait for room: sees whether others wait too (guest/room.h). */
 void job_look_around(struct job *j);

@@ -184,7 +184,7 @@ void levels_init(struct levels *p, const struct adapt *adapt, int workers, const
 			     .drain = {.rate = -1, .whole = whole},
 			     .looked_ns = clock_ns(),
 			     .part = 1};
-	if (room && room_look(room, &view) == 0)
+	if (room && adapt->max && room_look(room, &view) == 0)
 		p->used = view.size - view.free;
 	p->drain.backlog = (double)p->used;
 }

@@ -8,15 +8,20 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/io.h"
-#include "base/lock.h"
 #include "base/log.h"
 #include "guest/stop.h"
 #include "space/layout.h"
-#include "space/live.h"
 
 /* Records and markers, which are in a space besides parts. */
 #define ALONE_SLACK ((uint64_t)64 * 1024)
+
+/* How long a job keeps its room that found no other place for its bytes. */
+#define ASIDE_AGAIN_NS (10 * NS_PER_S)
+
+/* How often one object begins again because the host emptied the space. */
+#define RENEWALS_MAX 16
 
 static bool taken(int rootfd, const char *path)
 {
@@ -28,25 +33,13 @@ static bool taken(int rootfd, const char *path)
 /* The marker must not be seen unlocked (guest/job.h). */
 static int show(struct object *o)
 {
-	int err = lock_byte_wait(o->job->lockfd, LOCK_HOUSE);
+	int err = job_lock(o->job);
 
 	if (err)
 		return err;
 	err = publish_show(&o->publish, o->path, o->replace);
-	unlock_byte(o->job->lockfd, LOCK_HOUSE);
+	job_unlock(o->job);
 	return err;
-}
-
-static int aside_open(void)
-{
-	const char *folders[] = {getenv("TMPDIR"), "/var/tmp", "/tmp"};
-	int fd = -1;
-
-	for (unsigned i = 0; i < sizeof(folders) / sizeof(*folders) && fd < 0; i++) {
-		if (folders[i] && *folders[i])
-			fd = open(folders[i], O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-	}
-	return fd < 0 ? -errno : fd;
 }
 
 static size_t piece_of(uint64_t left)
@@ -65,7 +58,7 @@ static ssize_t part_read(const struct publish *p, char *piece, uint64_t at)
 	return n;
 }
 
-/* Copies the part into the unnamed file `fd`: its `size` bytes, of which the file may have more. */
+/* Copies the part into the unnamed file `fd`. */
 static int aside_copy(const struct publish *p, int fd)
 {
 	cleanup_free char *piece = malloc(SPACE_PIECE);
@@ -85,37 +78,52 @@ static int aside_copy(const struct publish *p, int fd)
 /* Whether there is room to give back, and it can be. */
 static bool can_give(const struct object *o)
 {
-	return o->publish.part[0] && o->publish.size > 0 && !o->no_aside;
+	return o->publish.part[0] && o->publish.size > 0 && clock_ns() >= o->no_aside_ns;
 }
 
-/* Copies what is in the part to where it keeps. 0, or -errno: there is no such place. */
+/* A copy of the part in that folder: its descriptor, or -errno. */
+static int aside_in(const char *folder, const struct publish *p)
+{
+	cleanup_fd int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+	int err = fd < 0 ? -errno : aside_copy(p, fd);
+
+	return err ? err : STEAL_FD(fd);
+}
+
+static int no_aside(struct object *o, int err)
+{
+	o->no_aside_ns = clock_ns() + ASIDE_AGAIN_NS;
+	if (!o->warned_aside)
+		log_warn("%s: no place to keep %llu bytes while others finish: %s (TMPDIR names "
+			 "one)",
+			 o->path, (unsigned long long)o->publish.size, strerror(-err));
+	o->warned_aside = true;
+	return err;
+}
+
+/* Copies what is in the part to where it keeps. 0, or -errno: there is no such place now. */
 static int set_aside(struct object *o)
 {
-	cleanup_fd int fd = -1;
-	int err;
+	const char *folders[] = {getenv("TMPDIR"), "/var/tmp", "/tmp"};
+	int fd = -ENOENT;
 
 	if (o->asidefd >= 0) /* it still lies there */
 		return 0;
-	fd = aside_open();
-	err = fd < 0 ? fd : aside_copy(&o->publish, fd);
-	if (err)
-		return err;
+	for (unsigned i = 0; i < sizeof(folders) / sizeof(*folders) && fd < 0; i++) {
+		if (folders[i] && *folders[i])
+			fd = aside_in(folders[i], &o->publish);
+	}
+	if (fd < 0)
+		return no_aside(o, fd);
 	o->aside = o->publish.size;
-	o->asidefd = STEAL_FD(fd);
+	o->asidefd = fd;
 	return 0;
 }
 
 /* Gives the part's room back. Where there is no place for its bytes it keeps them; no error. */
 static int give_back(struct object *o)
 {
-	int err = set_aside(o);
-
-	if (err == 0)
-		return publish_rewind(&o->publish);
-	o->no_aside = true;
-	log_debug("%s: no place in TMPDIR to keep %llu bytes while others finish: %s", o->path,
-		  (unsigned long long)o->publish.size, strerror(-err));
-	return 0;
+	return set_aside(o) ? 0 : publish_rewind(&o->publish);
 }
 
 static int begin_once(struct object *o)
@@ -124,8 +132,8 @@ static int begin_once(struct object *o)
 	unsigned serial = job->parts++;
 	int err = publish_begin(&o->publish, job->rootfd, job->record.id, serial);
 
-	/* The host emptied the space: its folders are made anew. */
-	if (err == -ENOENT && (err = space_prepare(job->rootfd)) == 0)
+	/* The host emptied the space. */
+	if (err == -ENOENT && (err = job_renew(job)) == 0)
 		err = publish_begin(&o->publish, job->rootfd, job->record.id, serial);
 	return err;
 }
@@ -167,15 +175,20 @@ int object_begin(struct object *o, struct job *job, const char *path, bool repla
 	return err;
 }
 
-/* The host emptied the space: the part has lost its name, but through us its bytes are there. */
+/*
+ * The host emptied the space: the part has lost its name, but through us its bytes are there. The
+ * page first, or the next job takes the new part for a dead one's. 0, -ENOENT, or as job_wait().
+ */
 static int renew(struct object *o)
 {
-	int err = set_aside(o);
+	int err;
 
-	if (err)
-		return err;
+	if (!o->publish.part[0] || o->renewals++ >= RENEWALS_MAX || set_aside(o))
+		return -ENOENT;
 	publish_abort(&o->publish);
-	return begin_part(o);
+	while ((err = job_renew(o->job)) && (err = job_wait(o->job, err, RECORD_MAX)) == 0)
+		;
+	return err ? err : begin_part(o);
 }
 
 /* Blocked though nobody else has anything in the space: no client can make room for it. */
@@ -200,18 +213,6 @@ static void warn_alone(struct object *o)
 }
 
 /*
- * The host has removed a live object under its writer: nobody can have it whole any more. Not by
- * live_look(): to open and close the marker is nine messages of 9p, as it is locked.
- */
-static bool dropped(const struct object *o)
-{
-	char marker[LIVE_MARKER_MAX];
-
-	return o->publish.markerfd >= 0 && live_marker_path(o->path, marker) == 0 &&
-	       !taken(o->job->rootfd, marker) && errno == ENOENT;
-}
-
-/*
  * Waits for a reason to try again. 0; -ECANCELED: give the room back; -ECONNABORTED: dropped; or
  * -errno. The host frees the room of what it drops, so that the wait may end by that; where others
  * take that room, the wait ends because the write is to be tried.
@@ -226,7 +227,7 @@ static int blocked(struct object *o, int err, uint64_t want)
 		if (turn_step(&o->job->turn) && can_give(o))
 			return -ECANCELED;
 	}
-	return dropped(o) ? -ECONNABORTED : err;
+	return publish_dropped(&o->publish) ? -ECONNABORTED : err;
 }
 
 /* Appends as much as it may: *data and *size tell how far it got. As blocked(). */
@@ -299,6 +300,8 @@ int object_write(struct object *o, const void *data, size_t size)
 			err = put(o, &p, &size);
 		if (err == -ECANCELED)
 			err = give_back(o);
+		if (err == -ENOENT)
+			err = publish_dropped(&o->publish) ? -ECONNABORTED : renew(o);
 		if (err)
 			return err;
 	}
@@ -329,39 +332,75 @@ struct sink object_sink(struct object *o)
 	return (struct sink){.write = object_sink_write, .idle = object_sink_idle, .cookie = o};
 }
 
+/*
+ * A marker left at the name would have the whole object count as live, and removed with its dead
+ * writer.
+ */
+static int give_name(struct object *o)
+{
+	int err;
+
+	if (!o->publish.part[0] || !job_has_live(o->job))
+		return publish_commit(&o->publish, o->path, o->replace);
+	err = job_lock(o->job);
+	if (err)
+		return err;
+	err = job_free_name(o->job, o->path);
+	if (!err)
+		err = publish_commit(&o->publish, o->path, o->replace);
+	job_unlock(o->job);
+	return err;
+}
+
 /* One try: what lies aside comes back, and then the name. */
 static int commit(struct object *o)
 {
 	int err = object_write(o, NULL, 0);
 
 	if (!err)
-		err = publish_commit(&o->publish, o->path, o->replace);
-	return err == -ENOENT && dropped(o) ? -ECONNABORTED : err;
+		err = give_name(o);
+	return err == -ENOENT && publish_dropped(&o->publish) ? -ECONNABORTED : err;
 }
 
 int object_commit(struct object *o)
 {
-	int err, renewals = 3;
+	int err;
 
 	beat_stop(&o->beat);
 	do {
 		err = commit(o);
-		if (err == -ENOENT && o->publish.part[0] && renewals-- > 0)
-			err = renew(o) ? -ENOENT : -EAGAIN;
-		if (err && err != -EAGAIN)
-			err = job_wait(o->job, err, 0) ?: -EAGAIN;
-	} while (err == -EAGAIN);
+		if (err == -ENOENT)
+			err = renew(o);
+		else if (err)
+			err = job_wait(o->job, err, 0);
+		else
+			break;
+	} while (!err);
 	room_taken(&o->job->room);
 	if (!err)
 		turn_end(&o->job->turn);
 	return err;
 }
 
-int object_dropped(const char *path, struct mn_error *e)
+int object_fail(int err, const char *path, struct mn_error *e)
 {
-	return mn_fail(e, MN_FAILED, ECONNABORTED,
-		       "%s: dropped on the host: its reader did not come back (run it again)",
-		       path);
+	switch (err) {
+	case -EINTR: return mn_fail(e, MN_FAILED, EINTR, "%s: interrupted", path);
+	case -ETIMEDOUT:
+		return mn_fail(e, MN_TIMEOUT, ETIMEDOUT,
+			       "%s: no room in the space (memnet share resize on the host, or a "
+			       "longer --max-wait)",
+			       path);
+	case -ECONNABORTED:
+		return mn_fail(
+			e, MN_FAILED, ECONNABORTED,
+			"%s: dropped on the host: its reader did not come back (run it again)",
+			path);
+	case -EEXIST:
+		return mn_fail(e, MN_FAILED, EEXIST, "%s: already in the space (-f replaces it)",
+			       path);
+	default: return mn_fail_errno(e, -err, "%s", path);
+	}
 }
 
 void object_abort(struct object *o)

@@ -22,10 +22,11 @@ struct object {
 	struct beat beat;
 	const char *path; /* the name it shall have; the caller's */
 	bool replace;
-	int asidefd;	/* the bytes that gave their room back; -1: none did */
-	uint64_t aside; /* how many */
-	bool no_aside;	/* there is no place for them */
-	bool warned;
+	unsigned renewals;   /* how often the host emptied the space under it */
+	int asidefd;	     /* the bytes that gave their room back; -1: none did */
+	uint64_t aside;	     /* how many */
+	int64_t no_aside_ns; /* until when no place for them is looked for */
+	bool warned, warned_aside;
 };
 
 /*
@@ -42,11 +43,14 @@ int object_idle(struct object *o);
 
 struct sink object_sink(struct object *o);
 
-/* Publishes it, or ends a live one. On failure it is still there to be aborted. */
+/*
+ * Publishes it, or ends a live one. -EEXIST when the name is taken, also, with `replace`, by one
+ * that another job writes live. On failure it is still there to be aborted.
+ */
 int object_commit(struct object *o);
 
-/* Says what -ECONNABORTED means, and returns it. */
-int object_dropped(const char *path, struct mn_error *e);
+/* Says what an -errno of these means, and returns it. */
+int object_fail(int err, const char *path, struct mn_error *e);
 
 /* Removes it. Accepts one that never began or is committed. */
 void object_abort(struct object *o);

@@ -55,10 +55,11 @@ int seektable_write(struct seektable *t, const struct sink *to, uint64_t *out)
 
 	if (t->count == 0)
 		return 0;
+	if (table)
+		fill(t, table, size);
+	t->count = 0;
 	if (!table)
 		return -ENOMEM;
-	fill(t, table, size);
-	t->count = 0;
 	err = sink_write(to, table, size);
 	if (!err)
 		*out += size;

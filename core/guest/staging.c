@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/confine.h"
 #include "guest/claim.h"
 #include "guest/tempdir.h"
 
@@ -97,11 +98,11 @@ static bool is_ours(const char *name)
 
 /* nftw(3) takes no cookie. */
 static struct {
+	struct staging *staging;
 	size_t root_length;
 	char *name;
-	bool playlists, whole; /* which files are meant */
+	bool playlists; /* which files are meant */
 	uint64_t bytes;
-	struct staging *staging;
 } walk;
 
 static int walk_bytes(const char *path, const struct stat *st, int type, struct FTW *at)
@@ -120,52 +121,82 @@ uint64_t staging_bytes(const struct staging *s)
 	return walk.bytes;
 }
 
-/* The name of a file that is meant, or NULL. */
-static const char *meant(const char *path, const struct stat *st, int type)
+static const char *name_of(const char *path)
 {
-	const char *name = path + walk.root_length + 1;
-
-	if (type != FTW_F || !S_ISREG(st->st_mode) || strlen(name) > OBJECT_PATH_MAX ||
-	    is_ours(name) || playlists_match(name) != walk.playlists)
-		return NULL;
-	return !walk.whole || claim_whole_at(AT_FDCWD, path) ? name : NULL;
+	return path + walk.root_length + 1;
 }
 
-static int walk_file(const char *path, const struct stat *st, int type, struct FTW *at)
+/* Whether it is a file of the command's: 1 or 0, or -ENAMETOOLONG for an object. */
+static int is_file(const char *path, const struct stat *st, int type)
 {
-	const char *name = meant(path, st, type);
+	if (type != FTW_F || !S_ISREG(st->st_mode) || is_ours(name_of(path)))
+		return 0;
+	return strlen(name_of(path)) > OBJECT_PATH_MAX ? -ENAMETOOLONG : 1;
+}
+
+static int walk_left(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	int found = is_file(path, st, type);
 
 	(void)at;
-	if (name)
-		strcpy(walk.name, name);
-	return name != NULL;
+	if (found != 1)
+		return found;
+	if (playlists_match(name_of(path)) != walk.playlists)
+		return 0;
+	strcpy(walk.name, name_of(path));
+	return 1;
 }
 
-/* Any file, or any that is whole. 0 or -ENOENT. */
-static int find_file(const struct staging *s, bool playlists, bool whole,
-		     char name[OBJECT_PATH_MAX + 1])
+/* What a walk says where it was ended by a callback's -errno. -1 is its own: a folder went away. */
+static int walk_error(int result)
 {
+	return result < -1 ? result : 0;
+}
+
+/* Any file, or any playlist. 0, -ENOENT or -ENAMETOOLONG. */
+static int find_left(const struct staging *s, bool playlists, char name[OBJECT_PATH_MAX + 1])
+{
+	int result;
+
 	walk.root_length = strlen(s->path);
 	walk.name = name;
 	walk.playlists = playlists;
-	walk.whole = whole;
-	return nftw(s->path, walk_file, 16, FTW_PHYS) == 1 ? 0 : -ENOENT;
+	result = nftw(s->path, walk_left, 16, FTW_PHYS);
+	return result == 1 ? 0 : walk_error(result) ?: -ENOENT;
 }
 
-static int walk_playlist(const char *path, const struct stat *st, int type, struct FTW *at)
+static int keep_found(struct staging *s, const char *name)
 {
-	const char *name = meant(path, st, type);
+	size_t size = strlen(name) + 1;
+	struct staging_found *found = malloc(sizeof(*found) + size);
+
+	if (!found)
+		return -ENOMEM;
+	memcpy(found->name, name, size);
+	found->next = s->found;
+	s->found = found;
+	return 0;
+}
+
+static int walk_whole(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+	const char *name = name_of(path);
+	int found = is_file(path, st, type);
 
 	(void)at;
-	return name ? playlists_add(&walk.staging->playlists, name) : 0;
+	if (found != 1 || !claim_whole_at(AT_FDCWD, path))
+		return found < 0 ? found : 0;
+	return playlists_match(name) ? playlists_add(&walk.staging->playlists, name)
+				     : keep_found(walk.staging, name);
 }
 
-static int add_playlists(struct staging *s)
+/* Finds all that is whole. */
+static int scan(struct staging *s)
 {
 	walk.root_length = strlen(s->path);
 	walk.staging = s;
-	walk.playlists = walk.whole = true;
-	return nftw(s->path, walk_playlist, 16, FTW_PHYS) < -1 ? -ENOMEM : 0;
+	s->fresh = true;
+	return walk_error(nftw(s->path, walk_whole, 16, FTW_PHYS));
 }
 
 static int walk_folder(const char *path, const struct stat *st, int type, struct FTW *at)
@@ -194,19 +225,22 @@ static int watch_below(struct staging *s, const char *folder)
 		return err;
 	walk.staging = s;
 	s->rescan = true;
-	err = nftw(path, walk_folder, 16, FTW_PHYS);
-	return err < -1 ? err : 0; /* -1: it is gone again */
+	return walk_error(nftw(path, walk_folder, 16, FTW_PHYS));
 }
 
 /* The next of those: 1. 0: no more. */
 static int next_scanned(struct staging *s, char name[OBJECT_PATH_MAX + 1])
 {
-	if (!s->rescan)
-		return 0;
-	if (find_file(s, false, true, name) == 0)
-		return 1;
-	s->rescan = false;
-	return add_playlists(s);
+	int err = s->rescan ? scan(s) : 0;
+	cleanup_free struct staging_found *found = err ? NULL : s->found;
+
+	if (!err)
+		s->rescan = false;
+	if (!found)
+		return err;
+	s->found = found->next;
+	strcpy(name, found->name);
+	return 1;
 }
 
 /* The file an event names is complete: 1, or 0 for a playlist. A new folder is watched. */
@@ -216,6 +250,8 @@ static int take_event(struct staging *s, const struct inotify_event *event,
 	const char *folder = NULL;
 	int err;
 
+	if (!(event->mask & (IN_CLOSE_WRITE | IN_MOVED_TO | IN_ISDIR | IN_Q_OVERFLOW)))
+		return 0;
 	if (event->mask & IN_Q_OVERFLOW) {
 		err = watch_below(s, "");
 		return err < 0 ? err : 0;
@@ -233,8 +269,6 @@ static int take_event(struct staging *s, const struct inotify_event *event,
 		s->rescan |= (event->mask & IN_CLOSE_WRITE) != 0;
 		return 0;
 	}
-	if (!(event->mask & (IN_CLOSE_WRITE | IN_MOVED_TO)))
-		return 0;
 	return playlists_match(name) ? playlists_add(&s->playlists, name) : 1;
 }
 
@@ -246,6 +280,7 @@ static int refill(struct staging *s)
 		return errno == EINTR ? -EAGAIN : -errno;
 	s->at = 0;
 	s->end = (size_t)n;
+	s->fresh = true;
 	return 0;
 }
 
@@ -268,7 +303,7 @@ static int next_event(struct staging *s, char name[OBJECT_PATH_MAX + 1])
 }
 
 /* Moves the next playlist aside. What has happened by then is to be handed out before it. */
-static int set_aside(struct staging *s)
+static int begin_playlist(struct staging *s)
 {
 	int bytes, err = playlists_set_aside(&s->playlists, s->dirfd);
 
@@ -276,6 +311,7 @@ static int set_aside(struct staging *s)
 		err = -errno;
 	if (!err)
 		s->due = (size_t)bytes;
+	s->fresh = true;
 	return err;
 }
 
@@ -290,7 +326,7 @@ int staging_next(struct staging *s, char name[OBJECT_PATH_MAX + 1])
 			return 0;
 		}
 		if (!err && !s->playlists.aside && s->at == s->end && s->playlists.count > 0)
-			err = set_aside(s);
+			err = begin_playlist(s);
 		else if (!err)
 			err = next_event(s, name);
 	}
@@ -299,26 +335,38 @@ int staging_next(struct staging *s, char name[OBJECT_PATH_MAX + 1])
 
 int staging_left(struct staging *s, char name[OBJECT_PATH_MAX + 1])
 {
+	int err;
+
 	playlists_put_back(&s->playlists, s->dirfd);
-	if (find_file(s, false, false, name) == 0)
-		return 0;
-	return find_file(s, true, false, name);
+	err = find_left(s, false, name);
+	return err == -ENOENT ? find_left(s, true, name) : err;
+}
+
+static bool is_regular(const struct staging *s, const char *name)
+{
+	struct stat st;
+
+	return fstatat(s->dirfd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode);
 }
 
 int staging_take(struct staging *s, const char *name)
 {
 	char **aside = &s->playlists.aside;
 	const bool waited = *aside && strcmp(name, *aside) == 0;
-	int fd, err = 0;
+	const char *from = waited ? PLAYLISTS_ASIDE : name;
+	struct stat st;
+	int fd, err = is_regular(s, from) ? 0 : -ENOENT;
 
-	if (renameat(s->dirfd, waited ? PLAYLISTS_ASIDE : name, s->dirfd, TAKEN) < 0)
+	if (!err && renameat(s->dirfd, from, s->dirfd, TAKEN) < 0)
 		err = -errno;
 	if (waited)
 		free(STEAL_PTR(*aside));
 	if (err)
 		return err;
-	fd = openat(s->dirfd, TAKEN, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	return fd < 0 ? -errno : fd;
+	fd = confine_open_regular(s->dirfd, TAKEN, O_RDONLY, &st);
+	if (fd == -ELOOP || fd == -EINVAL) /* put there in that instant */
+		return staging_drop(s) ?: -ENOENT;
+	return fd;
 }
 
 int staging_drop(struct staging *s)
@@ -333,6 +381,12 @@ void staging_close(struct staging *s)
 	for (size_t i = 0; i < s->folder_count; i++)
 		free(s->folders[i]);
 	free(s->folders);
+	while (s->found) {
+		struct staging_found *found = s->found;
+
+		s->found = found->next;
+		free(found);
+	}
 	playlists_close(&s->playlists);
 	free(s->events);
 	free(s->path);

@@ -18,13 +18,21 @@
 #include "guest/playlists.h"
 #include "space/name.h"
 
+/* Found whole by a scan, not handed out yet. */
+struct staging_found {
+	struct staging_found *next;
+	char name[];
+};
+
 struct staging {
 	char *path;
 	int dirfd; /* the folder, locked */
 	int inotifyfd;
 	char **folders; /* by watch descriptor, relative to `path`; "" is itself */
 	size_t folder_count;
-	bool rescan;  /* there may be complete files that no event tells of */
+	bool rescan; /* there may be complete files that no event tells of */
+	bool fresh;  /* some became known to be complete since the caller cleared this */
+	struct staging_found *found;
 	char *events; /* read, not looked at yet */
 	size_t at, end;
 	struct playlists playlists; /* not handed out yet */
@@ -44,16 +52,20 @@ uint64_t staging_bytes(const struct staging *s);
 
 /*
  * The next file that became complete, relative to the folder. 0, or -EAGAIN: none now (inotifyfd is
- * readable when that may have changed), or -errno.
+ * readable when that may have changed), or -errno: -ENAMETOOLONG for an object.
  */
 int staging_next(struct staging *s, char name[OBJECT_PATH_MAX + 1]);
 
-/* When the command is done: any file that is still there, playlists last. 0, or -ENOENT: none. */
+/*
+ * When the command is done: any file that is still there, playlists last. 0, -ENOENT: none, or
+ * -ENAMETOOLONG for an object.
+ */
 int staging_left(struct staging *s, char name[OBJECT_PATH_MAX + 1]);
 
 /*
  * Takes a file that was handed out: a descriptor for reading, or -errno, -ENOENT where it has been
- * renamed or removed. It is no more in the folder by its name, and is removed by staging_drop().
+ * renamed or removed, or is no regular file. It is no more in the folder by its name, and is
+ * removed by staging_drop().
  */
 int staging_take(struct staging *s, const char *name);
 int staging_drop(struct staging *s);

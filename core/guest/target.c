@@ -22,27 +22,50 @@ int target_descriptor(struct target *o, int fd)
 	return 0;
 }
 
-static int file_open(const char *path, bool replace, bool *regular)
+static int file_create(const char *path, mode_t mode)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0600);
-	struct stat st;
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, mode);
 
-	*regular = true;
-	if (fd >= 0 || errno != EEXIST)
-		return fd < 0 ? -errno : fd;
-	if (stat(path, &st) < 0)
-		return -errno;
-	*regular = S_ISREG(st.st_mode);
-	if (*regular && !replace)
-		return -EEXIST;
-	fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | (*regular ? O_TRUNC : 0));
 	return fd < 0 ? -errno : fd;
 }
 
-int target_file(struct target *o, const char *path, bool replace, bool sparse, struct mn_error *e)
+/*
+ * Replaced is the name, a link's too, not what else has its inode. Where the folder does not let
+ * us, the file is overwritten.
+ */
+static int file_replace(const char *path, mode_t mode)
+{
+	int fd;
+
+	if (unlink(path) == 0 || errno == ENOENT)
+		return file_create(path, mode);
+	fd = open(path, O_WRONLY | O_TRUNC | O_CLOEXEC | O_NOCTTY);
+	return fd < 0 ? -errno : fd;
+}
+
+static int file_open(const char *path, mode_t mode, bool replace, bool *regular)
+{
+	int fd = file_create(path, mode);
+	struct stat st;
+
+	*regular = true;
+	if (fd != -EEXIST)
+		return fd;
+	if (stat(path, &st) == 0)
+		*regular = S_ISREG(st.st_mode);
+	else if (errno != ENOENT) /* but for a link to nowhere */
+		return -errno;
+	if (*regular)
+		return replace ? file_replace(path, mode) : -EEXIST;
+	fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+	return fd < 0 ? -errno : fd;
+}
+
+int target_file(struct target *o, const char *path, mode_t mode, bool replace, bool sparse,
+		struct mn_error *e)
 {
 	bool regular;
-	int fd = file_open(path, replace, &regular);
+	int fd = file_open(path, mode, replace, &regular);
 
 	*o = (struct target){.kind = TARGET_NONE};
 	if (fd == -EEXIST)
@@ -78,25 +101,10 @@ int target_fail(const struct target *o, int err, struct mn_error *e)
 {
 	const char *path = o->path ? o->path : "standard output";
 
-	switch (err) {
-	case -EINTR: return mn_fail(e, MN_FAILED, EINTR, "%s: interrupted", path);
-	case -ETIMEDOUT:
-		return mn_fail(e, MN_TIMEOUT, ETIMEDOUT,
-			       "%s: no room in the space (memnet share resize on the host, or a "
-			       "longer --max-wait)",
+	if (err == -EINVAL && o->kind == TARGET_OBJECT)
+		return mn_fail(e, MN_FAILED, EINVAL, "%s: no name for an object (-o gives another)",
 			       path);
-	case -ECONNABORTED: return object_dropped(path, e);
-	case -EEXIST:
-		return mn_fail(e, MN_FAILED, EEXIST, "%s: already in the space (-f replaces it)",
-			       path);
-	case -EINVAL:
-		if (o->kind == TARGET_OBJECT)
-			return mn_fail(e, MN_FAILED, EINVAL,
-				       "%s: no name for an object (-o gives another)", path);
-		break;
-	default: break;
-	}
-	return mn_fail_errno(e, -err, "%s", path);
+	return object_fail(err, path, e);
 }
 
 /* What zstd(1) keeps of the input; that a user may not give files away is no error. */

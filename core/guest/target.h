@@ -23,8 +23,13 @@ struct target {
 int target_null(struct target *o);
 int target_descriptor(struct target *o, int fd);
 
-/* An ordinary file; one that is there is overwritten with `replace`, else refused (-EEXIST). */
-int target_file(struct target *o, const char *path, bool replace, bool sparse, struct mn_error *e);
+/*
+ * An ordinary file, made with `mode` as open(2) takes it. With `replace` it takes the name of one
+ * that is there, whose other names keep what they had; else that is refused (-EEXIST). A device or
+ * pipe is written to.
+ */
+int target_file(struct target *o, const char *path, mode_t mode, bool replace, bool sparse,
+		struct mn_error *e);
 
 /* The object `name`, relative to the job's folder in its space. */
 int target_object(struct target *o, struct job *job, const char *name, bool replace, bool live,

@@ -1,6 +1,7 @@
 #include "guest/transcode.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +21,8 @@
 #define SETTLE_MS    20 /* between a file's end and belief that its writer still lives */
 #define BACK_OFF_NS  NS_PER_S
 #define BACK_OFF_MAX 6 /* doublings */
+
+#define PROGRESS_READS 16
 
 /* Stops the command or lets it go on, where that is another thing than before. */
 static void apply_hold(struct transcode *t, bool held_before)
@@ -44,7 +47,7 @@ static void look_at_room(struct transcode *t)
 	int64_t now = clock_ns();
 	struct room_view view;
 
-	if (now - t->hold.look_ns < HOLD_LOOK_NS || room_look(&t->job.room, &view))
+	if (now < t->hold.next_ns || room_look(&t->job.room, &view))
 		return;
 	hold_look(&t->hold, view.size, view.free, now);
 	apply_hold(t, held);
@@ -64,13 +67,24 @@ static bool too_long(const struct transcode *t)
 	       clock_ns() - t->attempt_ns - t->job.room.blocked_ns >= t->options.timeout_ns;
 }
 
-static int look(struct transcode *t)
+/* What the command said of its progress, as much as a pipe holds: one that never ends saying it
+ * must not keep us here. */
+static void take_progress(struct transcode *t)
 {
 	char text[4096];
-	ssize_t n;
 
-	while (t->child.progressfd >= 0 && (n = read(t->child.progressfd, text, sizeof(text))) > 0)
+	for (int i = 0; t->child.progressfd >= 0 && i < PROGRESS_READS; i++) {
+		ssize_t n = read(t->child.progressfd, text, sizeof(text));
+
+		if (n <= 0)
+			return;
 		progress_feed(&t->progress, text, (size_t)n);
+	}
+}
+
+static int look(struct transcode *t)
+{
+	take_progress(t);
 	if (t->options.tick)
 		t->options.tick(t->options.tick_cookie);
 	look_at_room(t);
@@ -108,19 +122,19 @@ static int wait_for(struct transcode *t, int fd)
 	return err ? err : n > 0 && p[0].revents != 0;
 }
 
-/* The command's exit status, or -errno from look(). */
-static int wait_end(struct transcode *t)
+/* Its stdout has ended. The command's exit status, or -errno. */
+static int wait_end(struct transcode *t, struct object *o)
 {
 	for (;;) {
 		struct pollfd end = {.fd = t->child.keeperfd, .events = POLLIN};
 		int err = look(t);
-		int status = err ? err : wait_and_count(t, &end, 1) < 1 ? -EAGAIN : 0;
 
-		if (status == 0)
-			status = child_wait(&t->child, 0);
-
-		if (status != -EAGAIN)
-			return status;
+		if (!err && wait_and_count(t, &end, 1) > 0)
+			return child_wait(&t->child, 0);
+		if (!err)
+			err = object_idle(o);
+		if (err)
+			return err;
 	}
 }
 
@@ -181,28 +195,19 @@ static void count(struct transcode *t, int64_t bytes)
 	t->objects++;
 }
 
-static int object_fail(int err, const char *path, struct mn_error *e)
+/* As object_fail(), of what can fail here besides. */
+static int fail(int err, const char *path, struct mn_error *e)
 {
 	switch (err) {
-	case -EEXIST:
-		return mn_fail(e, MN_FAILED, EEXIST, "%s: already in the space (-f replaces it)",
-			       path);
-	case -ETIMEDOUT:
-		return mn_fail(e, MN_TIMEOUT, ETIMEDOUT,
-			       "%s: no room in the space (memnet share resize on the host, or a "
-			       "longer --max-wait)",
-			       path);
-	case -ECONNABORTED: return object_dropped(path, e);
 	case -ETIME:
 		return mn_fail(e, MN_TIMEOUT, ETIME, "%s: the command took longer than --timeout",
 			       path);
-	case -EINTR: return mn_fail(e, MN_FAILED, EINTR, "%s: interrupted", path);
 	case -EFBIG:
 		return mn_fail(e, MN_FAILED, EFBIG,
 			       "%s: files that are not complete take more than --staging-size",
 			       path);
 	case -EINVAL: return mn_fail(e, MN_FAILED, EINVAL, "%s: no name for an object", path);
-	default: return mn_fail_errno(e, -err, "%s", path);
+	default: return object_fail(err, path, e);
 	}
 }
 
@@ -237,11 +242,11 @@ static int run_stdout(struct transcode *t, struct mn_error *e)
 		err = object_begin(&o, &t->job, path, t->options.replace, t->options.live);
 	if (!err)
 		err = pump(t, &o);
-	status = err ? err : wait_end(t);
+	status = err ? err : wait_end(t, &o);
 	if (status == 0)
 		status = commit_stdout(t, &o);
 	object_abort(&o);
-	return status < 0 ? object_fail(status, path, e) : status;
+	return status < 0 ? fail(status, path, e) : status;
 }
 
 /* Copies one staged file into an object of its name. A file that went away meanwhile is none. */
@@ -270,7 +275,7 @@ static int publish_file(struct transcode *t, const char *name, struct mn_error *
 	if (!err)
 		count(t, (int64_t)source.taken);
 	object_abort(&o);
-	return err ? object_fail(err, name, e) : staging_drop(&t->staging);
+	return err ? fail(err, name, e) : staging_drop(&t->staging);
 }
 
 static bool staging_full(const struct transcode *t)
@@ -278,26 +283,53 @@ static bool staging_full(const struct transcode *t)
 	return t->options.staging_size && staging_bytes(&t->staging) > t->options.staging_size;
 }
 
+/* Whether the command is there still, a moment later. */
+static bool lives_on(const struct transcode *t)
+{
+	struct pollfd end = {.fd = t->child.keeperfd, .events = POLLIN};
+
+	return poll(&end, 1, SETTLE_MS) < 1;
+}
+
 /*
  * A command that dies closes its files too, just before its end can be seen. So a file is believed
- * complete when its writer is there still a moment later.
+ * complete when its writer is there still a moment later; one moment does for all that were known
+ * to be complete before it.
  */
+static bool settled(struct transcode *t)
+{
+	if (t->staging.fresh && !lives_on(t))
+		return false;
+	t->staging.fresh = false;
+	return true;
+}
+
+/* To sum up the folder with each of its files would cost more than to publish them. */
+static void look_at_staging(struct transcode *t)
+{
+	int64_t now = clock_ns();
+
+	if (now - t->staging_look_ns < LOOK_MS * NS_PER_MS)
+		return;
+	t->staging_look_ns = now;
+	if (staging_full(t))
+		hold_for_staging(t, true);
+}
+
 static int publish_ready(struct transcode *t, struct mn_error *e)
 {
 	char name[OBJECT_PATH_MAX + 1];
-	struct pollfd end = {.fd = t->child.keeperfd, .events = POLLIN};
 	int err;
 
 	while ((err = staging_next(&t->staging, name)) == 0) {
-		if (poll(&end, 1, SETTLE_MS) > 0)
+		if (!settled(t))
 			return 0;
-		if (staging_full(t))
-			hold_for_staging(t, true);
+		look_at_staging(t);
 		err = publish_file(t, name, e);
 		if (err)
 			return err;
 	}
-	return err == -EAGAIN ? 0 : object_fail(err, t->staging.path, e);
+	return err == -EAGAIN ? 0 : fail(err, t->staging.path, e);
 }
 
 /*
@@ -306,16 +338,15 @@ static int publish_ready(struct transcode *t, struct mn_error *e)
  */
 static int keep_bound(struct transcode *t, struct mn_error *e)
 {
-	struct pollfd end = {.fd = t->child.keeperfd, .events = POLLIN};
 	int err = 0;
 
 	if (staging_full(t)) {
 		hold_for_staging(t, true);
-		if (poll(&end, 1, SETTLE_MS) > 0)
+		if (!lives_on(t))
 			return 0;
 		err = publish_ready(t, e);
 		if (!err && staging_full(t))
-			err = object_fail(-EFBIG, t->options.argv[0], e);
+			err = fail(-EFBIG, t->options.argv[0], e);
 	}
 	hold_for_staging(t, false);
 	return err;
@@ -324,11 +355,14 @@ static int keep_bound(struct transcode *t, struct mn_error *e)
 static int publish_left(struct transcode *t, struct mn_error *e)
 {
 	char name[OBJECT_PATH_MAX + 1];
-	int err = 0;
+	int err;
 
-	while (!err && staging_left(&t->staging, name) == 0)
+	while ((err = staging_left(&t->staging, name)) == 0) {
 		err = publish_file(t, name, e);
-	return err;
+		if (err)
+			return err;
+	}
+	return err == -ENOENT ? 0 : fail(err, t->staging.path, e);
 }
 
 /* One attempt whose files are the objects. As run_stdout(). */
@@ -340,7 +374,7 @@ static int run_files(struct transcode *t, struct mn_error *e)
 		int ready = wait_for(t, t->staging.inotifyfd);
 
 		if (ready < 0)
-			return object_fail(ready, t->options.argv[0], e);
+			return fail(ready, t->options.argv[0], e);
 		err = publish_ready(t, e);
 		if (!err)
 			err = keep_bound(t, e);
@@ -384,16 +418,30 @@ static int start_child(struct transcode *t, struct mn_error *e)
 	return err;
 }
 
+/* A command that has no name for its object, or one that is taken, is not started. */
+static int check_name(struct transcode *t, struct mn_error *e)
+{
+	char path[OBJECT_PATH_MAX + 1];
+	struct stat st;
+	int err = object_name(t, t->options.name, path);
+
+	if (!err && !object_path_valid(path))
+		err = -EINVAL;
+	if (!err && !t->options.replace &&
+	    fstatat(t->job.rootfd, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		err = -EEXIST;
+	return err ? fail(err, path, e) : 0;
+}
+
 static int attempt(struct transcode *t, struct mn_error *e)
 {
-	int status, err = 0;
+	int status, err;
 
 	t->attempts++;
 	t->progress = (struct progress){0};
-	t->hold = (struct hold){.look_ns = 0};
+	t->hold = (struct hold){.next_ns = 0};
 	t->attempt_ns = clock_ns() - t->job.room.blocked_ns;
-	if (t->options.files)
-		err = staging_open(&t->staging, e);
+	err = t->options.files ? staging_open(&t->staging, e) : check_name(t, e);
 	if (!err)
 		err = start_child(t, e);
 	if (err) {

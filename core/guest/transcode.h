@@ -56,6 +56,7 @@ struct transcode {
 	struct progress progress; /* of the present attempt */
 	struct hold hold;	  /* likewise */
 	char *buffer;		  /* SPACE_PIECE bytes */
+	int64_t staging_look_ns;  /* of the last sum of what is in it */
 	int64_t attempt_ns;	  /* when the present attempt began, less what it was held */
 	int attempts;
 	int64_t bytes, objects; /* published */

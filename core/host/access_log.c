@@ -1,6 +1,7 @@
 #include "host/access_log.h"
 
 #include <arpa/inet.h>
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +13,10 @@
 #include "base/log.h"
 #include "host/text.h"
 
-#define LINE_MAX_BYTES 16384
+/* A request's words may all have to be escaped; the rest is ours, and short. */
+#define LINE_MAX_BYTES (6 * HTTP_HEAD_MAX + 256)
+
+static_assert(LINE_MAX_BYTES + 256 <= LOG_BUFFER, "the longest line fits, with its numbers");
 
 /* As nginx escapes: what could end the quotes or the line, and what is not ASCII, as \xHH. JSON has
  * \u00HH for the same bytes, so that no name can be anything but a string. */
@@ -53,7 +57,7 @@ static void put_peer(struct text *t, const struct peer *peer)
 char *access_log_begin(const struct http_request *r, const struct peer *peer, bool json)
 {
 	char buf[LINE_MAX_BYTES];
-	struct text t = {.buf = buf, .room = sizeof(buf) - 2};
+	struct text t = {.buf = buf, .room = sizeof(buf)};
 	char *begun;
 
 	put_peer(&t, peer);
@@ -62,11 +66,10 @@ char *access_log_begin(const struct http_request *r, const struct peer *peer, bo
 	text_data(&t, "", 1);
 	member(&t, json ? "\"referer\":\"" : "\"", r->referer, json);
 	member(&t, json ? "\",\"agent\":\"" : "\" \"", r->user_agent, json);
-	text_put(&t, "\"");
-	buf[t.size] = '\0';
-	begun = malloc(t.size + 1);
+	text_data(&t, "\"", 2);
+	begun = t.cut ? NULL : malloc(t.size); /* cut: never, see LINE_MAX_BYTES */
 	if (begun)
-		memcpy(begun, buf, t.size + 1);
+		memcpy(begun, buf, t.size);
 	return begun;
 }
 

@@ -14,7 +14,7 @@
 #include "host/http_request.h"
 #include "host/release.h"
 
-#define LOG_BUFFER 32768
+#define LOG_BUFFER (12 * HTTP_HEAD_MAX + 1024)
 
 struct access_lines {
 	size_t size;

@@ -148,6 +148,17 @@ enum step answer_refuse(struct conn *c, int status)
 	return answer_plain(c, status, "", NULL);
 }
 
+enum step answer_unread(struct conn *c, int status)
+{
+	struct worker *w = c->worker;
+
+	/* What is there is another client's. */
+	memset(&w->request, 0, offsetof(struct http_request, path));
+	c->began_ns = w->loop.now_ns;
+	conn_begin_log(c);
+	return answer_refuse(c, status);
+}
+
 /* ---- an object's head ---- */
 
 static bool is_playlist(const struct object *o)
@@ -210,7 +221,7 @@ static void put_cache_fields(struct text *t, const struct conn *c, bool encoded)
 
 	if (encoded || c->unpack)
 		text_put(t, "Vary: Accept-Encoding\r\n");
-	validator_put(t, o, form_of(c));
+	validator_put(t, o, form_of(c), c->worker->date_s);
 	if (o->live || is_playlist(o))
 		text_put(t, "Cache-Control: no-cache\r\n");
 }
@@ -342,6 +353,7 @@ static enum step answer_not_modified(struct conn *c, bool encoded)
 	char fields[256];
 	struct text t = {.buf = fields, .room = sizeof(fields) - 1};
 
+	date_now(c->worker);
 	put_cache_fields(&t, c, encoded);
 	fields[t.size] = '\0';
 	return answer_plain(c, 304, fields, NULL);
@@ -436,7 +448,8 @@ static enum step answer_object(struct conn *c, const struct http_request *r, boo
 	case 410: return answer_gone(c, o->given);
 	default: return answer_plain(c, 503, "", NULL);
 	}
-	if (c->reader.holding && (o->live || o->given > 0))
+	/* Parts may go back: how much of what was sent is acknowledged says nothing of a place. */
+	if (conn_counts_acks(c) && !c->parts && (o->live || o->given > 0))
 		conn_expect_acks(c);
 	return send_object(c, status, encoded);
 }
@@ -493,6 +506,8 @@ static enum step answer_listing(struct conn *c, const struct http_request *r, st
 
 	if (r->path[r->path_size - 1] != '/')
 		return answer_plain(c, 404, "", "Not Found: a folder's list is at its name and /");
+	if (c->worker->saved > LISTINGS_SAVED_MAX)
+		return answer_plain(c, 503, "Retry-After: 1\r\n", NULL);
 	err = listing_format(site_root(site, c->worker->loop.now_ns), path, r->path, json, &body);
 	if (err)
 		return answer_plain(c, status_of(err), "", NULL);
@@ -504,22 +519,24 @@ static enum step answer_listing(struct conn *c, const struct http_request *r, st
 
 /*
  * Opens what the path names into c->object. Where there is only its .zst, that is sent as it is,
- * *encoded, to who accepts it, and else its content, if it is seekable. 0 or -errno.
+ * *encoded, to who accepts it, and else its content, if it is seekable. 0 or -errno; *varies: which
+ * depends on what the client accepts.
  */
 static int open_object(struct conn *c, const struct http_request *r, struct site *site,
-		       const char *path, bool *encoded)
+		       const char *path, bool *encoded, bool *varies)
 {
 	struct worker *w = c->worker;
 	int err = store_get(&w->store, site, path, w->loop.now_ns, &c->object);
 	char compressed[OBJECT_PATH_MAX + 1];
 
-	*encoded = false;
+	*encoded = *varies = false;
 	if (err != -ENOENT || *path == '\0' ||
 	    snprintf(compressed, sizeof(compressed), "%s.zst", path) >= (int)sizeof(compressed))
 		return err;
 	err = store_get(&w->store, site, compressed, w->loop.now_ns, &c->object);
 	if (err)
 		return err;
+	*varies = true;
 	*encoded = r->accept_encoding.at && http_accepts(r->accept_encoding, "zstd");
 	return *encoded ? 0 : conn_unpack(c);
 }
@@ -530,7 +547,7 @@ enum step answer_request(struct conn *c, const struct http_request *r)
 	const char *path;
 	struct site *site;
 	enum step step;
-	bool encoded;
+	bool encoded, varies;
 	int err;
 
 	if (c->metrics)
@@ -542,9 +559,10 @@ enum step answer_request(struct conn *c, const struct http_request *r)
 		return answer_plain(c, 404, "", NULL);
 	if (w->server->options.listing && (!*path || r->path[r->path_size - 1] == '/'))
 		return answer_listing(c, r, site, path);
-	err = open_object(c, r, site, path, &encoded);
+	err = open_object(c, r, site, path, &encoded, &varies);
 	if (err)
-		return answer_plain(c, status_of(err), "", NULL);
+		return answer_plain(c, status_of(err), varies ? "Vary: Accept-Encoding\r\n" : "",
+				    NULL);
 	c->grows = false;
 	c->promise = NULL;
 	if (!encoded && (step = conn_reload_check(c, r)) != STEP_DONE)

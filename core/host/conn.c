@@ -35,6 +35,9 @@
 #define IDLE_TIMEOUT_NS	  (75 * NS_PER_S) /* between requests */
 #define LINGER_TIMEOUT_NS (5 * NS_PER_S)
 
+/* Responses in a turn, to who sends requests without waiting for each. */
+#define TURN_RESPONSES 16
+
 /* ---- life ---- */
 
 static void free_pointer(char **p)
@@ -129,6 +132,14 @@ void conn_accept(struct worker *w, int fd, const struct sockaddr_storage *peer, 
 	loop_add(&w->loop, &c->watch, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
 }
 
+void conn_begin_log(struct conn *c)
+{
+	struct worker *w = c->worker;
+
+	if (w->server->logfd >= 0 && !c->log)
+		c->log = access_log_begin(&w->request, &c->peer, w->server->options.log_json);
+}
+
 static void log_response(struct conn *c, bool complete)
 {
 	struct worker *w = c->worker;
@@ -172,7 +183,7 @@ void conn_close(struct conn *c)
 	list_remove(&c->waiting);
 	free_pointer(&c->log);
 	free_pointer(&c->in);
-	free_pointer(&c->out);
+	conn_drop_output(c);
 	loop_remove(&w->loop, &c->watch);
 	loop_timer_clear(&w->loop, &c->timer);
 	close(c->watch.fd);
@@ -197,15 +208,14 @@ static void conn_reset(struct conn *c)
 /* The response is out. */
 static enum step finish(struct conn *c)
 {
+	/* Nothing has been asked for since, and nothing may be. */
+	c->close |= c->worker->draining && c->in_size == 0 && !c->readable;
 	if (c->close && !c->fin) {
 		shutdown(c->watch.fd, SHUT_WR);
 		c->fin = true;
 	}
-	if (c->object && c->reader.holding) {
-		c->state = CONN_ACK;
-		conn_expect_acks(c);
-		return conn_check_ack(c);
-	}
+	if (conn_counts_acks(c))
+		return conn_await_acks(c);
 	conn_leave_object(c);
 	end_response(c, true);
 	if (c->close) {
@@ -218,14 +228,26 @@ static enum step finish(struct conn *c)
 	c->state = CONN_HEAD;
 	conn_set_deadline(c, IDLE_TIMEOUT_NS);
 	/* Nothing more to read: spares a recv(2) that says so. */
-	return c->in_size > 0 || c->readable ? STEP_GO_ON : STEP_WAIT;
+	return c->in_size > 0 || c->readable || c->hung_up ? STEP_GO_ON : STEP_WAIT;
 }
 
 /* ---- events ---- */
 
+/* In the next turn, behind the others. */
+static enum step wait_for_next_turn(struct conn *c)
+{
+	struct worker *w = c->worker;
+
+	list_remove(&c->runnable);
+	list_append(&w->runnable, &c->runnable);
+	loop_again(&w->loop);
+	return STEP_WAIT;
+}
+
 void conn_run(struct conn *c)
 {
 	int64_t share = PACER_TURN_BYTES;
+	int responses = 0;
 	enum step step;
 
 	do {
@@ -238,6 +260,8 @@ void conn_run(struct conn *c)
 		}
 		if (step == STEP_DONE)
 			step = finish(c);
+		if (step == STEP_GO_ON && c->state == CONN_HEAD && ++responses == TURN_RESPONSES)
+			step = wait_for_next_turn(c);
 	} while (step == STEP_GO_ON);
 	if (step == STEP_CLOSE)
 		conn_close(c);
@@ -245,12 +269,22 @@ void conn_run(struct conn *c)
 		conn_reset(c);
 }
 
+/* Both sides have closed, or the connection is broken. */
+static void conn_lost(struct conn *c, bool broken)
+{
+	/* A client that has closed after us may well have acknowledged all before. */
+	if (!broken && c->state == CONN_ACK && conn_check_ack(c) == STEP_GO_ON)
+		conn_run(c);
+	else
+		conn_close(c);
+}
+
 static void conn_ready(struct watch *watch, uint32_t events)
 {
 	struct conn *c = container_of(watch, struct conn, watch);
 
 	if (events & (EPOLLERR | EPOLLHUP)) {
-		conn_close(c);
+		conn_lost(c, (events & EPOLLERR) != 0);
 		return;
 	}
 	c->readable |= (events & (EPOLLIN | EPOLLRDHUP)) != 0;
@@ -287,11 +321,15 @@ static void conn_expired(struct timer *t)
 		return;
 	}
 	if (c->state == CONN_HEAD && c->in_size > 0) {
-		memset(&w->request, 0, offsetof(struct http_request, path));
-		if (answer_refuse(c, 408) == STEP_GO_ON) {
+		if (answer_unread(c, 408) == STEP_GO_ON)
 			conn_run(c);
-			return;
-		}
+		else
+			conn_close(c);
+		return;
+	}
+	if ((c->state == CONN_SEND || c->state == CONN_ACK) && conn_progressed(c)) {
+		conn_set_deadline(c, CONN_SEND_TIMEOUT_NS);
+		return;
 	}
 	if (c->state == CONN_SEND) {
 		w->counters.stalls++;

@@ -14,6 +14,9 @@ enum step { STEP_GO_ON, STEP_WAIT, STEP_DONE, STEP_CLOSE, STEP_RESET };
 #define CONN_HEAD_TIMEOUT_NS (30 * NS_PER_S) /* from a request's first byte to its last */
 #define CONN_SEND_TIMEOUT_NS (60 * NS_PER_S) /* without a byte taken */
 
+/* No further list is made in a worker whose clients leave more than this of theirs untaken. */
+#define LISTINGS_SAVED_MAX (64LL << 20)
+
 struct multipart;
 
 struct conn {
@@ -52,7 +55,8 @@ struct conn {
 	size_t skipped;
 	int64_t held_until_ns; /* for a request that waits for a segment; 0: it does not */
 
-	int status; /* of the response under way; 0: none */
+	int status;	/* of the response under way; 0: none */
+	int64_t queued; /* of what it was sent, unacknowledged when the present deadline was set */
 	size_t head_size;
 	uint64_t sent; /* of it, head included */
 	int64_t began_ns;
@@ -88,6 +92,9 @@ void conn_wake_waiting(struct object *o);
 void conn_run(struct conn *c);
 void conn_close(struct conn *c);
 
+/* What the access log will say of the worker's request, if there is a log. */
+void conn_begin_log(struct conn *c);
+
 /* It is given up `after_ns` from now, unless set anew before that; or never. */
 void conn_set_deadline(struct conn *c, int64_t after_ns);
 void conn_set_no_deadline(struct conn *c);
@@ -114,6 +121,9 @@ int conn_put(struct conn *c, const char *data, size_t size, bool more);
  */
 struct iovec;
 ssize_t conn_put_pieces(struct conn *c, const struct iovec pieces[2]);
+
+/* Forgets what was saved. */
+void conn_drop_output(struct conn *c);
 
 /* ---- conn_unpack.c ---- */
 
@@ -152,12 +162,24 @@ void conn_reload_wake(struct list *waiting);
 /* Ends this response's hold on its object, and releases that if it is time. */
 void conn_leave_object(struct conn *c);
 
+/* Whether what its client's TCP acknowledges is to be released. */
+bool conn_counts_acks(const struct conn *c);
+
 /* Looks after acknowledgements from now on, by the worker's ack_timer. */
 void conn_expect_acks(struct conn *c);
 void conn_check_acks(struct timer *ack_timer);
 
+/* Begins ACK, for a response that is out. */
+enum step conn_await_acks(struct conn *c);
+
 /* ACK: GO_ON once all has been acknowledged. */
 enum step conn_check_ack(struct conn *c);
+
+/* The socket takes no more just now: it is no longer writable, and has a deadline. */
+void conn_full(struct conn *c);
+
+/* SEND, ACK: whether the client's TCP has taken enough since the deadline was set for another. */
+bool conn_progressed(struct conn *c);
 
 /* ---- answer.c: each begins a response, and leaves the connection in SEND or better ---- */
 
@@ -169,6 +191,9 @@ enum step answer_plain(struct conn *c, int status, const char *fields, const cha
 
 /* Answers what could not be understood: nothing that follows can be, either. */
 enum step answer_refuse(struct conn *c, int status);
+
+/* The same for a request that did not come to its end. */
+enum step answer_unread(struct conn *c, int status);
 
 /* The next part's head of a multipart response, or its end. */
 enum step answer_next_part(struct conn *c);

@@ -1,6 +1,10 @@
 /*
  * A connection's hold on the object that it sends: how much of it the client's TCP has
  * acknowledged, and its release in the end (host/release.h).
+ *
+ * A client is given up for what its TCP does not take. The socket tells little of that: it takes
+ * more only when a third of its buffer is free, which is minutes of a slow link once the buffer has
+ * grown. So at the deadline the queue is compared with what it was.
  */
 #include <limits.h>
 #include <sys/ioctl.h>
@@ -14,6 +18,9 @@
 #include "host/pacer.h"
 
 #define ACK_POLL_NS (3 * NS_PER_MS)
+
+/* Less in CONN_SEND_TIMEOUT_NS is nothing: who takes a byte now and then would be kept for ever. */
+#define PROGRESS_MIN 4096
 
 /* How much of what was sent the client's TCP has not acknowledged; a FIN counts as one. */
 static int64_t unacknowledged(const struct conn *c)
@@ -84,6 +91,27 @@ void conn_leave_object(struct conn *c)
 	object_put(o, w->loop.now_ns);
 }
 
+bool conn_counts_acks(const struct conn *c)
+{
+	return c->reader.holding && c->worker->server->options.release == RELEASE_DELIVERED;
+}
+
+void conn_full(struct conn *c)
+{
+	c->writable = false;
+	c->queued = unacknowledged(c);
+	if (c->deadline_ns == INT64_MAX)
+		conn_set_deadline(c, CONN_SEND_TIMEOUT_NS);
+}
+
+bool conn_progressed(struct conn *c)
+{
+	const int64_t before = c->queued;
+
+	c->queued = unacknowledged(c);
+	return c->queued <= before - PROGRESS_MIN;
+}
+
 void conn_expect_acks(struct conn *c)
 {
 	struct worker *w = c->worker;
@@ -101,6 +129,17 @@ enum step conn_check_ack(struct conn *c)
 	conn_leave_object(c);
 	c->state = CONN_SEND; /* finish() goes on from there */
 	return STEP_GO_ON;
+}
+
+enum step conn_await_acks(struct conn *c)
+{
+	c->state = CONN_ACK;
+	if (conn_check_ack(c) == STEP_GO_ON)
+		return STEP_GO_ON;
+	c->queued = unacknowledged(c);
+	conn_set_deadline(c, CONN_SEND_TIMEOUT_NS);
+	conn_expect_acks(c);
+	return STEP_WAIT;
 }
 
 void conn_check_acks(struct timer *t)

@@ -4,7 +4,6 @@
 #include <string.h>
 #include <sys/socket.h>
 
-#include "host/access_log.h"
 #include "host/conn.h"
 
 /* Reads what has come behind what was saved. The bytes in w->in; `more` if the socket has more. */
@@ -54,7 +53,7 @@ static enum step wait_for_input(struct conn *c, size_t size)
 	const bool fresh = c->in_size == 0;
 
 	if (size == HTTP_HEAD_MAX)
-		return answer_refuse(c, memchr(w->in, '\n', size) ? 431 : 414);
+		return answer_unread(c, memchr(w->in, '\n', size) ? 431 : 414);
 	if (c->hung_up || (size == 0 && w->draining))
 		return STEP_CLOSE;
 	if (save_input(c, w->in, size))
@@ -94,8 +93,7 @@ enum step conn_read(struct conn *c)
 	if (c->held_until_ns == 0)
 		c->began_ns = w->loop.now_ns;
 	status = http_request_parse(w->in, head, &w->request);
-	if (w->server->logfd >= 0 && !c->log)
-		c->log = access_log_begin(&w->request, &c->peer, w->server->options.log_json);
+	conn_begin_log(c);
 	if (status && status != 405)
 		return answer_refuse(c, status);
 	/* Before the answer, which may need w->in no more: the request points into it. */

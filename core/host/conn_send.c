@@ -41,7 +41,16 @@ static int save_output(struct conn *c, const char *data, size_t size)
 	memcpy(grown + c->out_size, data, size);
 	c->out = grown;
 	c->out_size += size;
+	c->worker->saved += (int64_t)size;
 	return 0;
+}
+
+void conn_drop_output(struct conn *c)
+{
+	c->worker->saved -= (int64_t)c->out_size;
+	free(c->out);
+	c->out = NULL;
+	c->out_at = c->out_size = 0;
 }
 
 int conn_put(struct conn *c, const char *data, size_t size, bool more)
@@ -58,7 +67,7 @@ int conn_put(struct conn *c, const char *data, size_t size, bool more)
 	count_sent(c, n);
 	if ((size_t)n == size)
 		return 0;
-	c->writable = false;
+	conn_full(c);
 	return save_output(c, data + n, size - (size_t)n);
 }
 
@@ -75,7 +84,7 @@ ssize_t conn_put_pieces(struct conn *c, const struct iovec pieces[2])
 		n = 0;
 	count_sent(c, n);
 	if ((size_t)n < pieces[0].iov_len + pieces[1].iov_len)
-		c->writable = false;
+		conn_full(c);
 	if ((size_t)n < pieces[0].iov_len &&
 	    save_output(c, (const char *)pieces[0].iov_base + n, pieces[0].iov_len - (size_t)n))
 		return -ENOMEM;
@@ -89,19 +98,19 @@ static enum step send_saved(struct conn *c)
 			 MSG_NOSIGNAL | (more ? MSG_MORE : 0));
 
 	if (n < 0) {
-		c->writable = false;
-		return errno == EAGAIN ? STEP_WAIT : STEP_CLOSE;
+		if (errno != EAGAIN)
+			return STEP_CLOSE;
+		conn_full(c);
+		return STEP_WAIT;
 	}
 	conn_set_deadline(c, CONN_SEND_TIMEOUT_NS);
 	count_sent(c, n);
 	c->out_at += (size_t)n;
 	if (c->out_at < c->out_size) {
-		c->writable = false;
+		conn_full(c);
 		return STEP_WAIT;
 	}
-	free(c->out);
-	c->out = NULL;
-	c->out_at = c->out_size = 0;
+	conn_drop_output(c);
 	return STEP_GO_ON;
 }
 
@@ -170,8 +179,10 @@ static enum step send_body(struct conn *c, size_t size, int64_t *share)
 	if (n == 0)
 		return STEP_RESET; /* truncated */
 	if (n < 0) {
-		c->writable = false;
-		return n == -EAGAIN || n == -EINTR ? STEP_WAIT : STEP_RESET;
+		if (n != -EAGAIN && n != -EINTR)
+			return STEP_RESET;
+		conn_full(c);
+		return STEP_WAIT;
 	}
 	store_round(&c->worker->store);
 	conn_set_deadline(c, CONN_SEND_TIMEOUT_NS);

@@ -61,8 +61,10 @@ static bool take_range(struct cursor *c, int64_t size, bool growing, struct byte
 	}
 	if (r->last >= 0 && r->last < r->first)
 		return false;
-	if (r->last < 0 || r->last >= size)
+	if (r->last < 0 || r->last == RANGE_FOREVER)
 		r->last = end;
+	else if (r->last >= size)
+		r->last = size - 1;
 	if (r->first > (growing ? size : size - 1))
 		r->first = r->last + 1;
 	return true;
@@ -85,6 +87,8 @@ int http_range_parse(struct http_text field, int64_t size, bool growing,
 		struct byte_range r;
 
 		skip_blanks(&c);
+		if (c.at == c.end || *c.at == ',') /* an empty element (RFC 9110, 5.6.1) */
+			continue;
 		if (!take_range(&c, size, growing, &r))
 			return -1;
 		skip_blanks(&c);

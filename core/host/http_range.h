@@ -20,9 +20,9 @@ struct byte_range {
  * Reads a Range field for an object of `size` bytes. The number of ranges that can be had, in the
  * order asked for; 0 where the field is to be ignored: another unit, more than RANGES_MAX, more
  * bytes in sum than the object has, or the last ones of an object that is empty; -1 for 416: none
- * can be had, or it is not well formed (as nginx has it). With `growing`, the object is longer than
- * `size` and its end is not known: a `last` past the present end becomes RANGE_FOREVER, and `first`
- * may be `size` itself.
+ * can be had, or it is not well formed (as nginx has it). With `growing`, the object will be longer
+ * than `size`: a range without an end, or with RANGE_FOREVER for one, ends there, and its `first`
+ * may be `size` itself; any other ends with what there is now, as RFC 9110 has it.
  */
 int http_range_parse(struct http_text field, int64_t size, bool growing,
 		     struct byte_range ranges[RANGES_MAX]);

@@ -99,14 +99,23 @@ static void put_url(FILE *f, const char *s)
 	}
 }
 
-static void print_html(FILE *f, const char *url, const struct list_of *list)
+/* Whether another entry is to be printed; if not, the list is cut. */
+static bool has_room(FILE *f, struct list_of *list)
+{
+	const bool room = ftell(f) < LISTING_BYTES;
+
+	list->cut |= !room;
+	return room;
+}
+
+static void print_html(FILE *f, const char *url, struct list_of *list)
 {
 	fputs("<!DOCTYPE html>\n<meta charset=\"utf-8\">\n<title>", f);
 	put_html(f, url);
 	fputs("</title>\n<h1>", f);
 	put_html(f, url);
 	fputs("</h1>\n<table>\n", f);
-	for (size_t i = 0; i < list->count; i++) {
+	for (size_t i = 0; i < list->count && has_room(f, list); i++) {
 		const struct entry *e = &list->entry[i];
 		char date[HTTP_DATE_MAX];
 
@@ -123,10 +132,10 @@ static void print_html(FILE *f, const char *url, const struct list_of *list)
 	fputs(list->cut ? "</table>\n<p>There are more.\n" : "</table>\n", f);
 }
 
-static void print_json(FILE *f, const struct list_of *list)
+static void print_json(FILE *f, struct list_of *list)
 {
 	fputs("{\"schema\":1,\"entries\":[", f);
-	for (size_t i = 0; i < list->count; i++) {
+	for (size_t i = 0; i < list->count && has_room(f, list); i++) {
 		const struct entry *e = &list->entry[i];
 		char name[6 * 256 + 3];
 
@@ -139,7 +148,7 @@ static void print_json(FILE *f, const struct list_of *list)
 	fprintf(f, "],\"more\":%s}\n", list->cut ? "true" : "false");
 }
 
-static int print(const char *url, bool json, const struct list_of *list, struct text *body)
+static int print(const char *url, bool json, struct list_of *list, struct text *body)
 {
 	char *buf = NULL;
 	size_t size = 0;

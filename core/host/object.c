@@ -330,6 +330,9 @@ void object_look(struct object *o, int64_t now_ns)
 		o->beat = beat;
 		o->beat_ns = now_ns;
 	}
+	/* In another file system's root its marker says nothing, nor does it not being there. */
+	if (o->generation != o->site->generation)
+		live = -ESTALE;
 	if (fstat(o->fd, &o->st) < 0 || o->st.st_nlink == 0 || o->st.st_size < size || live < 0 ||
 	    now_ns - o->beat_ns > LIVE_STALE_NS)
 		o->broken = true;

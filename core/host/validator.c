@@ -1,6 +1,7 @@
 #include "host/validator.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "host/http_range.h"
@@ -90,12 +91,14 @@ bool validator_range_counts(const struct http_request *r, const struct object *o
 	if (r->if_range.size > 0 && r->if_range.at[0] == '"')
 		return r->if_range.size == tag.size &&
 		       memcmp(r->if_range.at, tag.buf, tag.size) == 0;
-	return http_date_parse(r->if_range) == o->st.st_mtim.tv_sec;
+	/* What is written in a second may be written once more in it (RFC 9110, 8.8.2.2). */
+	return http_date_parse(r->if_range) == o->st.st_mtim.tv_sec &&
+	       o->st.st_mtim.tv_sec < time(NULL);
 }
 
-void validator_put(struct text *t, const struct object *o, const char *form)
+void validator_put(struct text *t, const struct object *o, const char *form, int64_t now_s)
 {
-	const int64_t written = o->st.st_mtim.tv_sec;
+	const int64_t mtime = o->st.st_mtim.tv_sec, written = mtime > now_s ? now_s : mtime;
 	char date[HTTP_DATE_MAX];
 
 	if (o->live)

@@ -16,5 +16,8 @@ int validator_check(const struct http_request *r, const struct object *o, const 
 /* Whether the Range field counts: If-Range names the object as it is now, or is not there. */
 bool validator_range_counts(const struct http_request *r, const struct object *o, const char *form);
 
-/* Last-Modified and ETag, where the object has them. */
-void validator_put(struct text *t, const struct object *o, const char *form);
+/*
+ * Last-Modified and ETag, where the object has them. A guest's clock may be ahead: nothing was
+ * modified after `now_s`, the response's Date (RFC 9110, 8.8.2.1).
+ */
+void validator_put(struct text *t, const struct object *o, const char *form, int64_t now_s);

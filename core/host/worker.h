@@ -49,6 +49,7 @@ struct worker {
 	struct list spare;     /* connections not in use */
 	struct conn *unpacks;  /* whose turn it is */
 	int64_t unpack_memory; /* that decompressing takes now, at most */
+	int64_t saved;	       /* bytes of output that sockets would not take yet */
 	unsigned conn_count;
 	int64_t full_ns; /* when it was last said that there are no descriptors left */
 	struct timer ack_timer, expire_timer, drain_timer, sweep_timer, survey_timer;

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/tame.h"
 
 static int base64_digit(char c)
 {
@@ -62,15 +63,14 @@ static int read_handle(struct qmp *agent, int64_t handle, char *buf, size_t size
 int agent_read_file(struct qmp *agent, const char *path, char *buf, size_t size, struct mn_error *e)
 {
 	cleanup_json cJSON *reply = NULL;
-	int64_t handle;
+	int64_t handle = 0;
 	int n, err = qmp_call(agent, "guest-file-open",
 			      qmp_strings("path", path, "mode", "r", NULL), &reply, e);
 
 	if (err)
 		return err;
-	if (!cJSON_IsNumber(reply))
+	if (json_whole(reply, 0, INT64_MAX, &handle))
 		return mn_fail(e, MN_FAILED, EPROTO, "the guest agent's handle is no number");
-	handle = (int64_t)reply->valuedouble;
 	n = read_handle(agent, handle, buf, size, e);
 	qmp_call(agent, "guest-file-close", number_argument("handle", handle), NULL, NULL);
 	return n;
@@ -112,10 +112,7 @@ static int look(struct qmp *agent, int64_t pid, int *status, char *said, size_t 
 	else if (json_integer(reply, "signal", 1, 64, &value) == 0)
 		*status = 128 + (int)value;
 	base64_decode(json_string(reply, "err-data"), said, size);
-	for (char *c = said; *c; c++) {
-		if ((unsigned char)*c < 0x20 || *c == 0x7f)
-			*c = ' ';
-	}
+	tame(said, ' ');
 	return 1;
 }
 

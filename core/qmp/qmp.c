@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/tame.h"
 
 enum dialect { DIALECT_MONITOR, DIALECT_AGENT };
 
@@ -31,11 +32,8 @@ struct qmp {
 /* A peer's words, on one line and harmless to a terminal. */
 static void copy_printable(char *to, size_t size, const char *from)
 {
-	size_t n = strnlen(from, size - 1);
-
-	for (size_t i = 0; i < n; i++)
-		to[i] = (unsigned char)from[i] < 0x20 || from[i] == 0x7f ? ' ' : from[i];
-	to[n] = '\0';
+	snprintf(to, size, "%s", from);
+	tame(to, ' ');
 }
 
 static const char *peer_name(const struct qmp *q)
@@ -110,15 +108,18 @@ static ssize_t next_line(struct qmp *q, int64_t deadline_ns, char **line)
 	}
 }
 
-/* The next JSON object, which the caller deletes; anything else is passed over. 0 or -errno. */
-static int next_message(struct qmp *q, int64_t deadline_ns, cJSON **message)
+/*
+ * The next JSON object, which the caller deletes; anything else is passed over. The length of its
+ * text, or -errno.
+ */
+static ssize_t next_message(struct qmp *q, int64_t deadline_ns, cJSON **message)
 {
 	for (;;) {
 		char *line = NULL;
 		ssize_t n = next_line(q, deadline_ns, &line);
 
 		if (n < 0)
-			return (int)n;
+			return n;
 		/* The agent puts 0xff before its answer to guest-sync-delimited. */
 		while (n > 0 && (unsigned char)*line == 0xff) {
 			line++;
@@ -126,7 +127,7 @@ static int next_message(struct qmp *q, int64_t deadline_ns, cJSON **message)
 		}
 		*message = json_parse(line, (size_t)n);
 		if (cJSON_IsObject(*message))
-			return 0;
+			return n;
 		cJSON_Delete(STEAL_PTR(*message)); /* the caller deletes what it finds there */
 	}
 }
@@ -143,10 +144,18 @@ static int fail_receive(const struct qmp *q, int err, struct mn_error *e)
 			       peer_name(q), QMP_BYTES_MAX >> 20);
 	case -EPIPE:
 		q->transport.ops->explain(q->transport.cookie, why, sizeof(why));
-		copy_printable(why, sizeof(why), why);
+		tame(why, ' ');
 		return mn_fail(e, MN_FAILED, EPIPE, "%s gave no answer: %s", peer_name(q), why);
 	default: return mn_fail_errno(e, -err, "%s", peer_name(q));
 	}
+}
+
+static int fail_send(const struct qmp *q, int err, struct mn_error *e)
+{
+	if (!q->transport.program)
+		return fail_receive(q, err, e);
+	return mn_fail_errno(e, -err, "the monitor's command %.64s cannot be run",
+			     q->transport.program);
 }
 
 static void keep_event(struct qmp *q, cJSON *event)
@@ -171,15 +180,15 @@ static int await_answer(struct qmp *q, const char *id, cJSON **answer)
 {
 	for (;;) {
 		cleanup_json cJSON *message = NULL;
-		int err = next_message(q, q->deadline_ns, &message);
+		ssize_t n = next_message(q, q->deadline_ns, &message);
 
-		if (err)
-			return err;
+		if (n < 0)
+			return (int)n;
 		if (is_answer(q, message, id)) {
 			*answer = STEAL_PTR(message);
 			return 0;
 		}
-		if (json_string(message, "event"))
+		if (n <= QMP_EVENT_BYTES_MAX && json_string(message, "event"))
 			keep_event(q, STEAL_PTR(message));
 	}
 }
@@ -226,7 +235,7 @@ int qmp_call(struct qmp *q, const char *command, cJSON *arguments, cJSON **reply
 	q->budget = QMP_BYTES_MAX;
 	err = send_command(q, command, arguments, id);
 	if (err)
-		return fail_receive(q, err, e);
+		return fail_send(q, err, e);
 	err = await_answer(q, id, &answer);
 	if (err)
 		return fail_receive(q, err, e);
@@ -247,12 +256,12 @@ int qmp_event(struct qmp *q, int64_t deadline_ns, cJSON **event, struct mn_error
 	q->budget = QMP_BYTES_MAX;
 	for (;;) {
 		cleanup_json cJSON *message = NULL;
-		int err = next_message(q, deadline_ns, &message);
+		ssize_t n = next_message(q, deadline_ns, &message);
 
-		if (err == -ETIMEDOUT)
-			return err;
-		if (err)
-			return fail_receive(q, err, e);
+		if (n == -ETIMEDOUT)
+			return -ETIMEDOUT;
+		if (n < 0)
+			return fail_receive(q, (int)n, e);
 		if (json_string(message, "event")) {
 			*event = STEAL_PTR(message);
 			return 0;
@@ -296,10 +305,10 @@ static int greet_monitor(struct qmp *q, struct mn_error *e)
 		return 0;
 	while (!greeted) {
 		cleanup_json cJSON *message = NULL;
-		int err = next_message(q, q->deadline_ns, &message);
+		ssize_t n = next_message(q, q->deadline_ns, &message);
 
-		if (err)
-			return err == -ETIMEDOUT ? fail_silent(q, e) : fail_receive(q, err, e);
+		if (n < 0)
+			return n == -ETIMEDOUT ? fail_silent(q, e) : fail_receive(q, (int)n, e);
 		greeted = cJSON_HasObjectItem(message, "QMP");
 	}
 	return qmp_call(q, "qmp_capabilities", NULL, NULL, e);
@@ -314,23 +323,23 @@ static int greet_agent(struct qmp *q, struct mn_error *e)
 			 "\xff{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":%" PRId64
 			 "}}\n",
 			 token);
-	int err;
+	ssize_t err;
 
 	if (!q->transport.ops->stream)
 		return 0;
 	err = q->transport.ops->send(q->transport.cookie, line, (size_t)n, q->deadline_ns);
-	while (!err && got != token) {
+	while (err >= 0 && got != token) {
 		cleanup_json cJSON *message = NULL;
 
 		err = next_message(q, q->deadline_ns, &message);
-		if (err || json_integer(message, "return", 1, INT32_MAX, &got))
+		if (err < 0 || json_integer(message, "return", 1, INT32_MAX, &got))
 			got = 0;
 	}
 	if (err == -ETIMEDOUT)
 		return mn_fail(e, MN_TIMEOUT, ETIMEDOUT,
 			       "the guest agent does not answer (in the guest, start "
 			       "qemu-guest-agent; see also that nobody else is at its socket)");
-	return err ? fail_receive(q, err, e) : 0;
+	return err < 0 ? fail_receive(q, (int)err, e) : 0;
 }
 
 static int start(struct transport t, enum dialect dialect, int64_t deadline_ns, struct qmp **out,

@@ -21,9 +21,10 @@
 #include "qmp/transport.h"
 
 /* What one call may bring, events and noise included. */
-#define QMP_BYTES_MAX (64u << 20)
-/* Events kept until somebody asks; older ones are dropped. */
-#define QMP_EVENTS_MAX 256
+#define QMP_BYTES_MAX (8u << 20)
+/* Events kept until somebody asks; older ones are dropped, and those with more text than QEMU's. */
+#define QMP_EVENTS_MAX	    256
+#define QMP_EVENT_BYTES_MAX 4096
 
 struct qmp;
 

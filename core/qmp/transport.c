@@ -215,14 +215,17 @@ static int exec_spawn(struct exec_peer *x, int out)
 {
 	posix_spawn_file_actions_t actions;
 	posix_spawnattr_t attr;
-	sigset_t defaults;
+	sigset_t defaults, none;
 	int err;
 
+	/* A loop blocks its signals, and takes them from a descriptor; a command is to get them. */
+	sigemptyset(&none);
 	sigemptyset(&defaults);
 	sigaddset(&defaults, SIGPIPE);
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setsigdefault(&attr, &defaults);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF);
+	posix_spawnattr_setsigmask(&attr, &none);
+	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
 	posix_spawn_file_actions_adddup2(&actions, out, 1);
@@ -344,7 +347,7 @@ static int exec_open(const char *command, struct transport *t, struct mn_error *
 		return mn_fail(e, MN_USAGE, EINVAL, "exec: wants a command of 1 to %d words",
 			       EXEC_WORDS_MAX - 1);
 	}
-	*t = (struct transport){.ops = &exec_ops, .cookie = x};
+	*t = (struct transport){.ops = &exec_ops, .cookie = x, .program = x->words[0]};
 	return 0;
 }
 

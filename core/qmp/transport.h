@@ -29,7 +29,8 @@ struct transport_ops {
 struct transport {
 	const struct transport_ops *ops;
 	void *cookie;
-	pid_t peer; /* who listens there, 0 where that cannot be known */
+	pid_t peer;	     /* who listens there, 0 where that cannot be known */
+	const char *program; /* what each call runs, which lives with the cookie; NULL: none */
 };
 
 /*

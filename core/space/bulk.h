@@ -10,8 +10,15 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+
+/*
+ * Whether this kernel is of those, which may also say of a write to 9p that it took all when it did
+ * not (space/publish.h).
+ */
+bool bulk_pretends(void);
 
 /*
  * As write(2), to a file that is open with O_APPEND, of at most SPACE_WRITE_MAX bytes at a time. Of

@@ -2,12 +2,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/confine.h"
+
+#define PREPARE_TRIES 16
 
 /*
  * Makes folder `name` in `dirfd`, opens what is there then and gives it to the owner of the space,
@@ -30,10 +34,36 @@ static int prepare_folder(int dirfd, const char *name, const struct stat *owner,
 }
 
 /*
+ * A guest's kernel believes in a folder that the host removed as long as anybody has something in
+ * it open: mkdirat(2) says EEXIST, all else ENOENT. A rename onto it puts that right.
+ */
+static int replace_folder(int dirfd, const char *name)
+{
+	char fresh[40];
+
+	snprintf(fresh, sizeof(fresh), "%s.new", name);
+	if (mkdirat(dirfd, fresh, 0700) < 0 && errno != EEXIST)
+		return -errno;
+	if (renameat(dirfd, fresh, dirfd, name) == 0)
+		return 0;
+	unlinkat(dirfd, fresh, AT_REMOVEDIR); /* another was first */
+	return 0;
+}
+
+static int have_folder(int dirfd, const char *name, const struct stat *owner, int *out)
+{
+	int err = prepare_folder(dirfd, name, owner, out);
+
+	if (err == -ENOENT && (err = replace_folder(dirfd, name)) == 0)
+		err = prepare_folder(dirfd, name, owner, out);
+	return err;
+}
+
+/*
  * Folder by folder: the guest may have put a symbolic link in the place of the reserved one, and
  * mkdirat(2) would follow it wherever it leads on the host.
  */
-int space_prepare(int rootfd)
+static int prepare(int rootfd)
 {
 	static const char *const folders[] = {SPACE_PART, SPACE_LIVE, SPACE_JOBS};
 	cleanup_fd int reserved = -1;
@@ -42,37 +72,72 @@ int space_prepare(int rootfd)
 
 	if (fstat(rootfd, &root) < 0)
 		return -errno;
-	err = prepare_folder(rootfd, SPACE_RESERVED, &root, &reserved);
+	err = have_folder(rootfd, SPACE_RESERVED, &root, &reserved);
 	for (size_t i = 0; !err && i < sizeof(folders) / sizeof(*folders); i++)
-		err = prepare_folder(reserved, folders[i] + sizeof(SPACE_RESERVED), &root, NULL);
+		err = have_folder(reserved, folders[i] + sizeof(SPACE_RESERVED), &root, NULL);
 	return err;
+}
+
+/* Of several that begin anew at once, one may remove the still empty folder of another. */
+int space_prepare(int rootfd)
+{
+	int err = -ENOENT;
+
+	for (int tries = 0; tries < PREPARE_TRIES && err == -ENOENT; tries++)
+		err = prepare(rootfd);
+	return err;
+}
+
+static int open_part(int rootfd)
+{
+	return confine_open(rootfd, SPACE_PART, O_PATH | O_DIRECTORY, 0);
 }
 
 int space_probe(int rootfd)
 {
-	cleanup_fd int fd = confine_open(rootfd, SPACE_PART, O_PATH | O_DIRECTORY, 0);
+	cleanup_fd int fd = open_part(rootfd);
 
 	return fd < 0 ? fd : 0;
 }
 
-int space_find(const char *dir, int *rootfd, char *below, size_t size)
+/*
+ * The absolute path, without links, of what is open: not by realpath(3), to which each folder on
+ * the way is three messages of 9p.
+ */
+static int real_path(int fd, char path[PATH_MAX])
 {
-	cleanup_free char *path = realpath(dir, NULL);
-	cleanup_free char *full = path ? strdup(path) : NULL;
-	int err = -ENOENT;
+	char link[32];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, PATH_MAX);
+	if (n < 0 || n == PATH_MAX)
+		return n < 0 ? -errno : -ENAMETOOLONG;
+	path[n] = '\0';
+	return 0;
+}
+
+int space_find_part(const char *dir, int *rootfd, int *partfd, char *below, size_t size)
+{
+	cleanup_fd int dirfd = open(dir, O_PATH | O_CLOEXEC);
+	char path[PATH_MAX], full[PATH_MAX];
+	int err = dirfd < 0 ? -errno : real_path(dirfd, path);
 	char *end;
 
-	if (!full)
-		return -errno;
+	if (err)
+		return err;
+	strcpy(full, path);
+	err = -ENOENT;
 	/* From the longest prefix to the shortest; "/" itself is no space. */
 	for (end = path + strlen(path); end > path; end = strrchr(path, '/')) {
 		const char *rest = full + (end - path);
-		cleanup_fd int fd = -1;
+		cleanup_fd int fd = -1, part = -1;
 
 		*end = '\0';
-		fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (fd < 0 || space_probe(fd) != 0) {
-			if (fd < 0 && errno == EACCES && !*rest)
+		fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+		part = fd < 0 ? -errno : open_part(fd);
+		if (part < 0) {
+			if (part == -EACCES && !*rest)
 				err = -EACCES; /* what lies above need not be a space */
 			continue;
 		}
@@ -81,7 +146,15 @@ int space_find(const char *dir, int *rootfd, char *below, size_t size)
 			return -ENAMETOOLONG;
 		strcpy(below, rest);
 		*rootfd = STEAL_FD(fd);
+		*partfd = STEAL_FD(part);
 		return 0;
 	}
 	return err;
+}
+
+int space_find(const char *dir, int *rootfd, char *below, size_t size)
+{
+	cleanup_fd int part = -1;
+
+	return space_find_part(dir, rootfd, &part, below, size);
 }

@@ -40,6 +40,9 @@
  */
 #define SPACE_PIECE (2 * SPACE_WRITE_MAX)
 
+/* What stat(2) says of the size of an empty folder of a tmpfs; 20 bytes more for each entry. */
+#define SPACE_FOLDER_SIZE 40
+
 /*
  * Makes the reserved folders in the space whose root is open as `rootfd`, if need be, and gives
  * them to the root's owner. The host does this; the guest finds them. 0 or -errno: -ELOOP or
@@ -48,11 +51,17 @@
 int space_prepare(int rootfd);
 
 /*
- * Finds the space that the folder `dir` lies in: opens its root (the caller closes) and writes the
- * rest of the path, "" for the root itself, into `below`. -errno: -ENOENT when it is in no space,
- * -EACCES when it may not be looked into.
+ * Finds the space that the folder `dir` lies in: opens its root (O_PATH; the caller closes) and
+ * writes the rest of the path, "" for the root itself, into `below`. -errno: -ENOENT when it is in
+ * no space, -EACCES when it may not be looked into.
  */
 int space_find(const char *dir, int *rootfd, char *below, size_t size);
+
+/*
+ * The same, with its SPACE_PART open too (O_PATH), which the caller closes. While it is open, a
+ * guest's kernel does not ask for the folders on the way to it again.
+ */
+int space_find_part(const char *dir, int *rootfd, int *partfd, char *below, size_t size);
 
 /* 0 if `rootfd` is a space's root (it has the reserved folders), -ENOENT if not, or -errno. */
 int space_probe(int rootfd);

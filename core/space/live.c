@@ -56,7 +56,7 @@ int live_object_path(const char *name, char *path, size_t size)
 	return object_path_valid(path) ? 0 : -EINVAL;
 }
 
-int live_begin(int rootfd, const char *path)
+int live_begin(int rootfd, const char *path, bool *made)
 {
 	char marker[LIVE_MARKER_MAX];
 	cleanup_fd int fd = -1;
@@ -64,18 +64,21 @@ int live_begin(int rootfd, const char *path)
 
 	if (err)
 		return err;
-	fd = confine_open(rootfd, marker, O_RDWR | O_CREAT, 0600);
+	fd = confine_open(rootfd, marker, O_RDWR | O_CREAT | O_EXCL, 0600);
+	*made = fd >= 0;
+	if (fd == -EEXIST)
+		fd = confine_open(rootfd, marker, O_RDWR, 0);
 	if (fd < 0)
 		return fd;
 	err = lock_byte(fd, 0);
 	if (err)
 		return err == -EAGAIN ? -EEXIST : err;
 	err = live_beat(fd);
-	if (err) {
+	if (!err)
+		return STEAL_FD(fd);
+	if (*made)
 		live_end(rootfd, path);
-		return err;
-	}
-	return STEAL_FD(fd);
+	return err;
 }
 
 int live_beat(int markerfd)

@@ -36,10 +36,11 @@ int live_object_path(const char *name, char *path, size_t size);
 
 /*
  * Writer: makes the marker and locks its first byte (base/lock.h), so that others in the same guest
- * can tell a live writer from a dead one. A descriptor for live_beat(), or -errno; -EEXIST when
- * another writes that object live.
+ * can tell a live writer from a dead one. A dead one's is taken over: then not *made, and there may
+ * be half an object behind it. A descriptor for live_beat(), or -errno; -EEXIST when another writes
+ * that object live.
  */
-int live_begin(int rootfd, const char *path);
+int live_begin(int rootfd, const char *path, bool *made);
 
 /* Writer: shows that it is alive. 0 or -errno. */
 int live_beat(int markerfd);

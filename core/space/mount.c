@@ -156,8 +156,8 @@ static int fail_mount(const char *tag, const char *dir, int err, struct mn_error
 
 void mount_options(const char *cache, char options[MOUNT_OPTIONS_MAX])
 {
-	snprintf(options, MOUNT_OPTIONS_MAX, "trans=virtio,version=9p2000.L,msize=%d,cache=%.8s",
-		 MOUNT_MSIZE, cache);
+	snprintf(options, MOUNT_OPTIONS_MAX,
+		 "trans=virtio,version=9p2000.L,msize=%d,cache=%.8s,noxattr", MOUNT_MSIZE, cache);
 }
 
 /*

@@ -174,16 +174,14 @@ static void count_parts(int rootfd, struct space_census *c)
 	}
 }
 
-/*
- * Whether a folder has that many entries: the size of a tmpfs's folder is 20 bytes for each, and
- * for `.` and `..`. Spares three quarters of a look at a space without objects.
- */
+/* Whether a folder has that many entries. Spares three quarters of a look at a space without
+ * objects. */
 static bool has_entries(int dirfd, const char *name, unsigned entries)
 {
 	struct stat st;
 
 	return fstatat(dirfd, name, &st, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW) == 0 &&
-	       S_ISDIR(st.st_mode) && st.st_size == (off_t)(2 + entries) * 20;
+	       S_ISDIR(st.st_mode) && st.st_size == SPACE_FOLDER_SIZE + (off_t)entries * 20;
 }
 
 int space_count(const struct space_info *info, uint64_t limit, struct space_census *census)

@@ -31,6 +31,43 @@ static void small_files(void)
 	is_int(io_read_file(root, ".", buf, sizeof(buf)), -EISDIR, "a folder");
 }
 
+static bool still(const struct stat *was)
+{
+	struct stat now;
+
+	return fstatat(root, "seven", &now, 0) == 0 && io_same_content(was, &now);
+}
+
+static void truncate_seven(off_t size)
+{
+	int fd = openat(root, "seven", O_WRONLY);
+
+	is_int(ftruncate(fd, size), 0, "made %d bytes", (int)size);
+	close(fd);
+}
+
+static void same_content(void)
+{
+	const struct timespec later[2] = {{.tv_nsec = UTIME_OMIT}, {.tv_sec = 4000000000}};
+	struct stat was;
+
+	scratch_file(root, "seven", "1234567", 7);
+	fstatat(root, "seven", &was, 0);
+	ok(still(&was), "a file is the same until");
+	utimensat(root, "seven", later, 0);
+	ok(!still(&was), "its time");
+	fstatat(root, "seven", &was, 0);
+	truncate_seven(8);
+	utimensat(root, "seven", later, 0);
+	ok(!still(&was), "or its size is another");
+	fstatat(root, "seven", &was, 0);
+	linkat(root, "seven", root, "eighth", 0);
+	scratch_file(root, "eight", "12345678", 8);
+	utimensat(root, "eight", later, 0);
+	renameat(root, "eight", root, "seven");
+	ok(!still(&was), "or the file is");
+}
+
 static volatile sig_atomic_t interruptions;
 
 static void count(int signal_number)
@@ -128,6 +165,7 @@ int main(void)
 	for (size_t i = 0; i < BIG; i++)
 		big[i] = (char)(i * 7 + i / 1000);
 	small_files();
+	same_content();
 	through_interruptions();
 	in_pieces();
 	failures();

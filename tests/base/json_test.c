@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "base/cleanup.h"
 #include "tests/tap.h"
 
 /* From a copy that ends where the text does, for the sanitizer to see a read past it. */
@@ -80,6 +81,34 @@ static void depth(void)
 	ok(!nests(100000, '{', '}'), "the same with braces");
 	ok(brackets != NULL, "brackets in a string are not nested");
 	ok(flat != NULL, "nor are those beside each other");
+}
+
+/* Whether a list of so many numbers is taken. */
+static bool lists(size_t n)
+{
+	cleanup_free char *text = malloc(2 * n + 2);
+	cleanup_json cJSON *json = NULL;
+
+	if (!text)
+		abort();
+	for (size_t i = 0; i < n; i++)
+		memcpy(text + 2 * i, i ? ",0" : "[0", 2);
+	text[2 * n] = ']';
+	json = json_parse(text, 2 * n + 1);
+	return cJSON_GetArraySize(json) == (int)n;
+}
+
+static void values(void)
+{
+	cleanup_json cJSON *commas = NULL;
+	static char text[JSON_VALUES_MAX + 3];
+
+	ok(lists(JSON_VALUES_MAX - 1), "as many values as allowed, the list one of them");
+	ok(!lists(JSON_VALUES_MAX), "one more");
+	memset(text, ',', sizeof(text));
+	text[0] = text[sizeof(text) - 1] = '"';
+	commas = json_parse(text, sizeof(text));
+	ok(cJSON_IsString(commas), "commas in a string are no values");
 }
 
 static void members(void)
@@ -171,6 +200,22 @@ static void quoting(void)
 	quotes("\xf4\x8f\xbf\xbf", "\"\xf4\x8f\xbf\xbf\"", "the last character");
 }
 
+static void texts(void)
+{
+	cleanup_json cJSON *json = cJSON_CreateObject();
+	char worst[300], *text;
+
+	memset(worst, 1, sizeof(worst) - 1);
+	worst[sizeof(worst) - 1] = '\0';
+	json_add_text(json, "a", "caf\xe9");
+	json_add_text(json, "b", worst);
+	text = cJSON_PrintUnformatted(json);
+	is_int((int)strlen(text), (int)strlen("{\"a\":\"caf\\ufffd\",\"b\":\"\"}") + 299 * 6,
+	       "members of any bytes");
+	ok(strncmp(text, "{\"a\":\"caf\\ufffd\",\"b\":\"\\u0001", 28) == 0, "are JSON");
+	free(text);
+}
+
 /* Whatever the bytes, a JSON parser takes the result; where they were UTF-8 it gives them back. */
 static void round_trips(void)
 {
@@ -197,9 +242,11 @@ int main(void)
 {
 	whole_values();
 	depth();
+	values();
 	members();
 	integers();
 	quoting();
 	round_trips();
+	texts();
 	return done_testing();
 }

@@ -76,11 +76,33 @@ same() {
 	[ -e words ]
 }
 
+@test "-o NAME gets them too; from several inputs, or standard input, it is an ordinary new file" {
+	umask 027
+	chmod 604 words random
+	touch -d '2020-02-02 02:02' words
+	memnet compress -o one words
+	[ "$(stat -c '%a %Y' one)" = "604 $(date -d '2020-02-02 02:02' +%s)" ]
+	memnet compress -d -o again one
+	[ "$(stat -c '%a %Y' again)" = "604 $(date -d '2020-02-02 02:02' +%s)" ]
+	memnet compress -o both words random
+	memnet compress -o stdin <words
+	mkfifo -m 600 fifo
+	cat words >fifo &
+	memnet compress fifo
+	for file in both stdin fifo.zst; do
+		[ "$(stat -c %a $file)" = 640 ]
+		[ "$(stat -c %Y $file)" -gt "$(stat -c %Y words)" ]
+	done
+}
+
 @test "what is there is not overwritten but with -f" {
 	memnet compress words
 	run -1 memnet compress words
 	[[ $output == *"words.zst: already exists (-f overwrites)" ]]
 	memnet compress -f words
+	run -1 memnet compress -o words.zst random empty
+	[ "$output" = "memnet compress: words.zst: already exists (-f overwrites)" ]
+	same words.zst words
 }
 
 @test "stdin to stdout, and --rm leaves stdin alone" {
@@ -95,6 +117,56 @@ same() {
 	touch random.zst
 	run -1 memnet compress --rm random
 	[ -e random ]
+}
+
+# changes WHILE: --rm of the file `input` while it is read; WHILE is run when its first bytes have come out
+changes() {
+	local job status=0
+
+	cp random input
+	rm -f pipe
+	mkfifo pipe
+	"$MEMNET" compress --rm -o pipe input 2>message & job=$!
+	exec 9<pipe
+	head -c 1000 <&9 >/dev/null
+	eval "$1"
+	cat <&9 >/dev/null
+	exec 9<&-
+	wait $job || status=$?
+	return $status
+}
+
+@test "--rm keeps an input that changed while it was read" {
+	changes true
+	[ ! -e input ]
+	for change in 'echo more >>input' 'printf X | dd of=input conv=notrunc status=none' 'mv input old; echo new >input'; do
+		run -1 changes "$change"
+		[ -e input ]
+		grep -q 'input: changed while it was read, and is kept (compress it again with -f)' message
+	done
+	cmp old random
+	script 1M <<-'END'
+		cp ../random .
+		"$MEMNET" compress --rm --to "$space" random & job=$!
+		until [ "$(stat -fc %f "$space")" = 0 ]; do sleep 0.01; done
+		echo more >>random
+		mount -o remount,size=8M "$space"
+		wait $job && exit 1 || [ $? = 1 ]
+		[ -e random ]
+		zstd -dcq "$space/random.zst" | cmp - ../random
+	END
+}
+
+@test "--rm keeps what is no regular file" {
+	mkfifo fifo
+	cat words >fifo &
+	run -0 memnet compress --rm -o fifo.zst fifo
+	[[ $output == *"fifo: is kept: --rm is for regular files" ]]
+	[ -p fifo ]
+	ln -s words link
+	memnet compress -f --rm link
+	[ ! -L link ]
+	[ -e words ]
 }
 
 @test "damaged, short and foreign input is told apart, and leaves no output" {
@@ -139,6 +211,15 @@ line.zst" words
 	memnet compress --filelist list
 	[ -e words.zst ]
 	[ -e random.zst ]
+	printf 'tree/\nwords\n' >folders
+	run -3 memnet compress -f --filelist folders
+	[[ $output == *"tree/: is a folder, ignored (-r goes into it)"* ]]
+	rm -f "tree/a b/new
+line.zst" tree/c/-dash.zst
+	memnet compress -fr --filelist folders
+	same "tree/a b/new
+line.zst" words
+	same tree/c/-dash.zst random
 	printf 'tree/a b/new\nline\0' >list0
 	memnet compress -f0 --filelist list0
 	(cd tree/c && memnet compress -f -- -dash)
@@ -175,10 +256,58 @@ line.zst" words
 		[[ $output == *"is the output itself"* ]] || [[ ${lines[0]} == *"is the output itself"* ]]
 		cmp same words
 	done
+	for inputs in "same random" "random same"; do
+		# shellcheck disable=SC2086 # words
+		run -1 memnet compress -fo other $inputs
+		[ "$output" = "memnet compress: same: is the output itself (-o names another)" ]
+		cmp same words
+	done
 	run -1 memnet compress -fdo same same
 	# shellcheck disable=SC2094 # that is what is tested
 	run -1 bash -c '"$MEMNET" compress -c same >>same'
 	cmp same words
+}
+
+@test "-f makes a new file: what else has the name's inode or is linked to keeps its bytes" {
+	cp words same
+	for link in "ln -s" ln; do
+		$link same same.zst
+		run -1 memnet compress -f same
+		[[ $output == *"same: is the output itself (-o names another)" ]]
+		cmp same words
+		rm same.zst
+	done
+	memnet compress -o x.zst words
+	ln x.zst x
+	run -1 memnet compress -df x.zst
+	zstd -dcq x.zst | cmp - words
+	rm x
+	for link in "ln -s" ln; do
+		echo precious >old
+		$link old random.zst
+		run -1 memnet compress random
+		memnet compress -f random
+		same random.zst random
+		[ "$(cat old)" = precious ]
+		rm random.zst
+	done
+	ln -s nowhere random.zst
+	run -1 memnet compress random
+	[[ $output == *"random.zst: already exists (-f overwrites)" ]]
+	memnet compress -f random
+	same random.zst random
+	[ ! -e nowhere ]
+}
+
+@test "-f overwrites a file in a folder that cannot be changed" {
+	[ "$(id -u)" = 0 ] || skip "not root"
+	chmod 755 .
+	mkdir folder
+	cp "$MEMNET" here
+	cp random folder/words.zst
+	chown 65534 folder/words.zst
+	setpriv --reuid 65534 --clear-groups ./here compress -fo folder/words.zst words
+	same folder/words.zst words
 }
 
 @test "inputs are kept where --rm could lose them: standard output, shared outputs, tests" {
@@ -278,6 +407,11 @@ line.zst" words
 	cp one.zst "$name"
 	run -0 memnet compress -l "$name"
 	[ "${#lines[@]}" = 2 ]
+	name=$'caf\xe9 \e[2J \xc2\x9b.zst'
+	cp one.zst "$name"
+	run -0 memnet compress -l "$name"
+	[[ ${lines[1]} == *$'  caf\xe9 ?[2J ??.zst' ]]
+	[ "$(memnet compress -lj "$name" | jq -r '.list[0].file')" = $'caf\ufffd \e[2J \u009b.zst' ]
 }
 
 @test "--adapt: bounds, and what cannot be" {
@@ -367,6 +501,18 @@ line.zst" words
 		zstd -dcq "$space/x" | cmp - ../words
 		memnet compress -f --to "$space" -o x ../random
 		zstd -dcq "$space/x" | cmp - ../random
+	END
+}
+
+@test "a live object does not replace the object it is made from" {
+	script 16M <<-'END'
+		mkdir "$space/folder"
+		memnet compress --to "$space/folder" -o x ../words
+		memnet compress -f --live --to "$space/folder" -o x "$space/folder/x" 2>message && exit 1 || [ $? = 1 ]
+		grep -q 'folder/x: is the output itself' message
+		zstd -dcq "$space/folder/x" | cmp - ../words
+		memnet compress -fd --to "$space/folder" -o x "$space/folder/x"
+		cmp "$space/folder/x" ../words
 	END
 }
 
@@ -466,6 +612,87 @@ line.zst" words
 	END
 }
 
+@test "INT and TERM while there is no room for the record end it with 128 and the signal" {
+	script 1M <<-'END'
+		head -c 2000000 /dev/zero >"$space/filler" 2>/dev/null || true
+		for signal in INT TERM; do
+			perl -e '$SIG{INT} = "DEFAULT"; exec @ARGV' "$MEMNET" compress --to "$space" ../words 2>message & job=$!
+			until [ -e "$space/.memnet/lock" ] && grep -q "^SigCgt:.*4..3$" /proc/$job/status; do sleep 0.01; done
+			kill -s $signal $job
+			wait $job && exit 1 || [ $? = $((128 + $(kill -l $signal))) ]
+			[ "$(cat message)" = "memnet compress: $space: interrupted" ]
+		done
+	END
+}
+
+@test "a record that cannot be left is said" {
+	script 1M <<-'END'
+		mkfifo fifo
+		memnet compress --json --to "$space" -o x fifo 2>message >json & job=$!
+		exec 9>fifo
+		rmdir "$space/.memnet/jobs"
+		touch "$space/.memnet/jobs"
+		exec 9>&-
+		wait $job
+		grep -qx 'memnet compress: record [0-9a-f]*: lost: Not a directory (memnet tune does not learn of this job)' message
+		grep -q '"files":1,' json
+		[[ $(cat json) != *record* ]]
+		[ -e "$space/x" ]
+	END
+}
+
+@test "several inputs in one object: one that fails half-way, or a signal, leaves none of it" {
+	script 1M <<-'END'
+		cp ../words ../random .
+		mkfifo fifo
+		for signal in TERM INT; do
+			perl -e '$SIG{INT} = "DEFAULT"; exec @ARGV' "$MEMNET" compress --json --to "$space" -o all words fifo words >json 2>message & job=$!
+			exec 9>fifo
+			kill -s $signal $job
+			exec 9>&-
+			wait $job && exit 1 || [ $? = $((128 + $(kill -l $signal))) ]
+			[ ! -e "$space/all" ]
+			grep -q '"files":0,.*"bytes_in":0,"bytes_out":0,' json
+		done
+		[ -z "$(ls "$space/.memnet/part")" ]
+		grep -q '"status":"interrupted"' "$space"/.memnet/jobs/*
+		rm "$space"/.memnet/jobs/*
+		memnet compress --json --max-wait 100ms --to "$space" -o all words random absent >json 2>message && exit 1 || [ $? = 6 ]
+		[ "$(tail -n 1 message)" = "memnet compress: all: is given up: an input failed half-way" ]
+		grep -q 'all: no room in the space' message
+		grep -q '"files":0,"failed":2,"bytes_in":0,"bytes_out":0,' json
+		[ ! -e "$space/all" ]
+		grep -q '"status":"failed".*"objects":0}' "$space"/.memnet/jobs/*
+		rm "$space"/.memnet/jobs/*
+		memnet compress --to "$space" -o all words words
+		cat words words | cmp - <(zstd -dcq "$space/all")
+		grep -q '"status":"done".*"objects":1}' "$space"/.memnet/jobs/*
+		rm "$space/all" "$space"/.memnet/jobs/*
+		memnet compress --json --to "$space" -o all words fifo >json 2>message & job=$!
+		exec 9>fifo
+		memnet compress --to "$space" -o all words
+		exec 9>&-
+		wait $job && exit 1 || [ $? = 1 ]
+		grep -q '"files":0,"failed":2,' json
+		cmp words <(zstd -dcq "$space/all")
+	END
+	mkfifo fifo
+	"$MEMNET" compress -o all words fifo & job=$!
+	exec 9>fifo
+	kill $job
+	exec 9>&-
+	wait $job || [ $? = 143 ]
+	[ ! -e all ]
+}
+
+@test "what several inputs write to standard output goes on behind one that fails" {
+	memnet compress words random
+	head -c 1500000 random.zst >short.zst
+	run -3 bash -c '"$MEMNET" compress -dc short.zst words.zst 2>message >out'
+	tail -c 3000000 out | cmp - words
+	[ "$(cat message)" = "memnet compress: short.zst: ends too early" ]
+}
+
 @test "eight jobs in a space that holds one object: all finish" {
 	export TMPDIR=$BATS_TEST_TMPDIR
 	script 3M <<-'END'
@@ -525,6 +752,12 @@ line.zst" words
 	(exec 9>slow; cat random >&9; sleep 1.2; cat words >&9) &
 	TERM=xterm command script -qec '"$MEMNET" compress -fo out.zst slow' /dev/null >messages
 	grep -q 'slow: .* to .* %), .*/s' messages
+	name=$'sl\e[2Jow'
+	mkfifo "$name"
+	export name
+	(exec 9>"$name"; cat random >&9; sleep 1.2; cat words >&9) &
+	TERM=xterm command script -qec '"$MEMNET" compress -fo out.zst "$name"' /dev/null >messages
+	grep -qF 'sl?[2Jow: ' messages
 }
 
 @test "--exclude-compressed leaves out what its suffix says" {

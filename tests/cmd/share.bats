@@ -54,6 +54,10 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 	fails 2 'bad --huge "big"' create web1/out --size 1M --huge big
 	fails 2 'bad number of inodes' create web1/out --size 1M --inodes 0
 	fails 2 'no such user' create web1/out --size 1M --owner nobody-at-all
+	for owner in -1 4294967295 4294967296 99999999999999999999 1e3; do
+		fails 2 'bad owner' create web1/out --size 1M "--owner=$owner" --no-attach
+	done
+	fails 2 'no such group' create web1/out --size 1M --owner 0:4294967296 --no-attach
 	fails 2 'a size wanted' resize web1/out
 	fails 2 'exclude each other' create web1/out --size 1M --no-attach --mount /m
 	fails 2 'wants the guest agent' create web1/out --size 1M --mount /m
@@ -262,6 +266,14 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 	[ "$status" = 1 ]
 	[[ $output == *"BAD     guest            the VM is prelaunch"* ]]
 	[ "$(share check web2 -j | jq -r '.checks[] | select(.check == "folder").result')" = OK ]
+}
+
+@test "check finds the pool in a long command line, wherever its id stands" {
+	mkdir -p "$MEMNET_RUNTIME_DIR/long"
+	qemu long -machine pc -qmp "unix:$VM_DIR/long.sock,server=on,wait=off" \
+		-fw_cfg "name=opt/long,string=$(printf %040000d 0)" \
+		-fsdev "local,path=$MEMNET_RUNTIME_DIR/long,security_model=$(model),multidevs=remap,id=memnet" --
+	[ "$(share check long --qmp "$VM_DIR/long.sock" -j | jq -r '.checks[] | select(.check == "pool").result')" = OK ]
 }
 
 @test "qemu-args: words for the shell" {

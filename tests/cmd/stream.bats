@@ -101,6 +101,7 @@ raw() {
 
 @test "conditions: ETag, dates, If-Range" {
 	echo one >"$D/x"
+	touch -d '10 seconds ago' "$D/x"
 	serve
 	etag=$(get -I "$URL/x" | sed -n 's/^ETag: \(.*\)\r/\1/p')
 	date=$(get -I "$URL/x" | sed -n 's/^Last-Modified: \(.*\)\r/\1/p')
@@ -115,6 +116,18 @@ raw() {
 	[ "$(code -r 0-1 -H 'If-Range: "a"' "$URL/x")" = 200 ]
 	echo two >"$D/x"
 	[ "$(code -H "If-None-Match: $etag" "$URL/x")" = 200 ]
+}
+
+@test "a date that tells nothing yet: of this second, and of a clock that is ahead" {
+	echo one >"$D/x"
+	touch -d '1 hour' "$D/x"
+	serve
+	get -I "$URL/x" >"$BATS_TEST_TMPDIR/head"
+	date=$(sed -n 's/^Date: //p' "$BATS_TEST_TMPDIR/head")
+	[ "$(sed -n 's/^Last-Modified: //p' "$BATS_TEST_TMPDIR/head")" = "$date" ]
+	[ "$(code -r 0-1 -H "If-Range: $(LC_ALL=C date -u -r "$D/x" '+%a, %d %b %Y %H:%M:%S GMT')" "$URL/x")" = 200 ]
+	touch -d '2 seconds ago' "$D/x"
+	[ "$(code -r 0-1 -H "If-Range: $(LC_ALL=C date -u -r "$D/x" '+%a, %d %b %Y %H:%M:%S GMT')" "$URL/x")" = 206 ]
 }
 
 @test "304 has what a cache needs as 200 has it: Vary, Cache-Control, ETag, Last-Modified" {
@@ -281,6 +294,8 @@ finish() {
 	get -r 100-199 "$URL/l" | cmp - <(tail -c +101 "$D/l" | head -c 100)
 	run get -I -r 100-199 "$URL/l"
 	[[ $output == *"Content-Range: bytes 100-199/*"* ]]
+	run get -I -r 100-999999 "$URL/l"
+	[[ $output == *"Content-Range: bytes 100-49999/*"* && $output == *"Content-Length: 49900"* ]]
 	[ "$(code -r 50001- "$URL/l")" = 416 ]
 	# It has no tag yet, but it is there.
 	[ "$(code -r 0-9 -H 'If-Match: *' "$URL/l")" = 206 ]

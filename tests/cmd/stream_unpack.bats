@@ -164,6 +164,10 @@ parts() {
 		get "$URL/$x.zst" | cmp - "$D/$x.zst"
 	done
 	get -H 'Accept-Encoding: zstd' "$URL/plain" | cmp - "$D/plain.zst"
+	# Which a cache has to know.
+	get -I "$URL/plain" >"$BATS_TEST_TMPDIR/head"
+	grep -q '^HTTP/1.1 404 ' "$BATS_TEST_TMPDIR/head"
+	grep -q '^Vary: Accept-Encoding' "$BATS_TEST_TMPDIR/head"
 }
 
 @test "a table that lies about its frames costs the client a broken transfer, and nobody else" {

@@ -187,6 +187,15 @@ script() {
 	END
 }
 
+@test "a record that cannot be written is told of, and the command's status is ours still" {
+	script 8M <<-'END'
+		hook --name a --json -- sh -c 'cd "$MEMNET_SPACE/.memnet" && rmdir jobs && : >jobs && echo x' >lines 2>errors
+		[ "$(cat "$space/a")" = x ]
+		grep -q "^memnet transcode-hook: record [0-9a-f]*: lost: Not a directory" errors
+		no grep -q '"record"' lines
+	END
+}
+
 @test "--retries runs a failing command again" {
 	script 8M <<-'END'
 		hook --name a --retries 2 --json -- sh -c 'echo $MEMNET_ATTEMPT; [ $MEMNET_ATTEMPT = 2 ]' >result

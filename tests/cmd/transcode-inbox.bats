@@ -69,6 +69,28 @@ script() {
 	END
 }
 
+@test "an input that is written anew while its command runs is done anew, and nothing mixed published" {
+	script 8M <<-'END'
+		echo old-old >in/a
+		"$MEMNET" transcode-hook --to "$space" --inbox in --name '{}' -- sh -c '
+			head -c 4 "$1"; : >begun; until [ -e go ]; do sleep 0.01; done; tail -c +5 "$1"' - {} & job=$!
+		until_true test -e begun
+		echo new-new >in/a
+		: >go
+		until_true test -e in/done/a
+		[ "$(cat "$space/a")" = new-new ]
+		[ -z "$(ls in/failed)" ]
+		kill $job
+		wait $job || [ $? = 143 ]
+		# And for the next run, with --once.
+		rm begun go; echo old-old >in/b
+		hook --once --name '{}' -- sh -c 'head -c 4 "$1"; echo new-new >"$1"; tail -c +5 "$1"' - {}
+		[ -e in/b -a ! -e "$space/b" ]
+		hook --once --name '{}' -- cat {}
+		[ "$(cat "$space/b")" = new-new ]
+	END
+}
+
 @test "half a file that is open when the hook starts waits for its writer, and for the next run with --once" {
 	script 8M <<-'END'
 		exec 9>in/open; echo half >&9
@@ -108,6 +130,41 @@ script() {
 		hook --once --retries 1 --json --name '{}' -- sh -c '[ "$MEMNET_OBJECT" != a ] && cat "$1"' - {} >lines || [ $? = 3 ]
 		# Its second attempt came after all the others.
 		[ "$(grep -n '"event":"done"' lines | tail -1 | cut -d: -f1)" -lt "$(grep -n '"event":"fail"' lines | cut -d: -f1)" ]
+	END
+}
+
+@test "more inputs wait for another attempt than files may be open: none is forgotten" {
+	script 8M <<-'END'
+		for i in $(seq 60); do echo $i >in/$i; done
+		tried_all() { [ "$(ls in/failed 2>/dev/null | wc -l)" = 60 ]; }
+		# The soft limit is ours to raise, but not for the command.
+		(ulimit -Sn 40; want=3 is hook --once --jobs 4 --retries 1 --name '{}' -- sh -c 'ulimit -Sn >>limits; exit 1') 2>errors
+		tried_all
+		[ "$(sort -u limits)" = 40 ]
+		mv in/failed/* in
+		(ulimit -n 40; exec "$MEMNET" transcode-hook --to "$space" --inbox in --jobs 4 --retries 1 --name '{}' -- false 2>>errors) & job=$!
+		until_true tried_all
+		no grep 'Too many' errors
+		kill $job
+		wait $job || [ $? = 143 ]
+	END
+}
+
+@test "started with SIGCHLD ignored, it sees its workers end" {
+	script 8M <<-'END'
+		echo 1 >in/a
+		timeout -s KILL 20 env --ignore-signal=CHLD "$MEMNET" transcode-hook --to "$space" --inbox in --once --name '{}' -- cat {}
+		[ "$(cat "$space/a")" = 1 -a -e in/done/a ]
+	END
+}
+
+@test "a name that is no UTF-8 makes no line of JSON that is not" {
+	script 8M <<-'END'
+		for name in $'caf\xe9' $'a\e[2Jb"c'; do echo x >in/"$name"; : >"$space/$name"; done
+		want=3 is hook --once --json --name '{}' -- true >lines 2>errors
+		[ "$(grep -c '"event":"fail".*"error":' lines)" = 2 ]
+		iconv -f UTF-8 -t UTF-8 lines >/dev/null
+		no grep -q $'\e' lines errors
 	END
 }
 

@@ -150,6 +150,12 @@ M=$((1024 * 1024))
 	refused 2 'want KEY=VALUE' vm1/out,max
 	refused 2 'bad objective "p95>8s"' 'vm1/out,max=1G,slo=p95>8s'
 	refused 2 'bad objective "p100<8s"' 'vm1/out,max=1G,slo=p100<8s'
+	refused 2 'bad objective "p0.95<8s"' 'vm1/out,max=1G,slo=p0.95<8s'
+	refused 2 'bad objective "p95<0s"' 'vm1/out,max=1G,slo=p95<0s'
+	refused 2 'reserve must be less than 100%' --set reserve=1 vm1/out,max=1G
+	refused 2 'slo.margin must be' --set slo.margin=95 vm1/out,max=1G
+	refused 2 'shrink.hold and headroom.factor must be more than 0' --set headroom.factor=0 vm1/out,max=1G
+	refused 2 'period must be a day at most' --interval 50000d vm1/out,max=1G
 	refused 2 'bad size "12Q"' vm1/out,max=12Q
 	refused 2 'at most max: they are 2.00G and 1.00G' vm1/out,min=2G,max=1G
 	refused 2 'they are 64.0M and 16.0M' vm1/out,max=16M
@@ -157,6 +163,7 @@ M=$((1024 * 1024))
 	refused 2 'stand alone' --simulate scenario:S0 vm1/out
 	refused 2 'stand alone' --plan 1.5,24M,1,60MB,8MB --once
 	refused 2 'stand alone' --plan 1.5,24M,1,60MB,8MB --simulate scenario:S0
+	refused 2 'no memory is so large' --plan 1,24M,100000000,60MB,8MB
 	refused 2 'weight must be' vm1/out,max=1G,weight=0
 	refused 2 'unknown key "periodd"' --set periodd=1s vm1/out,max=1G
 	refused 2 'at most a period' --interval 1s --set guard=2s vm1/out,max=1G

@@ -1,4 +1,4 @@
-/* The host's memory and its pressure, on recorded trees, and without. */
+/* The host's memory and its pressure, on trees written by hand, and without. */
 #include "control/host_memory.h"
 
 #include "tests/energy/tree.h"

@@ -1,5 +1,5 @@
-/* What VMs use of the machine's energy, on recorded trees: by their QEMU's threads, whichever
- * process that is, and never a figure where none is known. */
+/* What VMs use of the machine's energy, on trees written by hand: by their QEMU's threads,
+ * whichever process that is, and never a figure where none is known. */
 #include "control/power.h"
 
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* A machine whose RAPL has one package, as a recorded tree (tests/energy/tree.h), and its meter. */
+/* A machine whose RAPL has one package, as a tree written by hand (tests/energy/tree.h), and its
+ * meter. */
 #ifndef TESTS_ENERGY_MACHINE_H
 #define TESTS_ENERGY_MACHINE_H
 

@@ -1,6 +1,6 @@
 /*
- * Recorded trees: what /sys and /proc hold on machines that we do not have, as "PATH CONTENT" rows,
- * and a clock that a test moves.
+ * Trees as /sys and /proc are on machines that we do not have, written by hand as rows of "PATH
+ * CONTENT", and a clock that a test moves.
  */
 #ifndef TESTS_ENERGY_TREE_H
 #define TESTS_ENERGY_TREE_H

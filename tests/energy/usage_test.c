@@ -1,4 +1,4 @@
-/* CPU time from /proc, recorded and real. */
+/* CPU time from /proc, written by hand and real. */
 #include "energy/usage.h"
 
 #include <errno.h>
@@ -41,7 +41,7 @@ static double read_usage(const char *proc, pid_t pid)
 	return err < 0 ? err : cpu_s;
 }
 
-static void recorded(void)
+static void by_hand(void)
 {
 	static const char *const bad[] = {"", "cpu\n", "cpu  1 2 3 4\n", "cat  1 2 3 4 5 6 7 8\n"};
 	const char *proc = tree_new(scratch, host);
@@ -117,7 +117,7 @@ static void ended(void)
 int main(void)
 {
 	scratch = scratch_open();
-	recorded();
+	by_hand();
 	real();
 	ended();
 	return done_testing();

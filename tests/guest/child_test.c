@@ -99,6 +99,18 @@ static void statuses(void)
 	child_close(&c);
 }
 
+/* As some that start us leave it: what ends is gone then before anybody could wait for it. */
+static void ignored(void)
+{
+	struct child c;
+
+	signal(SIGCHLD, SIG_IGN);
+	start(&c, "sh -c 'exit 3'; echo $?; exit 7");
+	is_str(output(&c), "3\n", "SIGCHLD ignored by who started us is not by the command");
+	is_int(child_wait(&c, -1), 7, "nor by us");
+	child_close(&c);
+}
+
 static void inherits_nothing(void)
 {
 	struct child c;
@@ -126,6 +138,45 @@ static void group(void)
 	is_int(child_wait(&c, -1), 128 + SIGTERM, "TERM reaches a stopped one");
 	ok(gone(pid), "and its children");
 	child_close(&c);
+}
+
+/* ^Z stops us: a process of our own, that has its command held or not. */
+static void stopped(bool held)
+{
+	int pair[2];
+	pid_t us, pid = 0;
+
+	if (pipe(pair) < 0)
+		return;
+	us = fork();
+	if (us == 0) {
+		struct child c;
+
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		start(&c, "echo $$; while :; do sleep 0.01; done");
+		pid = told_pid(&c);
+		child_hold(&c, held);
+		if (write(pair[1], &pid, sizeof(pid)) != sizeof(pid))
+			_exit(1);
+		for (;;)
+			poll(NULL, 0, -1);
+	}
+	ok(read(pair[0], &pid, sizeof(pid)) == sizeof(pid) && pid > 0, "it runs");
+	kill(us, SIGTSTP);
+	ok(becomes(us, 'T', 'T') && becomes(pid, 'T', 'T'), "TSTP stops us and our command");
+	kill(us, SIGCONT);
+	ok(becomes(us, 'S', 'R'), "CONT lets us go on");
+	if (held) {
+		kill(us, SIGTSTP);
+		ok(becomes(us, 'T', 'T'), "and is heard again");
+		is_int(state(pid), 'T', "but not a command that was held");
+	} else {
+		ok(becomes(pid, 'S', 'R'), "and our command");
+	}
+	kill(us, SIGKILL);
+	waitpid(us, NULL, 0);
+	close(pair[0]);
+	close(pair[1]);
 }
 
 static void stubborn(void)
@@ -224,8 +275,11 @@ int main(void)
 	for (int fd = 3; fd < 1024; fd++)
 		close(fd); /* what we were started with would be counted */
 	statuses();
+	ignored();
 	inherits_nothing();
 	group();
+	stopped(false);
+	stopped(true);
 	stubborn();
 	orphans();
 	killed();

@@ -32,6 +32,23 @@ static void hysteresis(void)
 	ok(!hold_held(&h), "and on the way down again");
 }
 
+/* Through 9p each look is a message. */
+static void looks(void)
+{
+	struct hold h = {0};
+
+	hold_look(&h, SIZE, 16 * MB, 7);
+	is_int(h.next_ns, 7 + HOLD_FAR_NS, "with room above the high mark the next look has time");
+	hold_look(&h, SIZE, 16 * MB - 1, 7);
+	is_int(h.next_ns, 7 + HOLD_LOOK_NS, "below it has not");
+	hold_look(&h, SIZE, MB, 8);
+	is_int(h.next_ns, 8 + HOLD_LOOK_NS, "nor while held");
+	hold_look(&h, SIZE, 16 * MB, 9);
+	hold_block(&h, true, 10);
+	hold_block(&h, false, 11);
+	is_int(h.next_ns, 11, "nor behind a write that waited");
+}
+
 static void no_growth(void)
 {
 	struct hold h = {0};
@@ -71,6 +88,7 @@ int main(void)
 {
 	marks();
 	hysteresis();
+	looks();
 	no_growth();
 	blocked();
 	return done_testing();

@@ -3,9 +3,12 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
 
 #include "base/clock.h"
 #include "base/lock.h"
+#include "guest/stop.h"
 #include "space/layout.h"
 #include "space/live.h"
 #include "tests/scratch.h"
@@ -14,9 +17,11 @@
 static int64_t now = 1000 * NS_PER_S;
 static int root;
 
+static int64_t step; /* the clock's, each time it is looked at */
+
 static int64_t test_clock(void)
 {
-	return now;
+	return now += step;
 }
 
 static bool there(const char *path)
@@ -148,6 +153,80 @@ static void no_folders(void)
 	is_int(read_record(id, &r), 0, "the record is there");
 }
 
+/* What the host took away is there again before another job looks for what dead ones left. */
+static void renewed(void)
+{
+	struct job j, other;
+	char page[100];
+
+	begin(&j);
+	snprintf(page, sizeof(page), SPACE_PART "/%s", j.record.id);
+	is_int(job_renew(&j), 0, "a job of which nothing was taken away");
+	renameat(root, SPACE_RESERVED, root, "gone2");
+	is_int(job_renew(&j), 0, "and one of which all was");
+	begin(&other);
+	ok(there(page), "is known to live");
+	is_int(turn_take(&j.turn), true, "it can have a turn");
+	is_int(turn_take(&other.turn), false, "which others see");
+	is_int(job_end(&other, RECORD_DONE), 0, "the other ends");
+	is_int(job_end(&j, RECORD_DONE), 0, "and it");
+	is_int(entries(SPACE_PART), 0, "nothing is left");
+}
+
+/* What cannot be looked at is another user's, and may live. */
+static void others(void)
+{
+	struct job lives, j;
+	char part[100], page[100];
+	int status = -1;
+	pid_t child;
+
+	begin(&lives);
+	snprintf(page, sizeof(page), SPACE_PART "/%s", lives.record.id);
+	snprintf(part, sizeof(part), SPACE_PART "/%s.0", lives.record.id);
+	scratch_file(root, part, "x", 1);
+	scratch_file(root, "live", "half", 4);
+	scratch_file(root, SPACE_LIVE "/live", "\n", 1);
+	fchmodat(root, page, 0, 0);
+	fchmodat(root, SPACE_LIVE "/live", 0, 0);
+	child = fork();
+	if (child == 0) {
+		if (geteuid() == 0 && system("chown -R 65534 \"$MEMNET_TEST_SPACE\"") == 0 &&
+		    fchownat(root, page, 0, 0, 0) == 0 &&
+		    fchownat(root, SPACE_LIVE "/live", 0, 0, 0) == 0 && setuid(65534) < 0)
+			_exit(1);
+		_exit(begin(&j) || job_end(&j, RECORD_DONE));
+	}
+	waitpid(child, &status, 0);
+	is_int(status, 0, "another user's job");
+	ok(there(page) && there(part), "removes no page and part that it may not look at");
+	ok(there("live") && there(SPACE_LIVE "/live"), "and no such live object");
+	unlinkat(root, part, 0);
+	unlinkat(root, "live", 0);
+	unlinkat(root, SPACE_LIVE "/live", 0);
+	job_end(&lives, RECORD_DONE);
+}
+
+/* A job that is stopped while it looks for what dead ones left. */
+static void locked_out(void)
+{
+	int fd = openat(root, SPACE_LOCK, O_RDWR | O_CLOEXEC);
+	struct mn_error e = MN_ERROR_INIT;
+	struct job j;
+
+	lock_byte(fd, LOCK_HOUSE);
+	step = NS_PER_S;
+	is_int(job_begin(&j, scratch_path, RECORD_COMPRESS, NS_PER_S, &e), -EBUSY,
+	       "the lock is not had within max_wait");
+	is_int(e.status, MN_TIMEOUT, "which is a timeout");
+	is_int(j.rootfd, -1, "and leaves nothing open");
+	raise(SIGTERM);
+	is_int(job_begin(&j, scratch_path, RECORD_COMPRESS, 0, &e), -EINTR,
+	       "nor behind a request to stop");
+	step = 0;
+	close(fd);
+}
+
 static void no_space(void)
 {
 	struct mn_error e = MN_ERROR_INIT;
@@ -162,11 +241,16 @@ int main(void)
 {
 	root = scratch_open();
 	space_prepare(root);
+	setenv("MEMNET_TEST_SPACE", scratch_path, 1);
 	clock_use(test_clock);
 	leaves_a_record();
 	clock_jumps();
 	cleans_up();
 	no_folders();
+	renewed();
+	others();
 	no_space();
+	stop_install();
+	locked_out();
 	return done_testing();
 }

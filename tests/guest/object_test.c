@@ -128,7 +128,7 @@ static void gives_up(void)
 
 static void emptied(void)
 {
-	struct job j = job_of(0);
+	struct job j = job_of(0), second;
 	struct object o;
 
 	object_begin(&o, &j, "x", false, false);
@@ -141,10 +141,44 @@ static void emptied(void)
 	object_write(&o, data, 1000);
 	is_int(object_commit(&o), 0, "and the second");
 	ok(holds("y", 1000), "is there");
+	is_int(object_begin(&o, &j, "z", false, false), 0, "or within the bytes of one");
+	object_write(&o, data, 1000);
+	ok(system("find " SPACE "/.memnet -mindepth 1 -delete") == 0, "of which nothing is left");
+	is_int(object_write(&o, data + 1000, 500000), 0, "takes the others");
+	second = job_of(0);
+	is_int(object_commit(&o), 0, "also where another job cleans up meanwhile");
+	ok(holds("z", 501000), "and is whole");
+	job_end(&second, RECORD_DONE);
 	unlinkat(root, "x", 0);
 	unlinkat(root, "y", 0);
+	unlinkat(root, "z", 0);
 	ok(system("rm -r " SPACE "/gone " SPACE "/gone2") == 0, "what it took away is gone");
 	job_end(&j, RECORD_DONE);
+}
+
+/* Whoever replaces an object does not do so under one that writes it, nor leaves a dead one's
+ * marker at it. */
+static void live_name(void)
+{
+	struct job j = job_of(0), second = job_of(0);
+	struct object o, other;
+
+	object_begin(&o, &j, "x", false, true);
+	object_begin(&other, &second, "x", true, false);
+	object_write(&other, data, 1000);
+	is_int(object_commit(&other), -EEXIST, "a name that another job writes live");
+	is_int(object_write(&o, data, 500), 0, "which goes on");
+	is_int(object_commit(&o), 0, "and ends");
+	ok(holds("x", 500), "with its own");
+	scratch_file(root, SPACE_LIVE "/x", "\n", 1);
+	is_int(object_commit(&other), 0, "the same name with a dead one's marker");
+	ok(!there(SPACE_LIVE "/x"), "loses that");
+	job_end(&second, RECORD_DONE);
+	second = job_of(0);
+	ok(holds("x", 1000), "so that the next job takes it for no dead one's");
+	job_end(&second, RECORD_DONE);
+	job_end(&j, RECORD_DONE);
+	unlinkat(root, "x", 0);
 }
 
 struct part {
@@ -199,6 +233,37 @@ static void in_turns(void)
 	}
 }
 
+/* The first place for what gives its room back is too small: the next one takes it. */
+static void gives_way(void)
+{
+	struct part elder = {.name = "elder"};
+	struct job j = job_of(0);
+	struct object o;
+	int64_t until = clock_ns() + 30 * NS_PER_S;
+
+	elder.job = job_of(20 * NS_PER_S);
+	resize("4m");
+	mkdir("/tmp/small", 0700);
+	mount("small", "/tmp/small", "tmpfs", 0, "size=64k");
+	setenv("TMPDIR", "/tmp/small", 1);
+	object_begin(&o, &j, "x", false, false);
+	object_write(&o, data, sizeof(data) / 2);
+	pthread_create(&elder.thread, NULL, write_all, &elder);
+	while (!there("elder") && clock_ns() < until) {
+		object_idle(&o);
+		usleep(1000);
+	}
+	ok(there("elder"), "a job gives its room back to one that cannot go on");
+	unlinkat(root, "elder", 0);
+	pthread_join(elder.thread, NULL);
+	is_int(object_commit(&o), 0, "and ends behind it");
+	ok(holds("x", sizeof(data) / 2), "with its bytes");
+	unlinkat(root, "x", 0);
+	setenv("TMPDIR", "/tmp", 1);
+	job_end(&elder.job, RECORD_DONE);
+	job_end(&j, RECORD_DONE);
+}
+
 int main(void)
 {
 	uint32_t x = 1;
@@ -215,6 +280,8 @@ int main(void)
 	exact_byte();
 	gives_up();
 	emptied();
+	live_name();
 	in_turns();
+	gives_way();
 	return done_testing();
 }

@@ -4,6 +4,7 @@
  */
 #include "guest/encode.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "libzstd/contrib/seekable_format/zstdseek_decompress.c"
@@ -33,25 +34,32 @@ static int collect(void *cookie, const void *data, size_t size)
 	return 0;
 }
 
+/* Encodes an input of `size` bytes, of which the last are gone when their turn comes, or none. */
+static int put(struct encoder *z, const struct sink *to, size_t size, size_t gone)
+{
+	struct encode_counts counts = {0};
+	struct source s;
+	int fd, err;
+
+	scratch_file(root, "input", content, size);
+	fd = openat(root, "input", O_RDWR);
+	source_init(&s, fd);
+	is_int(ftruncate(fd, (off_t)(size - gone)), 0, "an input");
+	err = encode(z, &s, to, false, &counts);
+	close(fd);
+	return err;
+}
+
 static struct collected make(const struct encode_options *o, size_t size, int inputs)
 {
 	struct collected c = {0};
 	struct sink to = {.write = collect, .cookie = &c};
-	struct encode_counts counts;
+	struct encode_counts counts = {0};
 	struct encoder *z;
 	int err = encoder_open(&z, o, NULL);
 
-	for (int i = 0; i < inputs && !err; i++) {
-		struct source s;
-		int fd;
-
-		counts = (struct encode_counts){0};
-		scratch_file(root, "input", content, size);
-		fd = openat(root, "input", O_RDONLY);
-		source_init(&s, fd);
-		err = encode(z, &s, &to, false, &counts);
-		close(fd);
-	}
+	for (int i = 0; i < inputs && !err; i++)
+		err = put(z, &to, size, 0);
 	if (!err)
 		err = encode_end(z, &to, &counts);
 	is_int(err, 0, "%zu bytes in frames of %llu", size, (unsigned long long)o->frame_size);
@@ -129,6 +137,28 @@ static void several_inputs(void)
 	free(c.data);
 }
 
+/* What it had is not in the output, so its frames must not be in the table. */
+static void input_that_fails(void)
+{
+	struct encode_options o = {.level = 1, .frame_size = 100000};
+	struct collected c = {0};
+	struct sink to = {.write = collect, .cookie = &c};
+	struct encode_counts counts = {0};
+	struct encoder *z;
+	struct frames f;
+
+	is_int(encoder_open(&z, &o, NULL), 0, "an encoder");
+	is_int(put(z, &to, 250000, 0), 0, "is done");
+	is_int(put(z, &to, 250000, 50000), -ESTALE, "fails in its third frame");
+	is_int(put(z, &to, 250000, 0), 0, "is done");
+	is_int(encode_end(z, &to, &counts), 0, "and the table behind them");
+	encoder_close(z);
+	f = look(&c);
+	ok(f.frames == 6 && f.skippable == 1 && f.seekable, "is of those in the output");
+	plain(&c, 250000, 2);
+	free(c.data);
+}
+
 /* A table that lies is no table, and no harm. */
 static void lies(void)
 {
@@ -164,6 +194,7 @@ int main(void)
 	one((struct encode_options){.level = 3, .frame_size = 100000, .no_checksum = true}, SIZE);
 	one((struct encode_options){.level = 3, .frame_size = 1 << 20, .workers = 2}, SIZE);
 	several_inputs();
+	input_that_fails();
 	lies();
 	return done_testing();
 }

@@ -200,6 +200,47 @@ static void before(void)
 	staging_close(&s);
 }
 
+/* Files that became known together are one batch, whether events told or a scan. */
+static void batches(void)
+{
+	struct mn_error e = MN_ERROR_INIT;
+	struct staging s;
+
+	staging_open(&s, &e);
+	put(&s, "a.ts", "x");
+	put(&s, "b.ts", "x");
+	put(&s, "list.m3u8", "x");
+	next_is(&s, "a.ts");
+	ok(s.fresh, "the first of them");
+	s.fresh = false;
+	next_is(&s, "b.ts");
+	ok(!s.fresh, "the next is no news");
+	put(&s, "c.ts", "x");
+	next_is(&s, "c.ts");
+	ok(s.fresh, "one that came since is");
+	s.fresh = false;
+	next_is(&s, "list.m3u8");
+	ok(!s.fresh, "but not a playlist that was moved aside before that");
+	published(&s, name);
+	put(&s, "list.m3u8", "x");
+	next_is(&s, "list.m3u8");
+	ok(s.fresh, "the next one, moved aside since, is news");
+	published(&s, name);
+	s.fresh = false;
+	s.rescan = true;
+	for (int i = 0; i < 3; i++) {
+		is_int(staging_next(&s, name), 0, "scanned: %s", name);
+		is_int(s.fresh, i == 0, "one batch");
+		s.fresh = false;
+		published(&s, name);
+	}
+	s.rescan = true;
+	put(&s, "d.ts", "x");
+	put(&s, "e.ts", "x");
+	is_int(staging_next(&s, name), 0, "some may be left when it is closed");
+	staging_close(&s);
+}
+
 static void left(void)
 {
 	struct mn_error e = MN_ERROR_INIT;
@@ -216,6 +257,63 @@ static void left(void)
 	published(&s, "a.m3u8");
 	published(&s, "z.mpd");
 	is_int(staging_left(&s, name), -ENOENT, "and no more");
+	staging_close(&s);
+}
+
+/* Links, pipes and folders are no objects, however they come; they stay what the command made. */
+static void not_files(void)
+{
+	struct mn_error e = MN_ERROR_INIT;
+	struct staging s;
+	struct stat st;
+	int dir;
+
+	staging_open(&s, &e);
+	dir = open(s.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	put(&s, "seg.ts", "x");
+	symlinkat("seg.ts", dir, "tmp");
+	move(&s, "tmp", "latest.ts");
+	symlinkat("seg.ts", dir, "tmp");
+	move(&s, "tmp", "latest.m3u8");
+	mkfifoat(dir, "tmp", 0600);
+	move(&s, "tmp", "pipe.ts");
+	next_is(&s, "seg.ts");
+	next_is(&s, "latest.ts");
+	is_int(staging_take(&s, name), -ENOENT, "a link renamed into place is no file");
+	next_is(&s, "pipe.ts");
+	is_int(staging_take(&s, name), -ENOENT, "nor is a pipe");
+	is_int(staging_next(&s, name), -EAGAIN, "nor a link that a playlist was to be");
+	ok(fstatat(dir, "latest.ts", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		   fstatat(dir, "latest.m3u8", &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		   fstatat(dir, "pipe.ts", &st, AT_SYMLINK_NOFOLLOW) == 0,
+	   "they are there still");
+	close(dir);
+	staging_close(&s);
+}
+
+/* A name that no object can have is said, not skipped. */
+static void too_long(void)
+{
+	struct mn_error e = MN_ERROR_INIT;
+	char folder[5 * 200 + 32], *end = folder;
+	struct staging s;
+	int dir;
+
+	staging_open(&s, &e);
+	dir = open(s.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	for (int i = 0; i < 5; i++) {
+		end += sprintf(end, "%s%0199d", i ? "/" : "", i);
+		mkdirat(dir, folder, 0700);
+	}
+	is_int(staging_next(&s, name), -EAGAIN, "deep folders");
+	strcpy(end, "/a-name-of-thirty-bytes-or-more");
+	put(&s, folder, "x");
+	is_int(staging_next(&s, name), -ENAMETOOLONG,
+	       "a file that has too long a path for an object");
+	is_int(staging_left(&s, name), -ENAMETOOLONG, "and at the end");
+	s.rescan = true;
+	is_int(staging_next(&s, name), -ENAMETOOLONG, "and in a scan");
+	close(dir);
 	staging_close(&s);
 }
 
@@ -282,7 +380,10 @@ int main(void)
 	rewritten();
 	below();
 	before();
+	batches();
 	left();
+	not_files();
+	too_long();
 	bytes();
 	dead();
 	refused();

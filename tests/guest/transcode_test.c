@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/io.h"
+#include "base/lock.h"
 #include "space/layout.h"
 #include "tests/scratch.h"
 #include "tests/tap.h"
@@ -32,7 +33,7 @@ static const char *object(const char *path)
 
 static bool record(struct record *r)
 {
-	char path[128], text[RECORD_MAX];
+	char path[128], text[RECORD_MAX + 1];
 	ssize_t n;
 
 	snprintf(path, sizeof(path), SPACE_JOBS "/%s.json", t.job.record.id);
@@ -61,6 +62,11 @@ static void from_stdout(void)
 	   "and of what the command said");
 	is_int(run((struct transcode_options){.name = "a", .argv = SH("echo x")}), -EEXIST,
 	       "the name is taken");
+	ok(strstr(e.text, "a: already in the space"), "in words: %s", e.text);
+	ok(t.child.group == 0, "the command was not even started");
+	is_int(run((struct transcode_options){.name = "../a", .argv = SH("echo x")}), -EINVAL,
+	       "no name for an object");
+	ok(t.child.group == 0, "nor there");
 	is_int(run((struct transcode_options){.name = "b", .argv = SH("echo x; exit 9")}), 9,
 	       "a failing command");
 	is_str(object("b"), "(none)", "has no object");
@@ -108,6 +114,13 @@ static void files(void)
 	is_int(t.objects, 2, "two of them");
 	is_int(run((struct transcode_options){
 		       .files = true,
+		       .argv = SH("cd {output}; echo 1 >l.ts; ln -s l.ts new; ln -sf l.ts new; "
+				  "sleep 0.1; echo 2 >m.ts")}),
+	       0, "a link that is replaced ends nothing");
+	is_str(object("m.ts"), "2\n", "what follows is published");
+	is_str(object("new"), "(none)", "the link is not");
+	is_int(run((struct transcode_options){
+		       .files = true,
 		       .staging_size = 100000,
 		       .argv = SH("cd {output}; exec 9>big; head -c 200000 /dev/zero >&9; "
 				  "exec sleep 1000")}),
@@ -131,6 +144,40 @@ static void again(void)
 	is_int(t.attempts, 5, "and counted");
 }
 
+/* Another job needs the room of one whose command has closed its stdout and runs on. */
+static void gives_room(void)
+{
+	int lockfd = openat(root, SPACE_LOCK, O_RDWR | O_CLOEXEC);
+
+	is_int(lock_byte(lockfd, LOCK_HUNGRY), 0, "an elder is hungry");
+	is_int(run((struct transcode_options){
+		       .name = "given",
+		       .argv = SH("echo text; exec >&-; cd $MEMNET_SPACE/.memnet/part; "
+				  "until [ -s *.0 ]; do sleep 0.01; done; "
+				  "for i in $(seq 500); do [ -s *.0 ] || exit 0; sleep 0.02; done; "
+				  "exit 1")}),
+	       0, "its part gives the room back while the command runs");
+	is_str(object("given"), "text\n", "and is published whole");
+	close(lockfd);
+}
+
+/* Its pipe is full again before it has been read. */
+static void chatty(void)
+{
+	alarm(60);
+	is_int(run((struct transcode_options){
+		       .name = "chatty",
+		       .timeout_ns = 200000000,
+		       .argv = SH("for i in 1 2 3 4; do cat /dev/zero >&3 & done; wait")}),
+	       -ETIME, "one that never ends telling its progress is timed");
+	is_int(run((struct transcode_options){
+		       .name = "chatty",
+		       .argv = SH("cat /dev/zero >&3 & head -c 3000000 /dev/zero; kill $!")}),
+	       0, "and served");
+	is_int(t.bytes, 3000000, "as any other");
+	alarm(0);
+}
+
 int main(void)
 {
 	root = scratch_open();
@@ -141,5 +188,7 @@ int main(void)
 	publishing();
 	files();
 	again();
+	gives_room();
+	chatty();
 	return done_testing();
 }

@@ -124,11 +124,12 @@ static void test_refused(void)
 static void test_live(void)
 {
 	struct object *early, *late;
+	bool made;
 	int marker;
 
 	mkdirat(root, ".memnet", 0700);
 	mkdirat(root, ".memnet/live", 0700);
-	marker = live_begin(root, "l");
+	marker = live_begin(root, "l", &made);
 	ok(marker >= 0, "a marker");
 	scratch_file(root, "l", "abc", 3);
 	early = get("l", 0);
@@ -142,7 +143,7 @@ static void test_live(void)
 	ok(told == 2 && !early->live && !early->broken && followed == 0, "and of the end");
 	put(early);
 	put(late);
-	live_begin(root, "l");
+	live_begin(root, "l", &made);
 	early = get("l", 0);
 	ok(early->live, "live once more");
 	unlinkat(root, "l", 0);
@@ -150,6 +151,28 @@ static void test_live(void)
 	ok(early->broken && !early->live, "unlinked while it lives: broken");
 	put(early);
 	close(marker);
+}
+
+/* A space destroyed while it is served, and made anew, has no marker: that is not the end. */
+static void test_live_elsewhere(void)
+{
+	char gone[sizeof(scratch_path) + 5];
+	struct object *o;
+	bool made;
+	int marker = live_begin(root, "m", &made);
+
+	scratch_file(root, "m", "abc", 3);
+	o = get("m", 0);
+	ok(o->live, "live");
+	snprintf(gone, sizeof(gone), "%s.gone", scratch_path);
+	rename(scratch_path, gone);
+	mkdir(scratch_path, 0700);
+	object_look(o, clock_ns() + SITE_TRUST_NS);
+	ok(o->broken && !o->live, "another folder is in the place of its own: broken");
+	put(o);
+	close(marker);
+	rmdir(scratch_path);
+	rename(gone, scratch_path);
 }
 
 int main(void)
@@ -164,6 +187,7 @@ int main(void)
 	test_cache_in_folder();
 	test_refused();
 	test_live();
+	test_live_elsewhere();
 	store_fini(&store);
 	sites_fini(&sites);
 	return done_testing();

@@ -1,4 +1,5 @@
-/* The server's figures of energy, on a recorded tree: with their source, and never a silent 0. */
+/* The server's figures of energy, on a tree written by hand: with their source, and never a silent
+ * 0. */
 #include "host/own_energy.h"
 
 #include <errno.h>

@@ -65,8 +65,8 @@ static void test_answers(void)
 	       READY "< query-status\n> \n> not json\n> [1,2]\n> 7\n> {\"a\":\n> {}\n"
 		     "> {\"return\":{}}}\n= {\"status\":\"running\"}\n",
 	       0, 0, "");
-	expect("an answer of 20 MB",
-	       READY "< query-status\n# 20000000\n= {\"status\":\"running\"}\n", 0, 0, "");
+	expect("an answer of 5 MB", READY "< query-status\n# 5000000\n= {\"status\":\"running\"}\n",
+	       0, 0, "");
 	expect("an event before the greeting",
 	       "> {\"event\":\"X\"}\n" READY "< query-status\n= {\"status\":\"running\"}\n", 0, 0,
 	       "");
@@ -86,11 +86,14 @@ static void test_failures(void)
 	       "closed the connection");
 	expect("a refusal", READY "< query-status\n! GenericError no, \\u0007never\\n\n",
 	       -EREMOTEIO, MN_FAILED, "refused query-status: no,  never");
+	expect("a refusal for a terminal to carry out",
+	       READY "< query-status\n! GenericError a\\u009b2Jb\n", -EREMOTEIO, MN_FAILED,
+	       "refused query-status: a  2Jb");
 	expect("an error that is no object",
 	       READY "< query-status\n> {\"error\":7,\"id\":\"memnet-2\"}\n", -EREMOTEIO, MN_FAILED,
 	       "no reason given");
-	expect("more than anybody should send", READY "< query-status\n# 70000000\nhang\n",
-	       -EMSGSIZE, MN_FAILED, "more than 64 MB");
+	expect("more than anybody should send", READY "< query-status\n# 9000000\nhang\n",
+	       -EMSGSIZE, MN_FAILED, "more than 8 MB");
 }
 
 /* Events that arrive during a call are there afterwards, in order, and then new ones. */
@@ -139,6 +142,27 @@ static void test_event_flood(void)
 		cJSON_Delete(event);
 	}
 	is_int(n, QMP_EVENTS_MAX, "no more than QMP_EVENTS_MAX are kept");
+	qmp_close(q);
+	server_end(&s);
+}
+
+/* An event is a few hundred bytes: what is much more is no reason to keep it. */
+static void test_large_event(void)
+{
+	static char script[2 * QMP_EVENT_BYTES_MAX];
+	struct server s;
+	struct qmp *q;
+	cJSON *event;
+
+	snprintf(script, sizeof(script),
+		 READY "< query-status\n> {\"event\":\"LARGE\",\"data\":\"%0*d\"}\n"
+		       "> {\"event\":\"SMALL\"}\n= {}\nhang\n",
+		 QMP_EVENT_BYTES_MAX, 0);
+	server_connect(&s, script, 20 * SECOND, &q, NULL);
+	qmp_call(q, "query-status", NULL, NULL, NULL);
+	is_int(qmp_event(q, clock_ns() + SECOND, &event, NULL), 0, "an event among large ones");
+	is_str(json_string(event, "event"), "SMALL", "a large one is not kept");
+	cJSON_Delete(event);
 	qmp_close(q);
 	server_end(&s);
 }
@@ -204,6 +228,30 @@ static void test_exec(void)
 	is_int(qmp_open("exec: ", clock_ns(), &q, &e), -EINVAL, "exec: of nothing");
 	is_int(qmp_open("exec:/nonexistent/x", clock_ns() + SECOND, &q, &e), 0, "exec: opens late");
 	is_int(qmp_call(q, "x", NULL, NULL, &e), -ENOENT, "exec: no such program");
+	is_str(e.text,
+	       "the monitor's command /nonexistent/x cannot be run: No such file or directory",
+	       "exec: which one");
+	qmp_close(q);
+}
+
+/* Not through a shell, which may take its signals back by itself. */
+static void test_exec_signals(void)
+{
+	struct mn_error e = MN_ERROR_INIT;
+	cJSON *reply = NULL;
+	struct qmp *q;
+	sigset_t all;
+
+	sigfillset(&all);
+	is_int(qmp_open("exec:sed -n s/^SigBlk:[^0-9a-f]*\\(.*\\)/{\"return\":\"\\1\"}/p "
+			"/proc/self/status",
+			clock_ns() + 20 * SECOND, &q, &e),
+	       0, "exec: what it blocks");
+	sigprocmask(SIG_BLOCK, &all, NULL);
+	is_int(qmp_call(q, "x", NULL, &reply, &e), 0, "exec: by who blocks all signals");
+	sigprocmask(SIG_UNBLOCK, &all, NULL);
+	is_str(cJSON_GetStringValue(reply), "0000000000000000", "exec: none is blocked there");
+	cJSON_Delete(reply);
 	qmp_close(q);
 }
 
@@ -261,8 +309,10 @@ int main(void)
 	test_failures();
 	test_events();
 	test_event_flood();
+	test_large_event();
 	test_broken_anywhere();
 	test_exec();
+	test_exec_signals();
 	test_addresses();
 	test_stopped();
 	return done_testing();

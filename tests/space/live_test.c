@@ -11,6 +11,7 @@
 #define LIVE_DIR SPACE_LIVE "/"
 
 static int root;
+static bool made;
 
 static void escapes(const char *path, const char *name)
 {
@@ -74,7 +75,7 @@ static void long_names(void)
 		       "an escape that ends at %d", n);
 	}
 	is_mem(box.guard, "gggggggg", 8, "nothing is written past the end");
-	is_int(live_begin(root, path), -ENAMETOOLONG, "such an object cannot be live");
+	is_int(live_begin(root, path, &made), -ENAMETOOLONG, "such an object cannot be live");
 	is_int(live_look(root, path, &(uint64_t){0}), 0, "and is not");
 }
 
@@ -85,7 +86,7 @@ static void a_life(void)
 	int fd;
 
 	is_int(live_look(root, "a/b", &first), 0, "not live before");
-	fd = live_begin(root, "a/b");
+	fd = live_begin(root, "a/b", &made);
 	ok(fd >= 0, "begun");
 	futimens(fd, long_ago);
 	is_int(live_look(root, "a/b", &first), 1, "live");
@@ -107,13 +108,13 @@ static void a_life(void)
 
 static void begun_again(void)
 {
-	int fd = live_begin(root, "x");
+	int fd = live_begin(root, "x", &made);
 
-	ok(fd >= 0, "begun");
-	is_int(live_begin(root, "x"), -EEXIST, "an object has one writer");
+	ok(fd >= 0 && made, "begun");
+	is_int(live_begin(root, "x", &made), -EEXIST, "an object has one writer");
 	close(fd);
-	fd = live_begin(root, "x");
-	ok(fd >= 0, "a writer that died left a marker, its successor takes it");
+	fd = live_begin(root, "x", &made);
+	ok(fd >= 0 && !made, "a writer that died left a marker, its successor takes it");
 	is_int(live_end(root, "x"), 0, "and ends it");
 	close(fd);
 }
@@ -128,7 +129,7 @@ static void planted(void)
 	is_int(live_look(root, "link", &beat), -ELOOP, "a link is no marker");
 	is_int(live_look(root, "fifo", &beat), -EINVAL, "nor a FIFO, which would hold us");
 	is_int(live_look(root, "folder", &beat), -EINVAL, "nor a folder");
-	is_int(live_begin(root, "link"), -ELOOP, "none is made through a link");
+	is_int(live_begin(root, "link", &made), -ELOOP, "none is made through a link");
 }
 
 static void no_space(void)
@@ -138,7 +139,8 @@ static void no_space(void)
 
 	mkdirat(root, "elsewhere", 0700);
 	elsewhere = openat(root, "elsewhere", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	is_int(live_begin(elsewhere, "x"), -ENOENT, "no live object where there is no space");
+	is_int(live_begin(elsewhere, "x", &made), -ENOENT,
+	       "no live object where there is no space");
 	is_int(live_look(elsewhere, "x", &beat), 0, "and none seen");
 	close(elsewhere);
 }

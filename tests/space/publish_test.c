@@ -120,6 +120,80 @@ static void live_given_up(void)
 	holds("name", "two");
 }
 
+/* A marker whose writer died behind half an object. */
+static void dead_ones_marker(void)
+{
+	struct publish p = PUBLISH_INIT;
+	uint64_t beat;
+
+	scratch_file(root, "half", "ha", 2);
+	scratch_file(root, SPACE_LIVE "/half", "\n", 1);
+	publish_begin(&p, root, "job", 6);
+	is_int(publish_show(&p, "half", false), -EEXIST, "half an object's name is taken");
+	is_int(live_look(root, "half", &beat), 1, "and still known for half of one");
+	publish_abort(&p);
+	is_int(live_look(root, "half", &beat), 1, "after all");
+	unlinkat(root, SPACE_LIVE "/half", 0);
+}
+
+/* What has come to the name meanwhile is not this writer's. */
+static void replaced(void)
+{
+	struct publish p = PUBLISH_INIT, second = PUBLISH_INIT;
+	uint64_t beat;
+
+	publish_begin(&p, root, "job", 7);
+	publish_show(&p, "x", false);
+	ok(!publish_dropped(&p), "a live object");
+	is_int(make("x", "whole", true), 0, "is replaced");
+	publish_abort(&p);
+	holds("x", "whole");
+	is_int(live_look(root, "x", &beat), 0, "its marker goes with its writer");
+	publish_begin(&p, root, "job", 8);
+	publish_show(&p, "x", true);
+	unlinkat(root, "x", 0);
+	unlinkat(root, SPACE_LIVE "/x", 0);
+	publish_begin(&second, root, "job", 9);
+	is_int(publish_show(&second, "x", false), 0, "one that the host dropped, and another's");
+	publish_write(&second, "second", 6);
+	ok(publish_dropped(&p), "are told apart");
+	is_int(publish_commit(&p, "x", false), -ENOENT, "the first cannot end");
+	publish_abort(&p);
+	is_int(live_look(root, "x", &beat), 1, "and leaves the second its marker");
+	holds("x", "second");
+	is_int(publish_commit(&second, "x", false), 0, "which ends");
+	holds("x", "second");
+}
+
+/* Whoever else writes to a part, or cuts it, is noticed, also where not each write is asked about.
+ */
+static void meddled_with(void)
+{
+	static char piece[SPACE_PIECE];
+	struct publish p = PUBLISH_INIT;
+	static const size_t sizes[] = {sizeof(piece), 1000};
+
+	for (size_t i = 0; i < sizeof(sizes) / sizeof(*sizes); i++) {
+		publish_begin(&p, root, "job", 10);
+		for (size_t at = 0; at < sizes[i];)
+			at += (size_t)publish_write(&p, piece + at, sizes[i] - at);
+		is_int((intmax_t)p.size, (intmax_t)sizes[i], "%zu bytes", sizes[i]);
+		(void)!write(p.fd, "x", 1);
+		is_int(publish_write(&p, piece, sizes[i]) == -EIO ||
+			       publish_commit(&p, "more", true) == -EIO,
+		       1, "and one more");
+		publish_abort(&p);
+		publish_begin(&p, root, "job", 11);
+		publish_write(&p, piece, sizes[i]);
+		(void)!ftruncate(p.fd, 0);
+		is_int(publish_write(&p, piece, 1) == -EIO ||
+			       publish_commit(&p, "less", true) == -EIO,
+		       1, "or none of them");
+		publish_abort(&p);
+	}
+	ok(!there("more") && !there("less"), "nothing is published");
+}
+
 int main(void)
 {
 	root = scratch_open();
@@ -129,5 +203,8 @@ int main(void)
 	hostile_names();
 	live();
 	live_given_up();
+	dead_ones_marker();
+	replaced();
+	meddled_with();
 	return done_testing();
 }
