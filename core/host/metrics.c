@@ -62,7 +62,7 @@ static void put_clients(FILE *f, const struct server *s)
 
 static void put_responses(FILE *f, const struct counters *all)
 {
-	head(f, "memnet_stream_responses", "counter", "Responses begun, by their status.");
+	head(f, "memnet_stream_responses", "counter", "Responses, by their status, when they end.");
 	for (int k = 1; k < 6; k++)
 		fprintf(f, "memnet_stream_responses_total{status=\"%dxx\"} %llu\n", k,
 			(unsigned long long)all->responses[k]);
