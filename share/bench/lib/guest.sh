@@ -89,12 +89,13 @@ start_virtiofsd() {
 	await "virtiofsd" [ -S "$work/vfs.sock" ]
 }
 
-# The vCPU by itself on its CPU; QEMU's other threads, and those that they start, on the others.
+# The vCPU on its CPU. QEMU's other threads go where there is time, as they do on any host: kept among the clients, they
+# would make the guest's network slower than anybody's.
 pin_vm() {
 	local task comm
 
 	vm_process=$(vm_pid "$vm")
-	taskset -acp "$other_cpus" "$vm_process" >/dev/null || die "cannot pin QEMU to CPU $other_cpus"
+	taskset -acp "$all_cpus" "$vm_process" >/dev/null || die "cannot let QEMU run on CPU $all_cpus"
 	for task in /proc/"$vm_process"/task/*; do
 		read -r comm <"$task/comm" || continue
 		[[ $comm != CPU\ [0-9]* ]] || taskset -cp "$vm_cpu_id" "${task##*/}" >/dev/null || die "cannot pin the vCPU to CPU $vm_cpu_id"

@@ -105,7 +105,7 @@ write_report() {
 where_it_ran() {
 	cat <<-TEXT
 		$(known date), $(known mode) mode, $(known rounds) round(s), ways in turns; $(known cores) CPUs ($(known cpu)), $(accelerator)$(known seconds | sed 's/.*/, & s in all/').
-		The VM has one vCPU, on CPU $(known vm_cpu) by itself; clients, servers and the rest of QEMU share CPU $(known other_cpus).
+		The VM has one vCPU, on CPU $(known vm_cpu); clients and servers share CPU $(known other_cpus); QEMU's other threads run where there is time.
 		$(known clients) clients want 2 Mbit/s each. Figures are medians, with the least and the most of all rounds behind them.
 	TEXT
 }

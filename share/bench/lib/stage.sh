@@ -163,12 +163,14 @@ stage_folder() {
 	export MEMNET_CONF=$work/memnet.conf
 }
 
-# The vCPU has a CPU of its own, the last that we may use; clients and servers share the others.
+# The vCPU has a CPU, the last that we may use, which it shares with none but QEMU's other threads; clients and servers
+# have the others.
 stage_cpus() {
 	local allowed=()
 
 	mapfile -t allowed < <(taskset -cp $$ | sed 's/.*: //' | tr , '\n' | awk -F- '{ for (i = $1; i <= $NF; i++) print i }')
 	vm_cpu_id=${allowed[-1]}
+	all_cpus=$(IFS=,; echo "${allowed[*]}")
 	unset 'allowed[-1]'
 	other_cpus=$(IFS=,; echo "${allowed[*]}")
 	taskset -cp "$other_cpus" $$ >/dev/null || die "cannot pin itself to CPU $other_cpus"
