@@ -34,6 +34,15 @@ int clock_left_ms(int64_t deadline_ns)
 	return left > INT_MAX ? INT_MAX : (int)left;
 }
 
+int64_t clock_file_ns(const struct timespec *t)
+{
+	const int64_t most = INT64_MAX / 4 / NS_PER_S;
+
+	if (t->tv_sec >= most)
+		return most * NS_PER_S;
+	return t->tv_sec <= -most ? -most * NS_PER_S : t->tv_sec * NS_PER_S + t->tv_nsec;
+}
+
 void clock_use(int64_t (*source)(void))
 {
 	clock_source = source;

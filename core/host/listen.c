@@ -2,6 +2,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <string.h>
@@ -36,6 +37,19 @@ static bool is_loopback(const union address *a)
 	return IN6_IS_ADDR_LOOPBACK(&a->in6.sin6_addr);
 }
 
+/* Where others than this host reach it, in words. */
+static void warn_open(const union address *a)
+{
+	char text[INET6_ADDRSTRLEN] = "";
+	const void *at = a->any.sa_family == AF_INET ? (const void *)&a->in4.sin_addr
+						     : (const void *)&a->in6.sin6_addr;
+
+	if (!is_loopback(a))
+		log_warn("listening on %s: clients are neither encrypted nor authenticated; that "
+			 "is for a front server (see memnet-stream(1))",
+			 inet_ntop(a->any.sa_family, at, text, sizeof(text)));
+}
+
 /* Left alone where the system does not have it, or does not let us. */
 #define CONGESTION_DEFAULT "cubic"
 
@@ -51,12 +65,13 @@ int listen_congestion(int fd, const char *name, struct mn_error *e)
 	else if (set_congestion(fd, name) < 0)
 		return mn_fail(e, MN_FAILED, errno,
 			       "%s: congestion control not available (see sysctl "
-			       "net.ipv4.tcp_available_congestion_control)",
-			       name);
+			       "net.ipv4.tcp_%s_congestion_control)",
+			       name, errno == EPERM ? "allowed" : "available");
 	return 0;
 }
 
-int listen_inherit(int fd, const struct server_options *o, struct mn_error *e)
+/* Has sockets that are accepted from it be as the options say. */
+static int prepare(int fd, const struct server_options *o, struct mn_error *e)
 {
 	const int on = 1;
 
@@ -79,7 +94,7 @@ int listen_open(const struct server_options *o, const struct endpoint *at, struc
 	if (fd < 0)
 		return mn_fail_errno(e, errno, "socket");
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	err = listen_inherit(fd, o, e);
+	err = prepare(fd, o, e);
 	if (err)
 		return err;
 	if (bind(fd, &a.any, size) < 0 || listen(fd, BACKLOG) < 0) {
@@ -89,11 +104,28 @@ int listen_open(const struct server_options *o, const struct endpoint *at, struc
 			err == EADDRINUSE ? " (another server has it; port 0 takes any)" : "");
 		return -err;
 	}
-	if (!is_loopback(&a))
-		log_warn("listening on %s: clients are neither encrypted nor authenticated; that "
-			 "is for a front server (see memnet-stream(1))",
-			 at->addr);
+	warn_open(&a);
 	return STEAL_FD(fd);
+}
+
+int listen_handed(int fd, int count, const struct server_options *o, struct mn_error *e)
+{
+	union address a = {0};
+	socklen_t size = sizeof(a);
+
+	if (count != 1)
+		return mn_fail(e, MN_FAILED, EINVAL,
+			       "%d sockets handed over: want one (in the socket unit, one "
+			       "ListenStream=)",
+			       count);
+	if (getsockname(fd, &a.any, &size) < 0 ||
+	    (a.any.sa_family != AF_INET && a.any.sa_family != AF_INET6))
+		return mn_fail(e, MN_FAILED, EAFNOSUPPORT,
+			       "the socket handed over: not one of TCP (in the socket unit, "
+			       "ListenStream=ADDRESS:PORT)");
+	fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+	warn_open(&a);
+	return prepare(fd, o, e);
 }
 
 void listen_url(int fd, const char *scheme, char *url, size_t size)

@@ -23,11 +23,14 @@ socklen_t listen_address(const struct endpoint *at, union address *a);
 /* A socket that listens there, or -errno with *e. Warns where others than this host reach it. */
 int listen_open(const struct server_options *o, const struct endpoint *at, struct mn_error *e);
 
-/* Has sockets that are accepted from `fd` be as the options say. 0, or -errno with *e. */
-int listen_inherit(int fd, const struct server_options *o, struct mn_error *e);
-
 /* TCP's congestion control; `name` NULL: cubic, if it can be had. 0, or -errno with *e. */
 int listen_congestion(int fd, const char *name, struct mn_error *e);
+
+/*
+ * Takes over the one socket that a service manager hands over, and has it be as the options say.
+ * 0, or -errno with *e, for other sockets than of IP, too. Warns as listen_open() does.
+ */
+int listen_handed(int fd, int count, const struct server_options *o, struct mn_error *e);
 
 /* Where `fd` is reached: SCHEME://ADDRESS:PORT. */
 void listen_url(int fd, const char *scheme, char *url, size_t size);

@@ -1,11 +1,13 @@
 #include "host/metrics.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include "base/clock.h"
@@ -60,7 +62,7 @@ static void put_clients(FILE *f, const struct server *s)
 
 static void put_responses(FILE *f, const struct counters *all)
 {
-	head(f, "memnet_stream_responses", "counter", "Responses begun, by their status.");
+	head(f, "memnet_stream_responses", "counter", "Responses, by their status, when they end.");
 	for (int k = 1; k < 6; k++)
 		fprintf(f, "memnet_stream_responses_total{status=\"%dxx\"} %llu\n", k,
 			(unsigned long long)all->responses[k]);
@@ -139,6 +141,37 @@ static void put_spaces(FILE *f, struct server *s)
 	}
 }
 
+/* Of a space that is there: a file system by itself, all of it memory. */
+static bool held_of(const struct site *site, uint64_t *bytes)
+{
+	char above[PATH_MAX];
+	struct stat root, parent;
+	struct statvfs v;
+
+	snprintf(above, sizeof(above), "%s/..", site->dir);
+	if (!site->space || stat(site->dir, &root) < 0 || stat(above, &parent) < 0 ||
+	    root.st_dev == parent.st_dev || statvfs(site->dir, &v) < 0)
+		return false;
+	*bytes = (uint64_t)(v.f_blocks - v.f_bfree) * v.f_frsize;
+	return true;
+}
+
+static void put_held(FILE *f, const struct server *s)
+{
+	const struct sites *sites = &s->workers[0].sites;
+	static const char name[] = "memnet_stream_space_held_bytes";
+	uint64_t bytes;
+
+	head(f, name, "gauge", "Memory that a space holds just now, of all its objects.");
+	for (size_t i = 0; i < sites->count; i++) {
+		if (!held_of(&sites->site[i], &bytes))
+			continue;
+		fprintf(f, "%s", name);
+		put_label(f, sites->site[i].name);
+		fprintf(f, "%llu\n", (unsigned long long)bytes);
+	}
+}
+
 static void gauge(FILE *f, const char *name, const char *help, uint64_t value)
 {
 	head(f, name, "gauge", help);
@@ -180,6 +213,7 @@ static void put_all(FILE *f, struct server *s)
 	counter(f, "memnet_stream_stalled", "Clients that took nothing for too long.", all.stalls);
 	counter(f, "memnet_stream_sent_bytes", "Bytes sent, heads included.", all.sent);
 	put_spaces(f, s);
+	put_held(f, s);
 	put_limits(f, s);
 	counter(f, "memnet_stream_released_objects", "Objects released.", s->release.objects);
 	counter(f, "memnet_stream_abandoned_objects", "Objects given back in part, then dropped.",

@@ -169,6 +169,8 @@ static int init(struct push *p, const char *glob, struct mn_error *e)
 	p->store.changed = object_changed;
 	p->loop.after = after_batch;
 	err = give_up_rights(p, e);
+	if (!err)
+		err = push_stream_check(o, e);
 	if (err)
 		return err;
 	if (o->once && site_root(p->site, p->loop.now_ns) < 0)

@@ -511,14 +511,14 @@ static void close_way(struct push_way *way)
 	free(s);
 }
 
-/* Whether connections can be as the options say: told before the first one is made. */
-static int check_congestion(const struct push_options *o, struct mn_error *e)
+int push_stream_check(const struct push_options *o, struct mn_error *e)
 {
 	cleanup_fd int fd = -1;
 
 	if (!o->congestion)
 		return 0;
-	fd = socket(o->target.address[0].any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	fd = socket(o->target.address[0].any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+		    0);
 	if (fd < 0)
 		return mn_fail_errno(e, errno, "socket");
 	return listen_congestion(fd, o->congestion, e);
@@ -526,11 +526,8 @@ static int check_congestion(const struct push_options *o, struct mn_error *e)
 
 int push_stream_open(struct push *push, struct mn_error *e)
 {
-	const int err = check_congestion(push->options, e);
-	struct stream *s = err ? NULL : calloc(1, sizeof(*s));
+	struct stream *s = calloc(1, sizeof(*s));
 
-	if (err)
-		return err;
 	if (!s)
 		return mn_fail_errno(e, ENOMEM, "push");
 	*s = (struct stream){

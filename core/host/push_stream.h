@@ -5,3 +5,9 @@
 
 /* Makes push->way, which connects when there is something to send. 0, or -ENOMEM with *e. */
 int push_stream_open(struct push *push, struct mn_error *e);
+
+/*
+ * With the rights that are left: whether connections can be as the options say. 0, or -errno with
+ * *e.
+ */
+int push_stream_check(const struct push_options *o, struct mn_error *e);

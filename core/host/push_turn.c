@@ -176,7 +176,7 @@ static bool is_settled(const struct push *p, int64_t *left_ns)
 	int64_t age;
 
 	clock_gettime(CLOCK_REALTIME, &now);
-	age = (now.tv_sec - o->st.st_mtim.tv_sec) * NS_PER_S + now.tv_nsec - o->st.st_mtim.tv_nsec;
+	age = clock_file_ns(&now) - clock_file_ns(&o->st.st_mtim);
 	*left_ns = SETTLE_NS - age;
 	return p->entry->whole || o->live || age < 0 || age >= SETTLE_NS;
 }

@@ -187,6 +187,7 @@ static int open_rtsp(struct server *s, struct mn_error *e)
 static int open_all(struct server *s, struct mn_error *e)
 {
 	const struct server_options *o = &s->options;
+	const int handed = notify_listen_fds();
 
 	s->nullfd = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	if (o->access_log) {
@@ -205,10 +206,9 @@ static int open_all(struct server *s, struct mn_error *e)
 		if (err)
 			return err;
 	}
-	if (notify_listen_fds() > 0) {
+	if (handed > 0) {
 		s->listenfd = NOTIFY_LISTEN_FD;
-		fcntl(s->listenfd, F_SETFL, fcntl(s->listenfd, F_GETFL) | O_NONBLOCK);
-		return listen_inherit(s->listenfd, o, e);
+		return listen_handed(s->listenfd, handed, o, e);
 	}
 	s->listenfd = listen_open(o, &o->listen, e);
 	return s->listenfd < 0 ? s->listenfd : 0;

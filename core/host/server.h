@@ -69,7 +69,7 @@ struct server {
 	struct rates object_rates; /* of what is sent of each object */
 	struct own_energy energy;
 	struct controller_socket controller;
-	char listening[80]; /* "ADDRESS:PORT" of HTTP; "": neither */
+	char listening[80]; /* "ADDRESS:PORT" of HTTP; "": not yet */
 	atomic_bool stopping;
 	struct worker *workers;
 	unsigned long long descriptors;		/* the most that we may have */

@@ -27,22 +27,17 @@ struct finds {
 	size_t count, room;
 };
 
-static int64_t to_ns(struct timespec t)
-{
-	return t.tv_sec * NS_PER_S + t.tv_nsec;
-}
-
 static int64_t now_ns(void)
 {
 	struct timespec t;
 
 	clock_gettime(CLOCK_REALTIME, &t);
-	return to_ns(t);
+	return clock_file_ns(&t);
 }
 
 static void add(struct finds *w, const char *path, const struct stat *st)
 {
-	const int64_t written = to_ns(st->st_mtim), read = to_ns(st->st_atim);
+	const int64_t written = clock_file_ns(&st->st_mtim), read = clock_file_ns(&st->st_atim);
 	struct found *f;
 
 	if (w->count == w->room) {

@@ -25,7 +25,7 @@ static bool entity_tag(const struct object *o, const char *form, struct text *t)
 	text_put(t, "\"");
 	text_number(t, o->st.st_ino, 16);
 	text_put(t, "-");
-	text_number(t, (uint64_t)(written->tv_sec * NS_PER_S + written->tv_nsec), 16);
+	text_number(t, (uint64_t)written->tv_sec * NS_PER_S + (uint64_t)written->tv_nsec, 16);
 	text_put(t, "-");
 	text_number(t, (uint64_t)o->st.st_size, 16);
 	text_put(t, form);

@@ -698,6 +698,22 @@ assert line["agent"] == "a\"b" and line["complete"] is True' "$BATS_TEST_TMPDIR/
 	[ "$(code "${URL%/vm1/out}/metrics")" = 404 ]
 }
 
+@test "metrics: the memory that a space holds, while it is there" {
+	small_space
+	chmod 755 "$BATS_TEST_TMPDIR"
+	serve --metrics 127.0.0.1:18909 --release delivered --user nobody
+	held() { get http://127.0.0.1:18909/metrics | sed -n 's/^memnet_stream_space_held_bytes{space="vm1.out"} //p'; }
+	before=$(held)
+	random 1048576 >"$D/x"
+	[ $(($(held) - before)) = 1048576 ]
+	get "$URL/x" >/dev/null
+	until_true gone "$D/x"
+	[ "$(held)" = "$before" ]
+	until_true umount "$D"
+	MOUNTED=
+	[ -z "$(held)" ]
+}
+
 @test "rates: one client's, and all together's" {
 	random 3000000 >"$D/x"
 	serve --client-rate 2MB
@@ -767,6 +783,34 @@ assert line["agent"] == "a\"b" and line["complete"] is True' "$BATS_TEST_TMPDIR/
 		assert urllib.request.urlopen(url, timeout=10).read() == b'handed'
 		server.terminate()
 		assert notify.recv(100) == b'STOPPING=1'
+		assert server.wait(10) == 0
+	END
+}
+
+@test "systemd: one socket handed over is used, more or another kind are refused, an open one is warned of" {
+	python3 - "$D" <<-'END'
+		import os, socket, subprocess, sys
+		def run(listener, count):
+		    def child():
+		        for fd in range(3, 3 + count):
+		            os.dup2(listener.fileno(), fd)
+		            os.set_inheritable(fd, True)
+		    env = dict(os.environ, LISTEN_FDS=str(count))
+		    return subprocess.Popen(['sh', '-c', 'LISTEN_PID=$$ exec memnet stream "$0"',
+		        sys.argv[1]], env=env, close_fds=False, preexec_fn=child, stderr=subprocess.PIPE, text=True)
+		tcp = socket.create_server(('0.0.0.0', 0))
+		tcp = socket.fromfd(os.dup2(tcp.fileno(), 20), socket.AF_INET, socket.SOCK_STREAM)
+		refused = run(tcp, 2)
+		assert '2 sockets handed over' in refused.stderr.readline() and refused.wait(10) == 1
+		local = socket.socket(socket.AF_UNIX)
+		local.bind('\0memnet-test-unix-%d' % os.getpid())
+		local.listen()
+		refused = run(local, 1)
+		assert 'not one of TCP' in refused.stderr.readline() and refused.wait(10) == 1
+		server = run(tcp, 1)
+		assert 'neither encrypted' in server.stderr.readline()
+		assert 'listening on' in server.stderr.readline()
+		server.terminate()
 		assert server.wait(10) == 0
 	END
 }
