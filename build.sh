@@ -32,8 +32,16 @@ packages_of() {
 			shellcheck mandoc bash zsh fish openssl wget aria2 wrk fio
 		;;
 	bench)
-		echo ffmpeg gnuplot-nox procps
+		echo ffmpeg gnuplot-nox procps "$(virtiofsd)"
 		;;
+	esac
+}
+
+# Its package; in Debian 12 and Ubuntu 22.04 it is part of QEMU's.
+virtiofsd() {
+	case $(cat /etc/debian_version) in
+	12* | bookworm*) ;;
+	*) echo virtiofsd ;;
 	esac
 }
 

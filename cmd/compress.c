@@ -383,10 +383,8 @@ static void print_json(const struct compress *c)
 	cJSON_AddNumberToObject(json, "blocked_seconds", seconds(c->blocked_ns));
 	if (c->options.adapt_max)
 		cJSON_AddNumberToObject(json, "level", c->levels.adapt.level);
-	if (c->recorded)
+	if (*c->job.record.id)
 		cJSON_AddStringToObject(json, "record", c->job.record.id);
-	else if (c->has_job)
-		cJSON_AddNullToObject(json, "record");
 	json_print_line(json);
 }
 

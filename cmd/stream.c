@@ -69,7 +69,7 @@ struct stream_options {
 	struct server_options server;
 	struct push_options push;
 	bool force;
-	bool abandon_given;
+	bool abandon_given, log_format_given;
 	struct multicast_way multicast;
 	const char *serving; /* an option given that is for serving only */
 	struct listen_address listen, metrics, rtsp;
@@ -179,7 +179,9 @@ static int take_option(int key, const char *value, struct stream_options *o, str
 		o->server.metrics = (struct endpoint){o->metrics.addr, o->metrics.port};
 		return err;
 	case OPT_ACCESS_LOG: o->server.access_log = value; return 0;
-	case OPT_LOG_FORMAT: return parse_log_format(value, &o->server, e);
+	case OPT_LOG_FORMAT:
+		o->log_format_given = true;
+		return parse_log_format(value, &o->server, e);
 	case OPT_WORKERS:
 		err = parse_number(value, "number of workers", 1, 64, &number, e);
 		o->server.workers = (unsigned)number;
@@ -214,6 +216,8 @@ static int check_options(const struct stream_options *o, struct mn_error *e)
 {
 	if (o->abandon_given && o->server.release != RELEASE_DELIVERED)
 		return mn_fail(e, MN_USAGE, EINVAL, "--abandon is for --release delivered");
+	if (o->log_format_given && !o->server.access_log && !o->push.url)
+		return mn_fail(e, MN_USAGE, EINVAL, "--log-format is for --access-log");
 	if (!o->push.url && o->push.once)
 		return mn_fail(e, MN_USAGE, EINVAL, "--once is for --push");
 	if (o->force && o->server.release == RELEASE_NEVER)

@@ -146,8 +146,6 @@ static double seconds(int64_t ns)
 	return (double)ns / 1e9;
 }
 
-#define TEXT_MAX 600
-
 /* Of which kind a line of JSON is, and about what. */
 static cJSON *json_begin(const char *event, const char *input)
 {
@@ -290,7 +288,7 @@ static const char *event_name(enum inbox_news news)
 static void item_json(const struct display *d, const struct inbox_item *item)
 {
 	cJSON *json = json_begin(event_name(item->news), item->name);
-	char text[TEXT_MAX];
+	char text[600];
 
 	if (item->status) {
 		cause(item, d->command, text, sizeof(text));
@@ -310,7 +308,7 @@ static void item_json(const struct display *d, const struct inbox_item *item)
 static void item_log(const struct display *d, const struct inbox_item *item)
 {
 	const struct transcode *t = item->transcode;
-	char text[TEXT_MAX];
+	char text[600];
 
 	cause(item, d->command, text, sizeof(text));
 	switch (item->news) {

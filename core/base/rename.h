@@ -7,3 +7,6 @@
  * -errno.
  */
 int rename_new(int fromfd, const char *from, int tofd, const char *to);
+
+/* The same of a file, where it most likely lies on 9p, which knows the links only. */
+int rename_new_file(int fromfd, const char *from, int tofd, const char *to);

@@ -431,18 +431,13 @@ static int close_shared(struct compress *c, struct mn_error *e)
 static void close_job(struct compress *c)
 {
 	struct record *r = &c->job.record;
-	int err;
 
 	r->bytes_in = (int64_t)c->total.in;
 	r->bytes_out = (int64_t)c->total.out;
 	r->objects = (int64_t)c->objects;
-	err = job_end(&c->job, stop_signal() ? RECORD_INTERRUPTED
-			       : c->failed   ? RECORD_FAILED
-					     : RECORD_DONE);
-	c->recorded = !err;
-	if (err)
-		log_warn("the job's record is lost: %s (memnet tune does not learn of this job)",
-			 strerror(-err));
+	job_end(&c->job, stop_signal() ? RECORD_INTERRUPTED
+			 : c->failed   ? RECORD_FAILED
+				       : RECORD_DONE);
 	c->blocked_ns = r->blocked_ns;
 }
 

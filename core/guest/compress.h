@@ -55,7 +55,6 @@ struct compress {
 	int64_t end_ns; /* set by compress_close(), as are these */
 	int64_t cpu_ns;
 	int64_t blocked_ns; /* waiting for room */
-	bool recorded;	    /* the job's record is there */
 };
 
 /*

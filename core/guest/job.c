@@ -20,6 +20,8 @@
 
 #define LOCK_LATE_NS (5 * NS_PER_S)
 
+#define RENEW_TRIES 4
+
 #define PAGE_PATH_MAX (sizeof(SPACE_PART) + 1 + RECORD_ID_MAX)
 
 static void page_path(const char *id, char path[PAGE_PATH_MAX])
@@ -169,7 +171,6 @@ static int page_make(struct job *j)
 	page_text[sizeof(page_text) - 1] = '\n';
 	n = pwrite(fd, page_text, sizeof(page_text), 0);
 	if (n == sizeof(page_text) && lock_byte(fd, 0) == 0) {
-		cleanup_close(&j->pagefd);
 		j->pagefd = STEAL_FD(fd);
 		return 0;
 	}
@@ -288,8 +289,9 @@ static int job_open_anyway(struct job *j)
 	return err ? err : job_open(j);
 }
 
-int job_renew(struct job *j)
+static int renew_once(struct job *j)
 {
+	char page[PAGE_PATH_MAX];
 	int err;
 
 	close_folders(j);
@@ -300,9 +302,23 @@ int job_renew(struct job *j)
 		err = open_lock(j);
 	if (err)
 		return err;
+	/* Closed first: while it is open, the kernel believes in it. */
+	close_one(&j->pagefd);
+	page_path(j->record.id, page);
+	unlinkat(j->rootfd, page, 0);
 	err = page_make(j);
 	job_unlock(j);
-	return err == -EEXIST ? 0 : err;
+	return err;
+}
+
+/* Of two jobs that begin anew at once, one may find the other's folders in between. */
+int job_renew(struct job *j)
+{
+	int err = -ENOENT;
+
+	for (int tries = 0; tries < RENEW_TRIES && err == -ENOENT; tries++)
+		err = renew_once(j);
+	return err;
 }
 
 int job_refused(const char *dir, int err, struct mn_error *e)
@@ -421,6 +437,11 @@ int job_end(struct job *j, enum record_status status)
 		err = job_record(j);
 		if (err == -ENOENT)
 			err = job_record_anew(j);
+	}
+	if (err) {
+		log_warn("record %s: lost: %s (memnet tune does not learn of this job)",
+			 j->record.id, strerror(-err));
+		j->record.id[0] = '\0';
 	}
 	job_close(j);
 	return err;

@@ -42,7 +42,8 @@ int job_begin(struct job *j, const char *dir, enum record_kind kind, int64_t max
 /* What space_find() or a job of the folder `dir` failed with, as the error to print; `err`. */
 int job_refused(const char *dir, int err, struct mn_error *e);
 
-/* Ends it: writes the record. Accepts a job that never began. 0 or -errno. */
+/* Ends it: writes the record, or warns that it is lost and empties its id. Accepts a job that never
+ * began. 0 or -errno. */
 int job_end(struct job *j, enum record_status status);
 
 /* LOCK_HOUSE, waited for no longer than for room. 0, -ETIMEDOUT, -EINTR on a request to stop. */

@@ -11,7 +11,6 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "base/log.h"
 #include "guest/stop.h"
 #include "guest/stream.h"
 #include "guest/words.h"
@@ -484,7 +483,6 @@ static void close_job(struct transcode *t, int status)
 {
 	struct record *r = &t->job.record;
 	struct rusage children = {0};
-	int err;
 
 	getrusage(RUSAGE_CHILDREN, &children);
 	r->cpu_ns = (children.ru_utime.tv_sec + children.ru_stime.tv_sec) * NS_PER_S +
@@ -492,13 +490,7 @@ static void close_job(struct transcode *t, int status)
 	r->bytes_out = t->bytes;
 	r->objects = t->objects;
 	record_progress(r, &t->progress);
-	err = job_end(&t->job, stop_signal() ? RECORD_INTERRUPTED
-			       : status	     ? RECORD_FAILED
-					     : RECORD_DONE);
-	if (err) {
-		log_warn("record %s: lost: %s", r->id, strerror(-err));
-		r->id[0] = '\0';
-	}
+	job_end(&t->job, stop_signal() ? RECORD_INTERRUPTED : status ? RECORD_FAILED : RECORD_DONE);
 	t->cpu_ns = r->cpu_ns;
 	t->blocked_ns = r->blocked_ns;
 	t->end_ns = clock_ns();

@@ -44,19 +44,24 @@ static int set_congestion(int fd, const char *name)
 	return setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name));
 }
 
+int listen_congestion(int fd, const char *name, struct mn_error *e)
+{
+	if (!name)
+		set_congestion(fd, CONGESTION_DEFAULT);
+	else if (set_congestion(fd, name) < 0)
+		return mn_fail(e, MN_FAILED, errno,
+			       "%s: congestion control not available (see sysctl "
+			       "net.ipv4.tcp_available_congestion_control)",
+			       name);
+	return 0;
+}
+
 int listen_inherit(int fd, const struct server_options *o, struct mn_error *e)
 {
 	const int on = 1;
 
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (!o->congestion)
-		set_congestion(fd, CONGESTION_DEFAULT);
-	else if (set_congestion(fd, o->congestion) < 0)
-		return mn_fail(e, MN_FAILED, errno,
-			       "%s: congestion control not available (see sysctl "
-			       "net.ipv4.tcp_available_congestion_control)",
-			       o->congestion);
-	return 0;
+	return listen_congestion(fd, o->congestion, e);
 }
 
 int listen_open(const struct server_options *o, const struct endpoint *at, struct mn_error *e)

@@ -26,5 +26,8 @@ int listen_open(const struct server_options *o, const struct endpoint *at, struc
 /* Has sockets that are accepted from `fd` be as the options say. 0, or -errno with *e. */
 int listen_inherit(int fd, const struct server_options *o, struct mn_error *e);
 
+/* TCP's congestion control; `name` NULL: cubic, if it can be had. 0, or -errno with *e. */
+int listen_congestion(int fd, const char *name, struct mn_error *e);
+
 /* Where `fd` is reached: SCHEME://ADDRESS:PORT. */
 void listen_url(int fd, const char *scheme, char *url, size_t size);

@@ -73,6 +73,8 @@ static void on_signal(struct loop *loop, int signo)
 {
 	struct push *p = container_of(loop, struct push, loop);
 
+	if (signo == SIGHUP)
+		return; /* a reload: there is no log to open anew */
 	log_debug("%s: draining", strsignal(signo));
 	notify_state("STOPPING=1");
 	p->draining = true;
@@ -136,7 +138,7 @@ static int give_up_rights(const struct push *p, struct mn_error *e)
 
 static int init(struct push *p, const char *glob, struct mn_error *e)
 {
-	static const int signals[] = {SIGTERM, SIGINT, 0};
+	static const int signals[] = {SIGTERM, SIGINT, SIGHUP, 0};
 	const struct push_options *o = p->options;
 	int err = loop_init(&p->loop);
 

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "host/http_request.h"
+#include "host/listen.h"
 #include "host/push_http.h"
 
 #define CONNECT_NS  (10 * NS_PER_S)
@@ -85,9 +86,7 @@ static void set_options(struct stream *s, int fd)
 	if (s->target->scheme == PUSH_UNIX)
 		return;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-	if (o->congestion)
-		setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, o->congestion,
-			   (socklen_t)strlen(o->congestion));
+	listen_congestion(fd, o->congestion, NULL);
 	if (s->target->scheme == PUSH_TCP)
 		set_reset(fd, true);
 }
@@ -512,10 +511,26 @@ static void close_way(struct push_way *way)
 	free(s);
 }
 
+/* Whether connections can be as the options say: told before the first one is made. */
+static int check_congestion(const struct push_options *o, struct mn_error *e)
+{
+	cleanup_fd int fd = -1;
+
+	if (!o->congestion)
+		return 0;
+	fd = socket(o->target.address[0].any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return mn_fail_errno(e, errno, "socket");
+	return listen_congestion(fd, o->congestion, e);
+}
+
 int push_stream_open(struct push *push, struct mn_error *e)
 {
-	struct stream *s = calloc(1, sizeof(*s));
+	const int err = check_congestion(push->options, e);
+	struct stream *s = err ? NULL : calloc(1, sizeof(*s));
 
+	if (err)
+		return err;
 	if (!s)
 		return mn_fail_errno(e, ENOMEM, "push");
 	*s = (struct stream){

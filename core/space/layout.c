@@ -11,6 +11,8 @@
 #include "base/cleanup.h"
 #include "base/confine.h"
 
+#define PREPARE_TRIES 16
+
 /*
  * Makes folder `name` in `dirfd`, opens what is there then and gives it to the owner of the space,
  * the user that QEMU runs as. The descriptor goes to *out, or is closed for NULL.
@@ -61,7 +63,7 @@ static int have_folder(int dirfd, const char *name, const struct stat *owner, in
  * Folder by folder: the guest may have put a symbolic link in the place of the reserved one, and
  * mkdirat(2) would follow it wherever it leads on the host.
  */
-int space_prepare(int rootfd)
+static int prepare(int rootfd)
 {
 	static const char *const folders[] = {SPACE_PART, SPACE_LIVE, SPACE_JOBS};
 	cleanup_fd int reserved = -1;
@@ -73,6 +75,16 @@ int space_prepare(int rootfd)
 	err = have_folder(rootfd, SPACE_RESERVED, &root, &reserved);
 	for (size_t i = 0; !err && i < sizeof(folders) / sizeof(*folders); i++)
 		err = have_folder(reserved, folders[i] + sizeof(SPACE_RESERVED), &root, NULL);
+	return err;
+}
+
+/* Of several that begin anew at once, one may remove the still empty folder of another. */
+int space_prepare(int rootfd)
+{
+	int err = -ENOENT;
+
+	for (int tries = 0; tries < PREPARE_TRIES && err == -ENOENT; tries++)
+		err = prepare(rootfd);
 	return err;
 }
 

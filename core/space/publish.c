@@ -8,11 +8,14 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/confine.h"
 #include "base/rename.h"
 #include "space/bulk.h"
 #include "space/layout.h"
 #include "space/live.h"
+
+#define LOOK_NS NS_PER_S
 
 int publish_begin(struct publish *p, int rootfd, const char *owner, unsigned serial)
 {
@@ -40,18 +43,24 @@ static ssize_t look(struct publish *p, size_t most)
 	if (st.st_nlink == 0)
 		return -ENOENT;
 	p->believed = false;
+	p->looked_ns = clock_ns();
 	taken = (uint64_t)st.st_size - p->size;
 	return taken > most ? -EIO : (ssize_t)taken;
 }
 
-/* One write. A live object's shows too that the host has not dropped it. */
+/* A live object's writer is not to go on for long after the host has dropped it. */
+static bool look_is_due(const struct publish *p)
+{
+	return p->markerfd >= 0 && clock_ns() - p->looked_ns >= LOOK_NS;
+}
+
 static ssize_t write_once(struct publish *p, const char *data, size_t size)
 {
 	size_t most = size < SPACE_WRITE_MAX ? size : SPACE_WRITE_MAX;
 	ssize_t n = bulk_write(p->fd, data, most), taken = n;
 	int err = n < 0 ? errno : ENOSPC;
 
-	p->believed = n == (ssize_t)most && p->markerfd < 0 && !bulk_pretends();
+	p->believed = n == (ssize_t)most && !bulk_pretends() && !look_is_due(p);
 	if (!p->believed)
 		taken = look(p, most);
 	if (taken < 0)
@@ -130,7 +139,7 @@ static int give_name(struct publish *p, const char *path, bool replace)
 	if (replace)
 		err = renameat(p->rootfd, p->part, parent, leaf) < 0 ? -errno : 0;
 	else
-		err = rename_new(p->rootfd, p->part, parent, leaf);
+		err = rename_new_file(p->rootfd, p->part, parent, leaf);
 	if (err)
 		return err;
 	p->part[0] = '\0';

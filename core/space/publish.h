@@ -15,10 +15,11 @@
  * of a write that did not take all is told by the object's size, not by the call.
  *
  * To ask for the size costs as many messages as to write. So a kernel that tells the truth of a
- * write that took all is believed until the commit, which asks once. One that pretends is asked
- * once for each SPACE_PIECE; where bytes are missing, they may be so from between others, and the
- * object is cut to what it had before. After that, and for a live object, which cannot be cut as
- * clients have read it, each write is asked about.
+ * write that took all is believed until the commit, which asks once; of a live object, which the
+ * host may have removed, once a second. One that pretends is asked once for each SPACE_PIECE; where
+ * bytes are missing, they may be so from between others, and the object is cut to what it had
+ * before. After that, and for a live object, which cannot be cut as clients have read it, each
+ * write is asked about.
  *
  * Nothing here waits: a full space is -ENOSPC, and the caller goes on at `size`, the exact byte.
  */
@@ -40,6 +41,7 @@ struct publish {
 	int fd;				/* the object; -1: there is none */
 	int markerfd;			/* of a live object; else -1 */
 	uint64_t size;			/* bytes in it, and where the next one goes */
+	int64_t looked_ns;		/* when its size was asked for */
 	bool believed;			/* that it has `size` bytes; not asked */
 	bool careful;			/* room ran out before: each write is asked about */
 	char part[PUBLISH_PART_MAX];	/* its name in part/; "" once it has a visible one */

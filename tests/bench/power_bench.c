@@ -1,7 +1,10 @@
 /*
- * Power over time: once a second what the machine used, and each process' estimated part of it, as
- * TSV with comments that say when it began, and where the figures are from. An unknown figure is
- * "nan", never 0.
+ * Power over time: ten times a second what the machine used, and each process' estimated part of
+ * it, as TSV with comments that say when it began, and where the figures are from. An unknown
+ * figure is "nan", never 0.
+ *
+ * So often because a job of a few seconds begins and ends between two rows, and of those its part
+ * is worked out as if the power had been the same in all of the interval.
  *
  * usage: power_bench SECONDS [PID...]	MEMNET_CONF names a configuration with [energy]
  */
@@ -16,7 +19,8 @@
 #include "cmd/energy_config.h"
 #include "energy/consumer.h"
 
-#define CONSUMERS 16
+#define CONSUMERS   16
+#define INTERVAL_NS (100 * NS_PER_MS)
 
 struct bench {
 	struct meter *meter;
@@ -116,8 +120,8 @@ int main(int argc, char **argv)
 		return (int)e.status;
 	}
 	put_head(&b);
-	while (seconds-- > 0) {
-		nanosleep(&(struct timespec){.tv_sec = 1}, NULL);
+	while (b.last_ns - b.start_ns < seconds * NS_PER_S) {
+		nanosleep(&(struct timespec){.tv_nsec = INTERVAL_NS}, NULL);
 		put_row(&b);
 	}
 	for (int i = 0; i < b.count; i++)

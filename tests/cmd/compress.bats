@@ -634,8 +634,9 @@ line.zst" words
 		touch "$space/.memnet/jobs"
 		exec 9>&-
 		wait $job
-		[ "$(cat message)" = "memnet compress: the job's record is lost: Not a directory (memnet tune does not learn of this job)" ]
-		grep -q '"record":null' json
+		grep -qx 'memnet compress: record [0-9a-f]*: lost: Not a directory (memnet tune does not learn of this job)' message
+		grep -q '"files":1,' json
+		[[ $(cat json) != *record* ]]
 		[ -e "$space/x" ]
 	END
 }

@@ -802,6 +802,8 @@ assert line["agent"] == "a\"b" and line["complete"] is True' "$BATS_TEST_TMPDIR/
 	[ "$status" = 2 ]
 	run memnet stream /nonexistent
 	[ "$status" = 1 ]
+	run timeout 20 memnet stream --log-format json "$D"
+	[[ $status = 2 && $output == *"--log-format is for --access-log"* ]]
 	run memnet stream --congestion nonesuch "$D"
 	[ "$status" = 1 ]
 	[[ $output == *"tcp_available_congestion_control"* ]]

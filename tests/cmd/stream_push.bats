@@ -249,6 +249,23 @@ received() {
 	done
 }
 
+@test "SIGHUP is a reload, and ends nothing" {
+	pushing http://127.0.0.1:1 vm1/out
+	kill -HUP "$PUSHER"
+	until_true eval "! grep -q 'ShdPnd:.*[1-9a-f]' /proc/$PUSHER/status" # it is taken
+	kill "$PUSHER"
+	wait "$PUSHER" # as SIGTERM ends it, not SIGHUP
+	PIDS=()
+}
+
+@test "congestion control: cubic, where it can be had, whatever the system's is" {
+	grep -q cubic /proc/sys/net/ipv4/tcp_available_congestion_control || skip "no cubic"
+	receiver tcp
+	pushing "tcp://127.0.0.1:$PORT" --rate 1MB vm1/out
+	random 3000000 | publish x
+	until_true eval "ss -tin state established 'dport = :$PORT' | grep -q cubic"
+}
+
 @test "options are checked" {
 	for url in ftp://x:1 tcp://x tcp://x:0 tcp://x:70000 tcp://x:1/y unix://x http:// http://a:b/ 'http://a/ b'; do
 		run push "$url" vm1/out
@@ -263,6 +280,8 @@ received() {
 	[[ $status = 2 && $output == *"--congestion is TCP's"* ]]
 	run push http://127.0.0.1:1 vm1/out vm1/two
 	[ "$status" = 2 ]
+	run timeout 20 memnet stream --push tcp://127.0.0.1:1 --congestion nonesuch "$D"
+	[[ $status = 1 && $output == *"tcp_available_congestion_control"* ]]
 	run memnet stream --once vm1/out
 	[ "$status" = 2 ]
 }

@@ -127,9 +127,21 @@ can_count() {
 
 @test "a write is one message of 9p, and as large as one can be" {
 	can_count || skip "the guest's kernel does not count messages of 9p"
-	read -r _ writes < <(messages 'memnet compress -q --fast=1 --to /mnt/memnet/out /tmp/random')
-	# 6000000 bytes that do not compress, 480 KiB each, and two or three of the record.
-	[ "$writes" -le $((6000000 / (480 * 1024) + 1 + 3)) ]
+	read -r all writes < <(messages 'memnet compress -q --fast=1 --to /mnt/memnet/out /tmp/random')
+	# 6000000 bytes that do not compress, 480 KiB each, and two of the record.
+	[ "$writes" -le $((6000000 / (480 * 1024) + 1 + 2)) ]
+	# And one for each two of them to ask for the size, where the kernel does not tell the truth (space/publish.h).
+	[ "$all" -le $((writes + writes / 2 + FIXED)) ]
+}
+
+# What an object costs besides: the job, its page and record, the name.
+FIXED=53
+
+@test "a job is some fifty messages of 9p besides its writes" {
+	can_count || skip "the guest's kernel does not count messages of 9p"
+	read -r all writes < <(messages ': >/tmp/empty; memnet compress -q --to /mnt/memnet/out /tmp/empty')
+	[ "$writes" = 3 ]
+	[ "$all" -le $((3 + FIXED)) ]
 }
 
 @test "a long wait asks for room, and for little else" {
@@ -233,13 +245,14 @@ has_objects() { [ -n "$(objects)" ]; }
 
 none_sleeps() { ! vm_run web 'pidof sleep'; }
 
-# What the host does to the space while two jobs are in the middle of an object, which are then let go on.
+# What the host does to the space while jobs are in the middle of an object, which are then let go on. Of two that begin
+# anew at once, one may find the other's folders half made.
 empty_space() {
 	vm_host find "$space" -mindepth 1 -delete
 }
 
 in_mid_job() {
-	[ "$(vm_host sh -c 'cat "$1"/.memnet/part/*.0' - "$space" | wc -c)" -gt 3000000 ]
+	[ "$(vm_host sh -c 'cat "$1"/.memnet/part/*.0 2>/dev/null' - "$space" | wc -c)" = $((4 * 2 * 960 * 1024)) ]
 }
 
 @test "the host empties the space in mid-job, which costs only time" {
@@ -248,16 +261,17 @@ head -c 2000000 /tmp/random
 until [ -e /tmp/go ]; do sleep 0.1; done
 tail -c +2000001 /tmp/random
 END
-for i in 1 2; do memnet transcode-hook --to /mnt/memnet/out --name mid$i -- sh /tmp/slowly || echo $? & done; wait' 3>&- >"$BATS_TEST_TMPDIR/said" &
+for i in 1 2 3 4; do memnet transcode-hook --to /mnt/memnet/out --name mid$i -- sh /tmp/slowly || echo $? & done; wait' 3>&- >"$BATS_TEST_TMPDIR/said" &
 	jobs=$!
 	until_true in_mid_job
 	empty_space
 	vm_run web 'touch /tmp/go'
 	wait "$jobs"
 	[ -z "$(cat "$BATS_TEST_TMPDIR/said")" ]
-	[ "$(objects | sort)" = mid1$'\n'mid2 ]
-	[ "$(vm_host cat "$space/mid1" | sha256sum)" = "$(sum_in_guest /tmp/random)" ]
-	[ "$(vm_host cat "$space/mid2" | sha256sum)" = "$(sum_in_guest /tmp/random)" ]
+	want=$(sum_in_guest /tmp/random)
+	for i in 1 2 3 4; do
+		[ "$(vm_host cat "$space/mid$i" | sha256sum)" = "$want" ]
+	done
 	[ -z "$(parts)" ]
-	[ "$(records | grep -c '"status":"done"')" = 2 ]
+	[ "$(records | grep -c '"status":"done"')" = 4 ]
 }

@@ -229,9 +229,10 @@ vm_add_module() {
 	echo "$name.ko" >>"$dir/order"
 }
 
-# A module's name has underscores where its file's name may have hyphens.
+# A module's name has underscores where its file's name may have hyphens. The folder of a version may be a link to the
+# host's; the links in that one, to the kernel's source, are not followed.
 vm_module_file() {
-	find "$MEMNET_GUEST/linux/lib/modules/" -name "${1//_/[-_]}.ko*" -print -quit
+	find "$MEMNET_GUEST"/linux/lib/modules/*/ -name "${1//_/[-_]}.ko*" -print -quit
 }
 
 vm_module_builtin() {
@@ -519,7 +520,7 @@ END"
 # vCPU threads are known by the names debug-threads=on gives them ("CPU 0/TCG"); schedstat counts nanoseconds. The
 # process's own total, in ticks, includes the 9p and I/O workers that have ended meanwhile.
 vm_cpu() {
-	local pid task vcpu=0 ns total comm
+	local pid task vcpu=0 ns comm
 
 	pid=$(vm_pid "$1") || { vm_die "$1 is not running"; return; }
 	for task in /proc/"$pid"/task/*; do
@@ -531,9 +532,13 @@ vm_cpu() {
 			;;
 		esac
 	done
-	total=$(sed 's/.*) //' "/proc/$pid/stat" | awk '{ print $12 + $13 }')
-	awk -v vcpu="$vcpu" -v total="$total" -v hz="$(getconf CLK_TCK)" 'BEGIN {
-		vcpu /= 1e9; other = total / hz - vcpu
+	awk -v vcpu="$vcpu" -v total="$(vm_process_cpu "$pid")" 'BEGIN {
+		vcpu /= 1e9; other = total - vcpu
 		printf "%.3f %.3f\n", vcpu, (other > 0 ? other : 0)
 	}'
+}
+
+# CPU seconds so far of a process.
+vm_process_cpu() {
+	sed 's/.*) //' "/proc/$1/stat" | awk -v hz="$(getconf CLK_TCK)" '{ printf "%.2f\n", ($12 + $13) / hz }'
 }

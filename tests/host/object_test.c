@@ -158,7 +158,8 @@ static void test_live_elsewhere(void)
 {
 	char gone[sizeof(scratch_path) + 5];
 	struct object *o;
-	int marker = live_begin(root, "m");
+	bool made;
+	int marker = live_begin(root, "m", &made);
 
 	scratch_file(root, "m", "abc", 3);
 	o = get("m", 0);

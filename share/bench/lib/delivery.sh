@@ -14,18 +14,37 @@ prepare_jobs() {
 	for way in $(ways); do
 		guest "mkdir -p $(folder_of "$way")/out" || die "the guest cannot write for $way"
 	done
+	mkdir -p "$work/bare/out" "$work/in" "$work/bin"
+	ln -s "$MEMNET" "$work/bin/memnet"
 	[ "$only" = transcode ] || prepare_compress
 	[[ ,$only, != *,transcode,* ]] || prepare_transcode
+	[ -z "$bare" ] || prepare_bare
+}
+
+# What takes an emulated CPU seconds is done by the host's in a moment, too short for its power to be seen: there it is
+# done as often as half the job's time wants.
+declare -A bare_times=([transcode]=1 [compress]=1)
+
+prepare_bare() {
+	local way=bare kind began
+
+	for kind in transcode compress; do
+		[[ ,$only, == *,$kind,* ]] || continue
+		began=$(now)
+		at_way "$(job "$kind")" >"$work/job.log" 2>&1 || die "the host failed: $kind: $(tail -n 3 "$work/job.log")"
+		bare_times[$kind]=$(how_often "$(minus "$(now)" "$began")" "$(awk -v s="$job_s" 'BEGIN { print s / 2 }')")
+		at_way "rm $(folder_of bare)/out/result"
+	done
 }
 
 # Kernel modules: much code and some data, on every host. Debian 13 packs them.
 some_input() {
-	local modules=$MEMNET_GUEST/linux/lib/modules
+	local modules=("$MEMNET_GUEST"/linux/lib/modules/*/)
 
 	{
-		find -H "$modules/" -name '*.ko' -print0 | sort -z | xargs -0r cat
-		find -H "$modules/" -name '*.ko.xz' -print0 | sort -z | xargs -0r xz -dc
-		find -H "$modules/" -name '*.ko.zst' -print0 | sort -z | xargs -0r zstd -dcq
+		find "${modules[@]}" -name '*.ko' -print0 | sort -z | xargs -0r cat
+		find "${modules[@]}" -name '*.ko.xz' -print0 | sort -z | xargs -0r xz -dc
+		find "${modules[@]}" -name '*.ko.zst' -print0 | sort -z | xargs -0r zstd -dcq
 	} 2>/dev/null | head -c "${input_mb}M"
 }
 
@@ -41,7 +60,7 @@ guest_seconds() {
 
 	began=$(now)
 	guest "$1" >"$work/job.log" 2>&1 || die "the guest failed: $1: $(tail -n 3 "$work/job.log")"
-	less "$(now)" "$began"
+	minus "$(now)" "$began"
 }
 
 # how_often B A: that B goes into A, at least once
@@ -51,7 +70,7 @@ how_often() {
 
 # The job is as long as it is to be by compressing its input again and again, each time as one more frame.
 prepare_compress() {
-	local once i
+	local once
 
 	some_input >"$work/input"
 	[ "$(stat -c %s "$work/input")" = $((input_mb << 20)) ] || die "fewer than $input_mb MB of kernel modules"
@@ -60,13 +79,11 @@ prepare_compress() {
 		dd if=/in/input of=/in/piece bs=1M count=$piece_mb 2>/dev/null && mkdir /in/set &&
 		for i in \$(seq $files); do dd if=/in/input of=/in/set/\$i bs=128k skip=\$i count=1 2>/dev/null || exit; done" || die "no input in the guest"
 	once=$(guest_seconds "memnet compress -q -f -$level -o /in/trial /in/piece")
-	copies=''
-	for ((i = $(how_often "$once" "$job_s"); i > 0; i--)); do
-		copies+=' /in/piece'
-	done
+	copies=$(how_often "$once" "$job_s")
+	head -c "${piece_mb}M" "$work/input" >"$work/in/piece"
 	sets=$(how_often "$(awk -v s="$once" -v f="$files" -v m="$piece_mb" 'BEGIN { print s * f / 8 / m }')" "$job_s")
 	guest 'rm /in/trial'
-	say "compressing $piece_mb MB takes $once s alone; a job does so $(wc -w <<<"$copies") times"
+	say "compressing $piece_mb MB takes $once s alone; a job does so $copies times"
 }
 
 # Moving pictures of our own, small enough for an emulated CPU.
@@ -76,6 +93,7 @@ prepare_transcode() {
 	ffmpeg -v error -f lavfi -i testsrc2=size=640x360:rate=25 -t 10 -c:v mpeg2video -b:v 4M -threads 1 -y -f mpegts "$work/film.ts" ||
 		die "ffmpeg cannot make a film"
 	hand_over "$work/film.ts" /in/film.ts
+	mv "$work/film.ts" "$work/in/"
 	film_s=2
 	guest_seconds "$(ffmpeg_to /in/trial)" >/dev/null	# the first start reads all its libraries
 	short=$(guest_seconds "$(ffmpeg_to /in/trial)")
@@ -85,21 +103,24 @@ prepare_transcode() {
 	say "a film of $film_s s takes about $job_s s alone ($short s for one of 2 s)"
 }
 
+# ffmpeg_to FILE [FOLDER]: of what is in that folder
 ffmpeg_to() {
-	echo "ffmpeg -nostdin -v error -stream_loop -1 -i /in/film.ts -t $film_s -s 320x180 -c:v libx264 -preset ultrafast -b:v 2M" \
+	echo "ffmpeg -nostdin -v error -stream_loop -1 -i ${2:-/in}/film.ts -t $film_s -s 320x180 -c:v libx264 -preset ultrafast -b:v 2M" \
 		"-threads 1 -filter_threads 1 -x264-params nal-hrd=cbr:vbv-maxrate=2000:vbv-bufsize=2000 -f mpegts -y $1"
 }
 
 # job KIND: the command that makes out/result for $way
 job() {
-	local to
+	local to in=/in pieces
 
+	[ "$way" != bare ] || in=$work/in
+	pieces=$(printf " $in/piece%.0s" $(seq "${copies:-1}"))
 	to=$(folder_of "$way")/out
 	case $1.$way in
-	compress.memnet) echo "memnet compress -q -f -$level --to $to -o result$copies" ;;
-	compress.*) echo "memnet compress -q -f -$level -o $to/result$copies" ;;
+	compress.memnet) echo "memnet compress -q -f -$level --to $to -o result$pieces" ;;
+	compress.*) echo "memnet compress -q -f -$level -o $to/result$pieces" ;;
 	transcode.memnet) echo "memnet transcode-hook -q -f --to $to --name result -- $(ffmpeg_to -)" ;;
-	transcode.*) ffmpeg_to "$to/result" ;;
+	transcode.*) ffmpeg_to "$to/result" "$in" ;;
 	files.memnet) echo "for i in \$(seq $sets); do mkdir -p $to/\$i && memnet compress -q -f -$level -r --to $to/\$i /in/set || exit; done" ;;
 	files.guest) echo "for i in \$(seq $sets); do mkdir -p $to/\$i && memnet compress -q -f -$level -r /in/set && mv /in/set/*.zst $to/\$i || exit; done" ;;
 	esac
@@ -114,69 +135,82 @@ serve_earlier() {
 	for way in $(ways); do
 		guest "cp /in/earlier.$1 $(folder_of "$way")/earlier" || die "no earlier result for $way"
 	done
+	cp "$work/p9/earlier" "$work/bare/earlier"
 }
 
 # --- scenarios -------------------------------------------------------------------------------------------------------
 
-# turns WORD…: begun elsewhere in each round, so that no way is always the first
+# turns WORD…: in an order of its own for each round, so that what one leaves behind meets all others alike. It is a
+# balanced Latin square (Williams): in as many rounds as there are words each has each place once, and each other word
+# before it once; of an odd number in twice as many, every second one backwards.
 turns() {
-	local words=("$@") i
+	local n=$# i at order=()
 
-	for ((i = 0; i < $#; i++)); do
-		echo "${words[(i + round - 1) % $#]}"
+	for ((i = 0; i < n; i++)); do
+		at=$(((i % 2 ? (i + 1) / 2 : n - i / 2) + round - 1))	# 0, 1, n - 1, 2, n - 2, …
+		order+=("${@:at % n + 1:1}")
 	done
+	if ((n % 2 && round % 2 == 0)); then
+		printf '%s\n' "${order[@]}" | tac
+	else
+		printf '%s\n' "${order[@]}"
+	fi
 }
 
 progress() {
 	say "round $round of $rounds: $scenario, $(title_of "$way"), $cap"
 }
 
+# deliver KIND WAY…: the job alone in the ways that are different then, and beside clients in all
 deliver() {
-	local kind=$1 way cap
+	local kind=$1 way cap alone=(guest memnet)
 
 	shift
+	[[ " $* " != *" bare "* ]] || alone+=(bare)
 	scenario=$kind
-	for way in $(turns guest memnet); do
+	for way in $(turns "${alone[@]}"); do
 		cap=alone
 		in_time || continue
 		progress
 		undisturbed "$(job "$kind")"
-		finish_job
+		finish_job "$kind"
 	done
 	for way in $(turns "$@"); do
 		cap=clients
 		in_time || continue
 		progress
 		delivered "$clients" "$(job "$kind")"
-		finish_job
+		finish_job "$kind"
 	done
 }
 
 finish_job() {
-	case $kind in
-	files) check_files ;;
-	*) check_result out/result ;;
+	case $1.$way in
+	files.*) check_files ;;
+	transcode.bare) at_way "rm $(folder_of bare)/out/result" || die "no result on the host" ;;	# by another CPU's instructions
+	*) check_result "$1" out/result ;;
 	esac
 }
 
+# The files themselves as clients get them; in the order of their names, as where each way puts them is its own.
 check_files() {
 	local want=$((files * sets)) have
 
-	have=$(guest "find $(folder_of "$way")/out -name '*.zst' | wc -l")
-	[ "$have" = "$want" ] || die "$way delivers $have files of $want"
-	guest "rm -rf $(folder_of "$way")/out/*"
+	mapfile -t have < <(guest "cd $(folder_of "$way") && find out -name '*.zst'" | awk -F / '{ print $2, $NF, $0 }' | LC_ALL=C sort | cut -d ' ' -f 3)
+	[ ${#have[@]} = "$want" ] || die "$way delivers ${#have[@]} files of $want"
+	check_result files "${have[@]}"
 }
 
 scenario_transcode() {
 	serve_earlier transcode
 	# shellcheck disable=SC2046 # words
-	deliver transcode $(ways)
+	deliver transcode $(ways) $bare
 }
 
 scenario_compress() {
 	serve_earlier compress
 	# shellcheck disable=SC2046 # words
-	deliver compress $(ways)
+	deliver compress $(ways) $bare
 }
 
 scenario_files() {
@@ -199,7 +233,7 @@ stop_endless_job() {
 
 # More and more clients, until the server cannot feed them: how many it fed before.
 scenario_capacity() {
-	local way cap=ramp kind=compress
+	local way cap=ramp
 
 	scenario=capacity
 	serve_earlier compress
@@ -217,7 +251,7 @@ scenario_capacity() {
 }
 
 scenario_caps() {
-	local way cap kind=compress
+	local way cap
 
 	[ -n "$cgroup" ] || return
 	scenario=caps
@@ -249,7 +283,7 @@ under_cap() {
 	printf 'job_began\t%s\njob_ended\t%s\n' "$began" "$ended" >"$(raw).phases.tsv"
 }
 
-# cap_vm PERCENT: of one CPU, for all of QEMU; without, no limit
+# cap_vm PERCENT: of one CPU, for all of QEMU, which is in the cgroup; without, no limit
 cap_vm() {
 	local period=100000 quota=
 
@@ -257,7 +291,6 @@ cap_vm() {
 	if [ -f "$cgroup/cpu.max" ]; then
 		echo "${quota:-max} $period" >"$cgroup/cpu.max"
 	else
-		echo "${quota:--1}" >"$cgroup/cpu.cfs_quota_us"
-	fi
-	echo "$vm_process" >"$cgroup/cgroup.procs" || die "cannot put QEMU into $cgroup"
+		echo "$period" >"$cgroup/cpu.cfs_period_us" && echo "${quota:--1}" >"$cgroup/cpu.cfs_quota_us"
+	fi || die "cannot cap QEMU at ${1:-100} % of a CPU in $cgroup"
 }

@@ -6,26 +6,29 @@
 make_figures() {
 	mkdir -p "$out/figures"
 	for kind in transcode compress; do
-		[ -s "$out/raw/$kind.guest.clients.1.series.tsv" ] || continue
+		[ -s "$out/raw/$kind.guest.clients.1.phases.tsv" ] || continue
 		over_time "$kind"
 		distribution "$kind"
 		completion "$kind"
 		energy "$kind"
+		bare "$kind"
 	done
 	caps_figure
 	memory_figure
 }
 
-# plot NAME SCRIPT ARG…: NAME.png and NAME.svg of NAME.tsv; ARGs are gnuplot's, such as "title='…'"
+# plot NAME SCRIPT ARG…: NAME.png and NAME.svg of NAME.tsv, if that has any numbers; ARGs are gnuplot's, such as
+# "title='…'". It runs beside the data, so that no quoting is asked of the folder's name.
 plot() {
 	local name=$1 script=$2 format words
 
 	shift 2
 	command -v gnuplot >/dev/null || return 0
-	words=$(printf '%s; ' "data='$out/figures/$name.tsv'" "blocks=$(grep -c '^"' "$out/figures/$name.tsv")" "$@")
+	sed 's/^"[^"]*"//' "$out/figures/$name.tsv" | grep -q '[0-9]' || return 0
+	words=$(printf '%s; ' "data='$name.tsv'" "blocks=$(grep -c '^"' "$out/figures/$name.tsv")" "$@")
 	for format in png svg; do
-		gnuplot -e "$words out='$out/figures/$name.$format'; format='$format'" "$lib/plots/style.gp" "$lib/plots/$script.gp" ||
-			die "gnuplot cannot draw $name"
+		(cd "$out/figures" && gnuplot -e "$words out='$name.$format'; format='$format'" "$lib/plots/style.gp" "$lib/plots/$script.gp") ||
+			say "gnuplot cannot draw $name.$format"
 	done
 }
 
@@ -35,7 +38,7 @@ moment() {
 }
 
 raws() {
-	find "$out/raw" -name "$1.series.tsv" 2>/dev/null | sed 's/\.series\.tsv$//' | sort
+	find "$out/raw" -name "$1.phases.tsv" 2>/dev/null | sed 's/\.phases\.tsv$//' | sort
 }
 
 block() {
@@ -49,7 +52,7 @@ median_of() {
 		'$1 == s && $2 == w && $3 == c && $4 == m { print $f; exit }' "$out/summary.tsv"
 }
 
-# --- throughput and power over time: the paper's figures 1, 4 and 10 -------------------------------------------------
+# --- throughput and power over time: the paper's figures 1 and 10 -------------------------------------------------
 
 over_time() {
 	local kind=$1 way base n=0
@@ -57,16 +60,16 @@ over_time() {
 	rm -f "$out/figures/throughput-$kind.tsv" "$out/figures/power-$kind.tsv" "$out/figures/jobs-$kind.tsv"
 	for way in guest 9p virtiofs memnet; do
 		base=$out/raw/$kind.$way.clients.1
-		[ -s "$base.series.tsv" ] || continue
+		[ -s "$base.phases.tsv" ] || continue
 		n=$((n + 1))
 		awk -F '\t' 'NR > 2 { b += $4; if ($1 - t >= 0.1) { print $1, b * 8 / 1e6 / ($1 - t); t = $1; b = 0 } }' "$base.series.tsv" |
 			block "$(title_of "$way")" >>"$out/figures/throughput-$kind.tsv"
 		shifted_power "$base" | block "$(title_of "$way")" >>"$out/figures/power-$kind.tsv"
-		echo "$n $(less "$(moment "$base" job_began)" "$(epoch_of "$base")") $(moment "$base" job_ended) $(moment "$base" job_began)" |
+		echo "$n $(minus "$(moment "$base" job_began)" "$(epoch_of "$base")") $(moment "$base" job_ended) $(moment "$base" job_began)" |
 			awk '{ print $1, $2, $3 - $4 }' >>"$out/figures/jobs-$kind.tsv"
 	done
-	plot "throughput-$kind" over_time "jobs='$out/figures/jobs-$kind.tsv'" "label='Mbit/s to all clients'"
-	plot "power-$kind" over_time "jobs='$out/figures/jobs-$kind.tsv'" \
+	plot "throughput-$kind" over_time "jobs='jobs-$kind.tsv'" "label='Mbit/s to all clients'"
+	plot "power-$kind" over_time "jobs='jobs-$kind.tsv'" \
 		"label='W, the whole machine ($(energy_source))'"
 }
 
@@ -74,10 +77,10 @@ epoch_of() {
 	sed -n '1s/# epoch //p' "$1.series.tsv"
 }
 
-# Power, with the clients' clock.
+# Power, with the clients' clock; over half a second each, as CPU time is counted in ticks.
 shifted_power() {
 	awk -F '\t' -v began="$(epoch_of "$1")" '/^# epoch/ { split($0, w, " "); shift = w[3] - began }
-		/^[0-9]/ { print $1 + shift, $5 }' "$1.power.tsv"
+		/^[0-9]/ && $4 ~ /^[0-9.]+$/ && $1 - t >= 0.49 { print $1 + shift, ($4 - joules) / ($1 - t); t = $1; joules = $4 }' "$1.power.tsv"
 }
 
 energy_source() {
@@ -121,7 +124,7 @@ caps_figure() {
 	plot caps cdf "types='${types[*]} 6 7'"
 }
 
-# --- completion: 2, 6 and 7; energy: 11; memory: 8 -------------------------------------------------------------------
+# --- completion: 2, 6 and 7; energy: 4 and 11; memory: 8 -------------------------------------------------------------------
 
 # bar TITLE SCENARIO WAY CASE METRIC [FACTOR]: a row with median and spread
 bar() {
@@ -153,6 +156,21 @@ energy() {
 		done
 	done | awk -F '\t' -v OFS='\t' '{ print $1, $2 * 1000, $3 * 1000, $4 * 1000 }' >"$out/figures/energy-$kind.tsv"
 	plot "energy-$kind" bars "label='mW for each client of 2 Mbit/s ($(energy_source))'"
+}
+
+bare() {
+	local kind=$1
+
+	{
+		bar "streaming,\\non the host" "$kind" bare clients stream_watts
+		bar "streaming,\\nin the VM" "$kind" guest clients stream_watts
+		bar "job,\\non the host" "$kind" bare alone alone_watts
+		bar "job,\\nin the VM" "$kind" guest alone alone_watts
+		bar "both,\\non the host" "$kind" bare clients hybrid_watts
+		bar "both,\\nin the VM" "$kind" guest clients hybrid_watts
+		bar "both,\\nMemNet" "$kind" memnet clients hybrid_watts
+	} >"$out/figures/bare-$kind.tsv"
+	plot "bare-$kind" bars "label='W, the whole machine ($(energy_source))'"
 }
 
 memory_figure() {

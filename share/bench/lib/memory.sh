@@ -12,7 +12,6 @@ scenario_memory() {
 	local way cap static_mb
 
 	scenario=memory
-	[ $((round % 2)) = 1 ] || return 0	# it takes the longest
 	static_mb=$(static_size) || die "memnet tune --plan failed"
 	for cap in $rates; do
 		for way in $(turns static tune); do
@@ -37,10 +36,10 @@ memory_run() {
 
 	[ "$way" = static ] || size=$memory_least_mb
 	"$MEMNET" share create "$memory_space" --size "${size}M" >/dev/null || die "cannot create $memory_space"
-	"$MEMNET" stream -q --listen "http://$host_ip:8004" --client-rate "$memory_rate" --release delivered \
+	"$MEMNET" stream -q --listen "http://$host_ip:8005" --client-rate "$memory_rate" --release delivered \
 		--metrics 127.0.0.1:9100 --congestion "$congestion" "$memory_space" >"$work/memory-stream.log" 2>&1 &
 	stream=$!
-	await "memnet stream" answers "http://$host_ip:8004/"
+	await "memnet stream" answers "http://$host_ip:8005/"
 	if [ "$way" = tune ]; then
 		"$MEMNET" tune -H --stream 127.0.0.1:9100 "$memory_space,min=${memory_least_mb}M,max=$((2 * static_mb))M" \
 			>"$(raw).tune.tsv" 2>"$work/tune.log" &
@@ -64,7 +63,7 @@ sample_memory() {
 	began=$(now)
 	echo "seconds	size	used"
 	while :; do
-		echo "$(less "$(now)" "$began") $(stat -f -c '%b %f %S' "$MEMNET_RUNTIME_DIR/$memory_space")" |
+		echo "$(minus "$(now)" "$began") $(stat -f -c '%b %f %S' "$MEMNET_RUNTIME_DIR/$memory_space")" |
 			awk -v OFS='\t' '{ print $1, $2 * $4, ($2 - $3) * $4 }'
 		sleep 0.25
 	done
@@ -95,9 +94,9 @@ memory_job() {
 	began=$(now)
 	{
 		guest "memnet compress -q --fast=20 --to /mnt/memnet/mem -o job$1 /in/input" &&
-			in_clients curl -sS --fail --max-time 300 -o /dev/null "http://$host_ip:8004/$memory_space/job$1"
+			in_clients curl -sS --fail --max-time 300 -o /dev/null "http://$host_ip:8005/$memory_space/job$1"
 	} >>"$work/memory.log" 2>&1 || return
-	echo "$1	$began	$(less "$(now)" "$began")" >>"$(raw).jobs.tsv"
+	echo "$1	$began	$(minus "$(now)" "$began")" >>"$(raw).jobs.tsv"
 }
 
 memory_figures() {

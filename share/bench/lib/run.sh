@@ -24,8 +24,12 @@ now() {
 	echo "${EPOCHREALTIME/,/.}"
 }
 
-less() {
+minus() {
 	awk -v a="$1" -v b="$2" 'BEGIN { printf "%.3f", a - b }'
+}
+
+plus() {
+	awk -v a="$1" -v b="$2" 'BEGIN { printf "%.3f", a + b }'
 }
 
 # --- clients and energy ----------------------------------------------------------------------------------------------
@@ -39,10 +43,19 @@ start_clients() {
 }
 
 stop_clients() {
+	local status
+
 	kill -TERM "$clients_pid" 2>/dev/null
-	wait "$clients_pid" || die "the clients failed: $(cat "$work/clients.log")"
-	figure late_s "$(awk -F '\t' 'NR == 2 { print $NF }' "$(raw).sums.tsv")"
+	wait "$clients_pid"
+	status=$?
 	stop_power
+	[ "$status" = 0 ] || no_bytes || die "the clients failed: $(cat "$work/clients.log")"
+	figure late_s "$(awk -F '\t' 'NR == 2 { print $NF }' "$(raw).sums.tsv")"
+}
+
+# Not a single byte for all clients: an answer, if it is the emulated guest's.
+no_bytes() {
+	[ "$way" = guest ] && [ "$(awk -F '\t' 'NR == 2 { print $3 }' "$(raw).sums.tsv")" = 0 ] && unstick
 }
 
 start_power() {
@@ -59,8 +72,18 @@ stop_power() {
 
 # --- CPU -------------------------------------------------------------------------------------------------------------
 
-process_cpu() {
-	sed 's/.*) //' "/proc/$1/stat" | awk -v hz="$(getconf CLK_TCK)" '{ printf "%.2f\n", ($12 + $13) / hz }'
+# "VCPU OTHER": CPU seconds so far of the vCPU, and of all else that is QEMU's, vhost included: as the cgroup counts it,
+# or without one as the process does.
+qemu_cpu() {
+	vm_cpu "$vm" | awk -v all="$(cgroup_cpu)" '{ other = all == "" ? $2 : all - $1; print $1, (other > 0 ? other : 0) }'
+}
+
+cgroup_cpu() {
+	if [ -f "$cgroup/cpu.stat" ] && grep -q usage_usec "$cgroup/cpu.stat"; then
+		awk '$1 == "usage_usec" { printf "%.6f", $2 / 1e6 }' "$cgroup/cpu.stat"
+	elif [ -f "$cgroup/cpuacct.usage" ]; then
+		awk '{ printf "%.6f", $1 / 1e9 }' "$cgroup/cpuacct.usage"
+	fi
 }
 
 # "VCPU OTHER SERVER ALL": CPU seconds so far of the vCPU, the rest of QEMU, what serves on the host, and the machine
@@ -68,9 +91,9 @@ cpu_so_far() {
 	local pid server=0
 
 	for pid in "$stream_pid" "$nginx_pid" ${virtiofsd_pid:-}; do
-		server="$server + $(process_cpu "$pid")"
+		server="$server + $(vm_process_cpu "$pid")"
 	done
-	echo "$(vm_cpu "$vm") $(awk "BEGIN { print $server }")" \
+	echo "$(qemu_cpu) $(awk "BEGIN { print $server }")" \
 		"$(awk -v hz="$(getconf CLK_TCK)" '/^cpu / { print ($2 + $3 + $4 + $7 + $8) / hz }' /proc/stat)"
 }
 
@@ -82,7 +105,7 @@ cpu_figures() {
 		figure "$name" "$value"
 	done < <(awk -v before="$1" -v after="$2" 'BEGIN {
 		split(before, b); n = split("vcpu_s qemu_other_s server_s machine_s", name); split(after, a)
-		for (i = 1; i <= n; i++) printf "%s %.3f\n", name[i], a[i] - b[i]
+		for (i = 1; i <= n; i++) printf "%s %.3f\n", name[i], (a[i] > b[i] ? a[i] - b[i] : 0)
 	}')
 }
 
@@ -90,19 +113,35 @@ cpu_figures() {
 
 # timed_job COMMAND: sets job_began, job_ended, and writes the figures of the job by itself
 timed_job() {
-	local before after
+	local before after times=1
 
+	[ "$way" != bare ] || times=${bare_times[$scenario]}
 	before=$(cpu_so_far)
 	job_began=$(now)
-	guest "$1" >"$work/job.log" 2>&1 || die "the job failed ($scenario, $way): $(tail -n 5 "$work/job.log")"
+	many_times "$times" "$1" >"$work/job.log" 2>&1 || die "the job failed ($scenario, $way): $(tail -n 5 "$work/job.log")"
 	job_ended=$(now)
 	after=$(cpu_so_far)
-	figure job_s "$(less "$job_ended" "$job_began")"
+	figure job_s "$(awk -v a="$job_ended" -v b="$job_began" -v n="$times" 'BEGIN { printf "%.3f", (a - b) / n }')"
 	cpu_figures "$before" "$after"
 }
 
+# many_times N COMMAND
+many_times() {
+	local i
+
+	for ((i = 0; i < $1; i++)); do
+		at_way "$2" || return
+	done
+}
+
+# fetch PATH…: what a client gets for them, one behind the other
 fetch() {
-	in_clients curl -sS --fail --connect-timeout 10 --max-time 120 "$(url_of "$way" "$1")"
+	local path urls=()
+
+	for path; do
+		urls+=("$(url_of "$way" "$path")")
+	done
+	in_clients curl -sS --fail --connect-timeout 10 --max-time 120 "${urls[@]}"
 }
 
 # An emulated guest's network was seen to stand still under more clients than it can feed. The run counts as it was; it
@@ -115,16 +154,17 @@ unstick() {
 	await "nginx in the guest" answers "http://$guest_ip/"
 }
 
-# Every way makes the same bytes: what is served is what the first one served.
+# check_result KIND PATH…: every way makes the same bytes: what is served is what the first one served.
 check_result() {
-	local sum
+	local kind=$1 sum
 
+	shift
 	set -o pipefail
-	sum=$(fetch "$1" | sha256sum) || { unstick && sum=$(fetch "$1" | sha256sum); } || die "cannot fetch the result ($scenario, $way)"
+	sum=$(fetch "$@" | sha256sum) || { unstick && sum=$(fetch "$@" | sha256sum); } || die "cannot fetch the result ($scenario, $way)"
 	set +o pipefail
 	[ -s "$work/$kind.sum" ] || echo "$sum" >"$work/$kind.sum"
 	[ "$sum" = "$(cat "$work/$kind.sum")" ] || die "what $way serves is not what the others do ($kind)"
-	guest "rm -rf $(folder_of "$way")/out/*"
+	at_way "rm -rf $(folder_of "$way")/out/*"
 }
 
 # --- phases ----------------------------------------------------------------------------------------------------------
@@ -155,20 +195,16 @@ delivered() {
 	printf 'settled\t%s\njob_began\t%s\njob_ended\t%s\n' "$settled" "$job_began" "$job_ended" >"$(raw).phases.tsv"
 }
 
-plus() {
-	awk -v a="$1" -v b="$2" 'BEGIN { printf "%.3f", a + b }'
-}
-
 # The job with nobody to fetch anything.
 undisturbed() {
 	local name value
 
 	start_power
-	sleep 1	# the first interval of the energy's figures
+	sleep 0.5	# the first intervals of the energy's figures
 	timed_job "$1"
-	sleep 1
+	sleep 0.5
 	stop_power
 	while read -r name value; do
-		[[ $name != joules ]] || figure alone_joules "$value"
+		figure "alone_$name" "$value"
 	done < <(awk -v from="$job_began" -v to="$job_ended" -v clients=0 -f "$lib/lib/phase.awk" "$(raw).power.tsv")
 }

@@ -6,6 +6,10 @@
 #   9p        nginx on the host, from a folder of its tmpfs that the guest has by plain 9p
 #   virtiofs  the same by virtiofs
 #   memnet    memnet stream on the host, from a space
+#
+# And one that is none, to compare the VM with bare metal: the job, on the vCPU's CPU, and nginx both on the host.
+#
+#   bare      while the VM is idle
 
 space=$vm/out
 # Any other way than by a server in the guest: the host's address on the clients' side.
@@ -21,6 +25,7 @@ title_of() {
 	9p) echo "nginx on the host, plain 9p" ;;
 	virtiofs) echo "nginx on the host, virtiofs" ;;
 	memnet) echo "MemNet" ;;
+	bare) echo "all on the host, no VM" ;;
 	esac
 }
 
@@ -31,16 +36,26 @@ url_of() {
 	9p) echo "http://$host_ip:8001/$2" ;;
 	virtiofs) echo "http://$host_ip:8002/$2" ;;
 	memnet) echo "http://$host_ip:8003/$space/$2" ;;
+	bare) echo "http://$host_ip:8004/$2" ;;
 	esac
 }
 
-# The folder that WAY serves, in the guest.
+# The folder that WAY serves, where its job runs.
 folder_of() {
 	case $1 in
 	guest) echo /srv/www ;;
 	9p) echo /mnt/p9 ;;
 	virtiofs) echo /mnt/vfs ;;
 	memnet) echo /mnt/memnet/out ;;
+	bare) echo "$work/bare" ;;
+	esac
+}
+
+# at_way COMMAND: where the job of $way runs
+at_way() {
+	case $way in
+	bare) PATH=$work/bin:$PATH taskset -c "$vm_cpu_id" sh -c "$1" ;;
+	*) guest "$1" ;;
 	esac
 }
 
@@ -78,9 +93,10 @@ nginx_conf() {
 }
 
 start_nginx() {
-	mkdir -p "$work/nginx"
+	mkdir -p "$work/nginx" "$work/bare"
 	nginx_conf "$work/nginx" "server { listen $host_ip:8001 backlog=4096; root $work/p9; }
-		server { listen $host_ip:8002 backlog=4096; root $work/vfs; }" >"$work/nginx/conf"
+		server { listen $host_ip:8002 backlog=4096; root $work/vfs; }
+		server { listen $host_ip:8004 backlog=4096; root $work/bare; }" >"$work/nginx/conf"
 	(ulimit -Sn "$(ulimit -Hn)" && exec "$nginx" -c "$work/nginx/conf") >"$work/nginx.log" 2>&1 &
 	nginx_pid=$!
 	await "nginx on the host" answers "http://$host_ip:8001/"

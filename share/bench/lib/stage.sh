@@ -9,6 +9,8 @@
 
 die() {
 	echo "memnet-bench: $*" >&2
+	[ -z "${began_s:-}" ] || [ ! -s "$out/runs.tsv" ] ||
+		echo "memnet-bench: a report of what was measured before: memnet-bench --report ${out@Q}" >&2
 	exit 1
 }
 
@@ -51,7 +53,7 @@ qemu-system-x86 busybox-static curl iproute2 zstd util-linux nginx-light ffmpeg 
 	[ "$(nproc)" -ge 2 ] || die "one CPU is too little: the VM has one, clients and servers need another"
 	[ "$(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo)" -ge 3600 ] || die "less than 4 GB of memory is free: the VM has 2, its results and tools take more"
 	[ -c /dev/net/tun ] || die "no /dev/net/tun (modprobe tun)"
-	[ -n "$virtiofsd" ] || say "no virtiofsd: runs without that peer"
+	[ -n "$virtiofsd" ] || say "no virtiofsd: runs without that peer (since Debian 13: apt-get install virtiofsd)"
 	command -v gnuplot >/dev/null || say "no gnuplot: there will be no plots (install gnuplot-nox)"
 }
 
@@ -149,16 +151,20 @@ inside() {
 
 # A private tmpfs over /run: nothing we need lies there, and all goes with the mount namespace.
 stage_folder() {
+	local energy
+
+	# What the model of energy is told stays; which VMs this host has does not.
+	energy=$(sed -n '/^\[energy\]/,/^\[/p' "${MEMNET_CONF:-/etc/memnet/memnet.conf}" 2>/dev/null | sed '1!{/^\[/d}')
 	mount -t tmpfs -o mode=755 memnet-bench /run || die "cannot mount a private /run"
 	work=/run/bench
 	mkdir -p "$work" /run/netns
 	export MEMNET_RUNTIME_DIR=/run/memnet TMPDIR=$work
-	# What the model of energy is told stays; which VMs this host has does not.
-	sed -n '/^\[energy\]/,/^\[/p' "${MEMNET_CONF:-/etc/memnet/memnet.conf}" 2>/dev/null | sed '1!{/^\[/d}' >"$work/memnet.conf"
+	echo "$energy" >"$work/memnet.conf"
 	export MEMNET_CONF=$work/memnet.conf
 }
 
-# The vCPU has a CPU of its own, the last that we may use; clients and servers share the others.
+# The vCPU has a CPU, the last that we may use, which it shares with none but QEMU's other threads; clients and servers
+# have the others.
 stage_cpus() {
 	local allowed=()
 
@@ -214,7 +220,7 @@ versions() {
 	local model
 
 	model=$(sed -n 's/^model name[\t ]*: //p' /proc/cpuinfo | head -n 1)
-	printf '%s\t%s\n' date "$(date -u +%FT%TZ)" mode "$mode" rounds "$rounds" clients "$clients" \
+	printf '%s\t%s\n' date "$(date -u +%FT%TZ)" mode "$mode" rounds "$rounds" clients "$clients" job "$job_s" \
 		accelerator "$VM_ACCEL" cores "$(nproc --all)" cpu "$model" vm_cpu "$vm_cpu_id" other_cpus "$other_cpus" \
 		vhost "$vhost" congestion "$congestion" "host kernel" "$(uname -r)" \
 		"guest kernel" "$(vm_run "$vm" 'uname -r')" qemu "$(qemu-system-x86_64 --version | head -n 1)" \
