@@ -440,6 +440,8 @@ cut_monitor()
 	share create gone2/out --size 1M
 	kill -KILL "$(cat "$VM_DIR/gone2.pid")"
 	until ! held "$MEMNET_RUNTIME_DIR/gone2"; do :; done
+	# Its main thread is gone; the others may have its sockets open a moment longer.
+	until [[ $(share check gone2 --wait 0) == *"nobody listens"* ]]; do :; done
 	fails 4 'nobody listens' detach gone2
 	vm_host umount "$MEMNET_RUNTIME_DIR/gone2/out"
 	share detach gone2
