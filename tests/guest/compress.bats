@@ -139,7 +139,9 @@ FIXED=54
 
 @test "a job is some fifty messages of 9p besides its writes" {
 	can_count || skip "the guest's kernel does not count messages of 9p"
-	read -r all writes < <(messages ': >/tmp/empty; memnet compress -q --to /mnt/memnet/out /tmp/empty')
+	# A space's first job makes the lock file, too.
+	vm_run web ': >/tmp/empty; memnet compress --to /mnt/memnet/out -o first /tmp/empty'
+	read -r all writes < <(messages 'memnet compress -q --to /mnt/memnet/out /tmp/empty')
 	[ "$writes" = 3 ]
 	[ "$all" -le $((3 + FIXED)) ]
 }
