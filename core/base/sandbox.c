@@ -65,7 +65,12 @@ int sandbox_rights(const char *user, struct mn_error *e)
 /* ---- paths ---- */
 
 #define READING (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR)
-#define WRITING (LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_FILE)
+
+static const uint64_t uses[] = {
+	[SANDBOX_READ] = READING,
+	[SANDBOX_CHANGE] = READING | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_REMOVE_FILE,
+	[SANDBOX_LOG] = LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG,
+};
 
 /* All that the first version of Landlock knows. */
 #define EVERYTHING ((LANDLOCK_ACCESS_FS_MAKE_SYM << 1) - 1)
@@ -85,8 +90,7 @@ static int allow(int ruleset, const struct sandbox_path *path)
 {
 	cleanup_fd int fd = open(path->dir, O_PATH | O_CLOEXEC);
 	const struct landlock_path_beneath_attr rule = {
-		.allowed_access = READING | (path->write ? WRITING : 0) |
-				  (path->create ? LANDLOCK_ACCESS_FS_MAKE_REG : 0),
+		.allowed_access = uses[path->use],
 		.parent_fd = fd,
 	};
 

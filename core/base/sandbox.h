@@ -22,10 +22,16 @@
  */
 int sandbox_rights(const char *user, struct mn_error *e);
 
+/* What can be done with the files beneath a folder. */
+enum sandbox_use {
+	SANDBOX_READ,	/* listed and read */
+	SANDBOX_CHANGE, /* and written and removed */
+	SANDBOX_LOG,	/* only made and written */
+};
+
 struct sandbox_path {
 	const char *dir;
-	bool write;  /* files can be opened for writing, and removed */
-	bool create; /* and made */
+	enum sandbox_use use;
 };
 
 /* The connections that the process is going to make. */

@@ -121,8 +121,9 @@ static int give_up_rights(const struct push *p, struct mn_error *e)
 	const struct push_options *o = p->options;
 	cleanup_free char *link = controller_folder(&p->socket, o->runtime_dir);
 	const struct sandbox_path paths[] = {
-		{p->site->space ? o->runtime_dir : p->site->dir, o->release, false},
-		{link, true, false},
+		{p->site->space ? o->runtime_dir : p->site->dir,
+		 o->release ? SANDBOX_CHANGE : SANDBOX_READ},
+		{link, SANDBOX_CHANGE},
 	};
 	const enum sandbox_dial dial = push_scheme_datagrams(o->target.scheme) ? DIAL_NONE
 				       : o->target.scheme == PUSH_UNIX	       ? DIAL_UNIX

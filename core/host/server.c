@@ -246,13 +246,13 @@ static int give_up_rights(const struct server *s, const struct sites *sites, str
 		if (site->space)
 			mkdir(o->runtime_dir, 0755);
 		paths[n].dir = site->space ? o->runtime_dir : site->dir;
-		paths[n++].write = o->release != RELEASE_NEVER;
+		paths[n++].use = o->release == RELEASE_NEVER ? SANDBOX_READ : SANDBOX_CHANGE;
 	}
 	/* Its own socket's name is to go at the end. */
 	if (link)
-		paths[n++] = (struct sandbox_path){link, true, false};
+		paths[n++] = (struct sandbox_path){link, SANDBOX_CHANGE};
 	if (log)
-		paths[n++] = (struct sandbox_path){dirname(log), true, true};
+		paths[n++] = (struct sandbox_path){dirname(log), SANDBOX_LOG};
 	if (!err)
 		err = sandbox_paths(paths, n, 0, e);
 	free(paths);

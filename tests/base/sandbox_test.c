@@ -22,9 +22,9 @@ static enum sandbox_dial dial = DIAL_NONE;
 static uint16_t open_port;
 
 /* Runs `attempt` in a child that has given up its rights: 0 if it succeeded, else its errno. */
-static int in_sandbox(bool write, int (*attempt)(void))
+static int in_sandbox(enum sandbox_use use, int (*attempt)(void))
 {
-	const struct sandbox_path path = {inside, write, false};
+	const struct sandbox_path path = {inside, use};
 	int status;
 	pid_t pid = fork();
 
@@ -155,33 +155,36 @@ static bool have_landlock(void)
 
 static void test_paths(void)
 {
-	is_int(in_sandbox(false, read_inside), 0, "what is served can be read");
-	is_int(in_sandbox(true, write_inside), 0, "and written, where that is wanted");
+	is_int(in_sandbox(SANDBOX_READ, read_inside), 0, "what is served can be read");
+	is_int(in_sandbox(SANDBOX_CHANGE, write_inside), 0, "and written, where that is wanted");
 	if (!have_landlock()) {
-		skip(7, "no Landlock in this kernel");
+		skip(10, "no Landlock in this kernel");
 		return;
 	}
-	is_int(in_sandbox(false, write_inside), EACCES, "not where it is not");
-	is_int(in_sandbox(false, unlink_inside), EACCES, "nor removed");
-	is_int(in_sandbox(true, make_inside), EACCES, "nothing can be made");
-	is_int(in_sandbox(true, read_outside), EACCES, "nothing else can be read");
-	is_int(in_sandbox(true, read_up), EACCES, "by no path");
-	is_int(in_sandbox(true, read_passwd), EACCES, "nowhere");
-	is_int(in_sandbox(true, unlink_outside), EACCES, "nor removed");
+	is_int(in_sandbox(SANDBOX_READ, write_inside), EACCES, "not where it is not");
+	is_int(in_sandbox(SANDBOX_READ, unlink_inside), EACCES, "nor removed");
+	is_int(in_sandbox(SANDBOX_CHANGE, make_inside), EACCES, "nothing can be made");
+	is_int(in_sandbox(SANDBOX_LOG, make_inside), 0, "but a log");
+	is_int(in_sandbox(SANDBOX_LOG, read_inside), EACCES, "where nothing can be read");
+	is_int(in_sandbox(SANDBOX_LOG, unlink_inside), EACCES, "nor removed");
+	is_int(in_sandbox(SANDBOX_CHANGE, read_outside), EACCES, "nothing else can be read");
+	is_int(in_sandbox(SANDBOX_CHANGE, read_up), EACCES, "by no path");
+	is_int(in_sandbox(SANDBOX_CHANGE, read_passwd), EACCES, "nowhere");
+	is_int(in_sandbox(SANDBOX_CHANGE, unlink_outside), EACCES, "nor removed");
 }
 
 static void test_calls(void)
 {
-	is_int(in_sandbox(true, unlink_inside), 0, "what is served can be removed");
-	is_int(in_sandbox(true, unix_socket), 0, "the service manager can be told");
-	is_int(in_sandbox(true, run_program), EPERM, "no program can be run");
-	is_int(in_sandbox(true, start_process), EPERM, "no process started");
-	is_int(in_sandbox(true, make_socket), EPERM, "no connection made");
-	is_int(in_sandbox(true, trace_parent), EPERM, "no other process traced");
-	is_int(in_sandbox(true, kill_parent), EPERM, "or sent a signal");
-	is_int(in_sandbox(true, mount_something), EPERM, "nothing mounted");
-	is_int(in_sandbox(true, leave_namespace), EPERM, "no namespace made");
-	is_int(in_sandbox(true, rename_inside), EPERM, "nothing renamed");
+	is_int(in_sandbox(SANDBOX_CHANGE, unlink_inside), 0, "what is served can be removed");
+	is_int(in_sandbox(SANDBOX_CHANGE, unix_socket), 0, "the service manager can be told");
+	is_int(in_sandbox(SANDBOX_CHANGE, run_program), EPERM, "no program can be run");
+	is_int(in_sandbox(SANDBOX_CHANGE, start_process), EPERM, "no process started");
+	is_int(in_sandbox(SANDBOX_CHANGE, make_socket), EPERM, "no connection made");
+	is_int(in_sandbox(SANDBOX_CHANGE, trace_parent), EPERM, "no other process traced");
+	is_int(in_sandbox(SANDBOX_CHANGE, kill_parent), EPERM, "or sent a signal");
+	is_int(in_sandbox(SANDBOX_CHANGE, mount_something), EPERM, "nothing mounted");
+	is_int(in_sandbox(SANDBOX_CHANGE, leave_namespace), EPERM, "no namespace made");
+	is_int(in_sandbox(SANDBOX_CHANGE, rename_inside), EPERM, "nothing renamed");
 }
 
 static int dial_port(uint16_t port)
@@ -218,20 +221,21 @@ static int make_packet_socket(void)
 
 static void test_dialling(void)
 {
-	is_int(in_sandbox(true, dial_open_port), EPERM, "who does not dial gets no TCP socket");
+	is_int(in_sandbox(SANDBOX_CHANGE, dial_open_port), EPERM,
+	       "who does not dial gets no TCP socket");
 	dial = DIAL_UNIX;
-	is_int(in_sandbox(true, dial_open_port), EPERM, "nor who dials UNIX sockets");
+	is_int(in_sandbox(SANDBOX_CHANGE, dial_open_port), EPERM, "nor who dials UNIX sockets");
 	dial = DIAL_TCP;
 	open_port = 4711;
-	is_int(in_sandbox(true, dial_open_port), 0, "who dials TCP does");
-	is_int(in_sandbox(true, make_udp_socket), EPERM, "and no other kind");
-	is_int(in_sandbox(true, make_packet_socket), EPERM, "of no other family");
-	is_int(in_sandbox(true, unix_socket), 0, "the service manager can still be told");
-	is_int(in_sandbox(true, run_program), EPERM, "no program can be run");
+	is_int(in_sandbox(SANDBOX_CHANGE, dial_open_port), 0, "who dials TCP does");
+	is_int(in_sandbox(SANDBOX_CHANGE, make_udp_socket), EPERM, "and no other kind");
+	is_int(in_sandbox(SANDBOX_CHANGE, make_packet_socket), EPERM, "of no other family");
+	is_int(in_sandbox(SANDBOX_CHANGE, unix_socket), 0, "the service manager can still be told");
+	is_int(in_sandbox(SANDBOX_CHANGE, run_program), EPERM, "no program can be run");
 	if (syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION) < 4)
 		skip(1, "this kernel's Landlock knows no ports");
 	else
-		is_int(in_sandbox(true, dial_other_port), EACCES, "to no other port");
+		is_int(in_sandbox(SANDBOX_CHANGE, dial_other_port), EACCES, "to no other port");
 }
 
 int main(void)
