@@ -233,14 +233,11 @@ static enum step finish(struct conn *c)
 
 /* ---- events ---- */
 
-/* In the next turn, behind the others. */
-static enum step wait_for_next_turn(struct conn *c)
+enum step conn_wait_turn(struct conn *c, struct list *queue)
 {
-	struct worker *w = c->worker;
-
 	list_remove(&c->runnable);
-	list_append(&w->runnable, &c->runnable);
-	loop_again(&w->loop);
+	list_append(queue, &c->runnable);
+	loop_again(&c->worker->loop);
 	return STEP_WAIT;
 }
 
@@ -261,7 +258,7 @@ void conn_run(struct conn *c)
 		if (step == STEP_DONE)
 			step = finish(c);
 		if (step == STEP_GO_ON && c->state == CONN_HEAD && ++responses == TURN_RESPONSES)
-			step = wait_for_next_turn(c);
+			step = conn_wait_turn(c, &c->worker->runnable);
 	} while (step == STEP_GO_ON);
 	if (step == STEP_CLOSE)
 		conn_close(c);

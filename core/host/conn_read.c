@@ -6,7 +6,7 @@
 
 #include "host/conn.h"
 
-/* Reads what has come behind what was saved. The bytes in w->in; `more` if the socket has more. */
+/* Reads what has come behind what was saved: *size bytes in w->in. */
 static enum step read_input(struct conn *c, size_t *size)
 {
 	struct worker *w = c->worker;

@@ -63,16 +63,6 @@ void conn_unpack_end(struct conn *c)
 	c->unpack_memory = 0;
 }
 
-static enum step wait_for_turn(struct conn *c)
-{
-	struct worker *w = c->worker;
-
-	list_remove(&c->runnable);
-	list_append(&w->unpacking, &c->runnable);
-	loop_again(&w->loop);
-	return STEP_WAIT;
-}
-
 enum step conn_unpack_send(struct conn *c, int64_t share)
 {
 	struct worker *w = c->worker;
@@ -82,7 +72,7 @@ enum step conn_unpack_send(struct conn *c, int64_t share)
 	if (pacer_may_send(c, UNPACK_PIECE, share) <= 0)
 		return pacer_wait(c, share);
 	if (w->unpacks != c)
-		return wait_for_turn(c);
+		return conn_wait_turn(c, &w->unpacking);
 	w->unpacks = NULL;
 	n = unpack_piece(c->unpack, c->object->fd, w->sender.copy, &from);
 	if (n < 0)
