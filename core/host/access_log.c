@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/io.h"
 #include "base/log.h"
 #include "host/text.h"
 
@@ -121,15 +122,15 @@ bool access_log_end(struct access_lines *lines, const char *begun, const struct 
 
 void access_log_flush(struct access_lines *lines, int fd)
 {
-	bool failed;
+	int err;
 
 	if (lines->size == 0)
 		return;
 	/* A full disk must not stop the traffic that is being logged. */
-	failed = write(fd, lines->buf, lines->size) < 0;
-	if (failed && !lines->failed)
+	err = io_write_all(fd, lines->buf, lines->size);
+	if (err && !lines->failed)
 		log_warn("access log: %s (its lines are lost until it can be written)",
-			 strerror(errno));
-	lines->failed = failed;
+			 strerror(-err));
+	lines->failed = err != 0;
 	lines->size = 0;
 }
