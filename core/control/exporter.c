@@ -30,7 +30,7 @@ static void cut_off(struct exporter *x)
 	loop_remove(x->loop, &x->client);
 	close(x->client.fd);
 	x->client.fd = -1;
-	loop_change(x->loop, &x->listener, EPOLLIN); /* the next one */
+	loop_change(x->loop, &x->listener.watch, EPOLLIN); /* the next one */
 }
 
 /* Sends on, when there is room again if need be. */
@@ -109,8 +109,8 @@ static void client_late(struct timer *t)
 
 static void listener_ready(struct watch *w, uint32_t events)
 {
-	struct exporter *x = container_of(w, struct exporter, listener);
-	int fd = accept4(w->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+	struct exporter *x = container_of(w, struct exporter, listener.watch);
+	int fd = acceptor_take(&x->listener, NULL, NULL);
 
 	(void)events;
 	if (fd < 0)
@@ -122,7 +122,7 @@ static void listener_ready(struct watch *w, uint32_t events)
 		x->client.fd = -1;
 		return;
 	}
-	loop_change(x->loop, &x->listener, 0); /* the others wait in the queue */
+	loop_change(x->loop, &x->listener.watch, 0); /* the others wait in the queue */
 	loop_timer_set(x->loop, &x->deadline, x->loop->now_ns + EXPORTER_WAIT_NS);
 }
 
@@ -181,35 +181,35 @@ int exporter_open(struct exporter *x, struct loop *loop, const struct tuner *tun
 {
 	union address a;
 	socklen_t len = parse(address, port, &a);
-	int err;
+	int fd, err;
 
 	*x = (struct exporter){.loop = loop, .tuner = tuner, .buf = buf, .size = size};
 	x->client = (struct watch){-1, client_ready};
 	x->deadline.fire = client_late;
-	x->listener = (struct watch){-1, listener_ready};
+	x->listener.watch.fd = -1;
 	if (!len)
 		return mn_fail(e, MN_USAGE, EINVAL,
 			       "bad address \"%.64s\": want an IP address and a port, or the path "
 			       "of a socket",
 			       address);
 	remove_stale(&a, len);
-	x->listener.fd = listen_at(&a, len);
-	if (x->listener.fd < 0)
-		return mn_fail_errno(e, -x->listener.fd, "metrics on %s", address);
+	fd = listen_at(&a, len);
+	if (fd < 0)
+		return mn_fail_errno(e, -fd, "metrics on %s", address);
 	if (a.any.sa_family == AF_UNIX)
 		strcpy(x->path, a.local.sun_path);
-	err = loop_add(loop, &x->listener, EPOLLIN);
+	err = acceptor_start(&x->listener, loop, fd, EPOLLIN, listener_ready);
 	return err ? mn_fail_errno(e, -err, "metrics on %s", address) : 0;
 }
 
 void exporter_close(struct exporter *x)
 {
-	if (!x->loop || x->listener.fd < 0)
+	if (!x->loop || x->listener.watch.fd < 0)
 		return;
 	cut_off(x);
-	loop_remove(x->loop, &x->listener);
-	close(x->listener.fd);
-	x->listener.fd = -1;
+	acceptor_stop(&x->listener);
+	close(x->listener.watch.fd);
+	x->listener.watch.fd = -1;
 	if (x->path[0])
 		unlink(x->path);
 }

@@ -3,6 +3,7 @@
 
 #include <stddef.h>
 
+#include "base/acceptor.h"
 #include "base/error.h"
 #include "base/loop.h"
 
@@ -15,7 +16,8 @@ struct tuner;
 #define EXPORTER_WAIT_NS 1000000000LL
 
 struct exporter {
-	struct watch listener, client; /* fd -1: none */
+	struct acceptor listener;
+	struct watch client; /* fd -1: none */
 	struct timer deadline;
 	struct loop *loop;
 	const struct tuner *tuner;
