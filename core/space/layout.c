@@ -101,18 +101,20 @@ int space_probe(int rootfd)
 }
 
 /*
- * The absolute path, without links, of what is open: not by realpath(3), to which each folder on
- * the way is three messages of 9p.
+ * The absolute path, without links, of `dir`, open as `fd`: by realpath(3), to which each folder on
+ * the way is three messages of 9p, only where there is no /proc.
  */
-static int real_path(int fd, char path[PATH_MAX])
+static int real_path(int fd, const char *dir, char path[PATH_MAX])
 {
 	char link[32];
 	ssize_t n;
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
 	n = readlink(link, path, PATH_MAX);
-	if (n < 0 || n == PATH_MAX)
-		return n < 0 ? -errno : -ENAMETOOLONG;
+	if (n < 0)
+		return realpath(dir, path) ? 0 : -errno;
+	if (n == PATH_MAX)
+		return -ENAMETOOLONG;
 	path[n] = '\0';
 	return 0;
 }
@@ -121,7 +123,7 @@ int space_find_part(const char *dir, int *rootfd, int *partfd, char *below, size
 {
 	cleanup_fd int dirfd = open(dir, O_PATH | O_CLOEXEC);
 	char path[PATH_MAX], full[PATH_MAX];
-	int err = dirfd < 0 ? -errno : real_path(dirfd, path);
+	int err = dirfd < 0 ? -errno : real_path(dirfd, dir, path);
 	char *end;
 
 	if (err)
