@@ -23,7 +23,7 @@
 /* How often one object begins again because the host emptied the space. */
 #define RENEWALS_MAX 16
 
-static bool taken(int rootfd, const char *path)
+bool object_taken(int rootfd, const char *path)
 {
 	struct stat st;
 
@@ -159,7 +159,7 @@ int object_begin(struct object *o, struct job *job, const char *path, bool repla
 			     .publish = PUBLISH_INIT};
 	if (!object_path_valid(path))
 		return -EINVAL;
-	if (!replace && taken(job->rootfd, path))
+	if (!replace && object_taken(job->rootfd, path))
 		return -EEXIST;
 	err = begin_part(o);
 	while (live && !err && o->publish.markerfd < 0) {

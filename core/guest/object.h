@@ -29,6 +29,9 @@ struct object {
 	bool warned, warned_aside;
 };
 
+/* Whether there is something of that name in the space. */
+bool object_taken(int rootfd, const char *path);
+
 /*
  * Begins the object `path` (relative to the space's root), with `live` in sight at once. -EEXIST
  * when the name is taken and not to be replaced; else as object_write().

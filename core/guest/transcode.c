@@ -1,7 +1,6 @@
 #include "guest/transcode.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -422,13 +421,11 @@ static int start_child(struct transcode *t, struct mn_error *e)
 static int check_name(struct transcode *t, struct mn_error *e)
 {
 	char path[OBJECT_PATH_MAX + 1];
-	struct stat st;
 	int err = object_name(t, t->options.name, path);
 
 	if (!err && !object_path_valid(path))
 		err = -EINVAL;
-	if (!err && !t->options.replace &&
-	    fstatat(t->job.rootfd, path, &st, AT_SYMLINK_NOFOLLOW) == 0)
+	if (!err && !t->options.replace && object_taken(t->job.rootfd, path))
 		err = -EEXIST;
 	return err ? fail(err, path, e) : 0;
 }
