@@ -380,10 +380,6 @@ stop_clients() {
 	wait "${client_pids[@]}" 2>/dev/null
 }
 
-process_cpu() {
-	sed 's/.*) //' "/proc/$1/stat" | awk -v hz="$(getconf CLK_TCK)" '{ printf "%.2f\n", ($12 + $13) / hz }'
-}
-
 # measure CASE WAY CLIENTS RATE: one job; appends the six figures of rows_of_case to $work/CASE.WAY
 measure() {
 	local case=$1 way=$2 vcpu other sender bytes start us
@@ -414,7 +410,7 @@ clients_total() {
 }
 
 senders_cpu() {
-	{ process_cpu "$stream_job"; process_cpu "$stream_files"; } | awk '{ sum += $1 } END { print sum }'
+	{ vm_process_cpu "$stream_job"; vm_process_cpu "$stream_files"; } | awk '{ sum += $1 } END { print sum }'
 }
 
 measure_all() {
