@@ -153,7 +153,7 @@ static void stopped(bool held)
 		struct child c;
 
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		start(&c, "echo $$; while :; do sleep 0.01; done");
+		start(&c, "echo $$; exec sleep 1000");
 		pid = told_pid(&c);
 		child_hold(&c, held);
 		if (write(pair[1], &pid, sizeof(pid)) != sizeof(pid))
