@@ -113,7 +113,8 @@ static const struct space_figure space_figures[] = {
 	{"requests", "counter", "Requests for a space's objects.", requests_of},
 	{"sent_bytes", "counter", "Bytes of a space sent, heads included.", sent_of},
 	{"released_bytes", "counter", "Memory of a space given back.", released_of},
-	{"stalled", "counter", "Clients of a space that took less than 4 KiB in a minute.", stalled_of},
+	{"stalled", "counter", "Clients of a space that took less than 4 KiB in a minute.",
+	 stalled_of},
 	{"clients", "gauge", "Clients that are being sent an object of it.", clients_of},
 	{"edge_clients", "gauge", "Of these, those that wait for a live object to grow.", edge_of},
 	{"rtsp_clients", "gauge", "Of all, RTSP sessions; a multicast sender is one.", rtsp_of},
@@ -210,7 +211,8 @@ static void put_all(FILE *f, struct server *s)
 	counter(f, "memnet_stream_accepted", "Connections accepted.", all.accepted);
 	put_responses(f, &all);
 	counter(f, "memnet_stream_aborted", "Responses broken off.", all.aborted);
-	counter(f, "memnet_stream_stalled", "Clients that took less than 4 KiB in a minute.", all.stalls);
+	counter(f, "memnet_stream_stalled", "Clients that took less than 4 KiB in a minute.",
+		all.stalls);
 	counter(f, "memnet_stream_sent_bytes", "Bytes sent, heads included.", all.sent);
 	put_spaces(f, s);
 	put_held(f, s);
