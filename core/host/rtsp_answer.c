@@ -72,6 +72,7 @@ static int get_object(struct rtsp_conn *c, const struct rtsp_request *r, struct 
 	struct site *site = r->path[0] ? sites_find(&w->sites, r->path, &path) : NULL;
 	uint8_t head[TS_PACKET + 1];
 	struct object *o = NULL;
+	ssize_t size;
 	int err;
 
 	if (!site)
@@ -80,7 +81,8 @@ static int get_object(struct rtsp_conn *c, const struct rtsp_request *r, struct 
 	err = store_get(&w->store, site, path, w->loop.now_ns, &o);
 	if (err)
 		return err == -EMFILE || err == -ENOMEM ? 503 : 404;
-	err = check_stream(o, head, pread(o->fd, head, sizeof(head), 0));
+	size = pread(o->fd, head, sizeof(head), 0);
+	err = check_stream(o, head, size);
 	if (err) {
 		object_put(o, w->loop.now_ns);
 		return err;

@@ -14,7 +14,7 @@ static bool multicast;
 static struct rtsp_request request(const char *fields, int want)
 {
 	struct rtsp_request r;
-	char head[1024];
+	static char head[1024]; /* what the request points into */
 
 	snprintf(head, sizeof(head),
 		 "SETUP rtsp://h:1/vm/s/a%%20b.ts/track1 RTSP/1.0\r\nCSeq: 7\r\n%s\r\n", fields);
