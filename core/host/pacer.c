@@ -1,5 +1,6 @@
 #include "host/pacer.h"
 
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -17,8 +18,11 @@
 /* Slower clients' sockets are given room for a quantum from the first; others size themselves. */
 #define BUFFER_RATE_MAX (512 * 1024)
 
+/* What a client's socket may hold that its TCP has not sent yet: no less than this. */
+#define UNSENT_MIN (8 * PAGE)
+
 /* What a client, and all of them, can catch up. */
-#define CLIENT_SLACK_NS (200 * NS_PER_MS)
+#define CLIENT_SLACK_NS NS_PER_S
 #define SHARED_SLACK_NS (4 * PACER_TICK_NS)
 
 static int64_t least(int64_t a, int64_t b)
@@ -97,10 +101,14 @@ static int64_t client_quantum(const struct conn *c, uint64_t bps)
 	return quantum - (c->at + quantum) % PAGE;
 }
 
-/* Has the socket take a quantum whole, and a second's worth on its way besides. */
+/*
+ * Has the socket take a quantum whole, and a second's worth on its way besides, but no further one
+ * while an eighth of a second's waits for the client's window.
+ */
 static void set_socket(struct conn *c, uint64_t bps)
 {
 	const int buffer = bps <= BUFFER_RATE_MAX ? (int)bps + 2 * PACKET_MAX : 0;
+	const int unsent = bps ? (int)most(UNSENT_MIN, least((int64_t)(bps / 8), INT_MAX)) : 0;
 	char name[16] = "";
 	socklen_t size = sizeof(name);
 
@@ -109,13 +117,12 @@ static void set_socket(struct conn *c, uint64_t bps)
 		c->bbr = strncmp(name, "bbr", sizeof(name)) == 0;
 	if (bps > 0 && buffer > 0)
 		setsockopt(c->watch.fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+	setsockopt(c->watch.fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
 }
 
 /*
  * Clients that come together would be served together from then on: so the second quantum comes
- * sooner, for each one by another part of the period. To begin with more, as players like it, was
- * the end of 8,000 clients on one core: what the core could not send at once it sent in small
- * packets, which cost more, and it never caught up.
+ * sooner, for each one by another part of the period.
  */
 void pacer_accept(struct conn *c)
 {
