@@ -287,6 +287,18 @@ finish() {
 	[[ $output == *"Content-Length: 600010"* ]]
 }
 
+@test "a client that waits for a live object is asked now and then whether it is there" {
+	serve
+	live l
+	random 3000 >>"$D/l"
+	port=${URL#http://*:} port=${port%%/*}
+	get "$URL/l" >/dev/null &
+	client=$!
+	until_true eval "ss -tnoH sport = :$port | grep -F 'timer:(keepalive,'"
+	finish l
+	wait "$client"
+}
+
 @test "a live object by range: history with an end, the edge without one" {
 	serve
 	live l
