@@ -224,7 +224,7 @@ caps guest 25 1 hybrid_fed 90"
 	for way in guest memnet; do
 		# shellcheck disable=SC2016 # for the inner shell
 		run bash -c 'source "$1/stage.sh"; source "$1/servers.sh"; source "$1/run.sh"; out=$PWD/out work=$PWD scenario=s way=$2 cap=c round=1 began_s=0
-			stop_power() { :; }; guest() { :; }; answers() { :; }; echo "nothing came" >clients.log
+			stop_power() { :; }; guest() { :; }; guest_network_anew() { :; }; answers() { :; }; echo "nothing came" >clients.log
 			(exit 1) & clients_pid=$!; stop_clients; echo went on' - "$lib" $way
 		case $way in
 		guest) [ "$status" = 0 ] && [[ $output == *"went on" ]] && grep -q "stuck	1" out/runs.tsv ;;

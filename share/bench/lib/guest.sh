@@ -106,9 +106,19 @@ guest() {
 	vm_run "$vm" "$@"
 }
 
+guest_network() {
+	guest "ip address add $guest_ip/24 dev eth0 && ip link set eth0 up && ip route add default via 10.77.0.1"
+}
+
+# Taken from its driver and given back: the card is reset on QEMU's side, too, which "ip link" does not do.
+guest_network_anew() {
+	guest 'card=$(basename "$(readlink -f /sys/class/net/eth0/device)") && cd /sys/bus/virtio/drivers/virtio_net &&
+		echo "$card" >unbind && echo "$card" >bind' && guest_network
+}
+
 guest_setup() {
-	guest "ip address add $guest_ip/24 dev eth0 && ip link set eth0 up && ip route add default via 10.77.0.1 &&
-		mkdir -p /mnt/tools /mnt/p9 /mnt/vfs /srv/www/out /in &&
+	guest_network || return
+	guest "mkdir -p /mnt/tools /mnt/p9 /mnt/vfs /srv/www/out /in &&
 		mount -t tmpfs -o size=90% in /in && mount -t tmpfs -o size=90% srv /srv && mkdir -p /srv/www/out &&
 		mount -t 9p -o trans=virtio,version=9p2000.L,msize=512000,ro tools /mnt/tools &&
 		cp -a /mnt/tools/. / && umount /mnt/tools &&

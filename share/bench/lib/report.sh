@@ -237,7 +237,7 @@ cautions() {
 	quicker
 	limits
 	awk -F '\t' '$4 == "late_s" && $8 > most { most = $8 } END { if (most > 0.5) printf "- The program that is the clients got no CPU for up to %.1f s: stalls, and peaks behind them, are not all the servers'"'"' doing.\n", most }' "$out/summary.tsv"
-	awk -F '\t' '$5 == "stuck" { n++ } END { if (n) printf "- After %d run(s) the network of the guest stood still until it was taken down and up again.\n", n }' "$out/runs.tsv"
+	awk -F '\t' '$5 == "stuck" { n++ } END { if (n) printf "- After %d run(s) the network of the guest stood still until its card was reset.\n", n }' "$out/runs.tsv"
 	awk -F '\t' '$5 ~ /_gaps$/ { n++ } END { if (n) printf "- Figures of energy are partial: their source could not be read for a time in %d phase(s), and what was used then is missing.\n", n }' "$out/runs.tsv"
 	[ -n "$(known seconds)" ] || echo "- It ended before all was measured, by a failure or a signal."
 	[ -z "$(known left_out)" ] || echo "- Time was up before all was measured; left out: $(known left_out)."

@@ -148,9 +148,9 @@ fetch() {
 # is told, and the next one begins afresh.
 unstick() {
 	[ "$way" = guest ] || return
-	say "the guest's network stands still: taken down and up again"
+	say "the guest's network stands still: its card is reset"
 	figure stuck 1
-	guest "ip link set eth0 down && ip link set eth0 up && ip route add default via 10.77.0.1"
+	guest_network_anew || die "the guest's network card cannot be reset"
 	await "nginx in the guest" answers "http://$guest_ip/"
 }
 
