@@ -6,6 +6,9 @@
 
 #include "host/conn.h"
 
+/* What is dropped in a turn, in reads: who sends without end is not to keep the others waiting. */
+#define TURN_DISCARDS 16
+
 /* Reads what has come behind what was saved: *size bytes in w->in. */
 static enum step read_input(struct conn *c, size_t *size)
 {
@@ -113,8 +116,12 @@ enum step conn_discard(struct conn *c)
 {
 	struct worker *w = c->worker;
 
-	while (c->readable) {
-		ssize_t n = recv(c->watch.fd, w->in, sizeof(w->in), 0);
+	for (int i = 0; c->readable; i++) {
+		ssize_t n;
+
+		if (i == TURN_DISCARDS)
+			return conn_wait_turn(c, &w->runnable);
+		n = recv(c->watch.fd, w->in, sizeof(w->in), 0);
 
 		if (n == 0 || (n < 0 && errno != EAGAIN))
 			return STEP_CLOSE;

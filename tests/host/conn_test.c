@@ -179,6 +179,30 @@ static void test_refused_unread(void)
 
 /* ---- lists ---- */
 
+/* Who is refused may go on sending: no turn reads all that. */
+static void test_flood(void)
+{
+	const int room = 4 << 20;
+	static char flood[1 << 20];
+	int left = 0;
+
+	serve(&plain, false);
+	client = connect_with(0);
+	is_int(send(client, "no request\r\n\r\n", 14, 0), 14, "what is no request");
+	until(connected);
+	turns();
+	is_int(only_conn()->state, CONN_LINGER, "is refused");
+	setsockopt(only_conn()->watch.fd, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
+	while (send(client, flood, sizeof(flood), MSG_DONTWAIT) > 0)
+		;
+	turn();
+	ioctl(only_conn()->watch.fd, FIONREAD, &left);
+	ok(left > 0, "a turn leaves %d B of it", left);
+	close(client);
+	ok(until(all_gone), "and others have their turn");
+	end();
+}
+
 static void test_lists(void)
 {
 	const struct server_options options = {.listing = true};
@@ -215,6 +239,7 @@ static void test_lists(void)
 	close(folder);
 	end();
 }
+
 int main(void)
 {
 	test_long_lines(false);
@@ -223,6 +248,7 @@ int main(void)
 	test_half_close();
 	test_drain();
 	test_refused_unread();
+	test_flood();
 	test_lists();
 	return done_testing();
 }
