@@ -318,6 +318,7 @@ static void conn_expired(struct timer *t)
 		return;
 	}
 	if (c->state == CONN_HEAD && c->in_size > 0) {
+		conn_set_deadline(c, CONN_SEND_TIMEOUT_NS); /* the answer's own */
 		if (answer_unread(c, 408) == STEP_GO_ON)
 			conn_run(c);
 		else

@@ -33,18 +33,18 @@ static int64_t unacknowledged(const struct conn *c)
 }
 
 /*
- * What is acknowledged of the object is at least what was sent of it, less all that is not
- * acknowledged: heads and chunk frames among that only make us give back later. True once it is
- * all that was sent.
+ * What is acknowledged of the object is at least what was sent of it, less all that waits here or
+ * is not acknowledged: heads and chunk frames among that only make us give back later. True once it
+ * is all that was sent.
  */
 static bool note_acked(struct conn *c, bool now)
 {
 	struct object *o = c->object;
-	const int64_t queued = unacknowledged(c);
+	const int64_t queued = unacknowledged(c), unsent = (int64_t)(c->out_size - c->out_at);
 	const bool all = queued <= (c->fin ? 1 : 0) && !c->out;
 
 	o->given = release_acked(&c->worker->server->release, &c->reader, o->fd,
-				 all ? c->at : c->at - queued, now);
+				 all ? c->at : c->at - queued - unsent, now);
 	return all;
 }
 

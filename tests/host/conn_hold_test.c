@@ -44,6 +44,41 @@ static void test_stall_under_rate(void)
 	end();
 }
 
+/* An answer fills its TCP, and a request begins; true: what that is refused with waits in the
+ * server. */
+static bool begin_request(size_t size)
+{
+	const int little = 2048;
+
+	serve(&plain, false);
+	object_of("x", size);
+	client = connect_between(4096, 100000);
+	ask(client, "GET", "x", "");
+	turns();
+	setsockopt(only_conn()->watch.fd, SOL_SOCKET, SO_SNDBUFFORCE, &little, sizeof(little));
+	send(client, "G", 1, 0);
+	turns();
+	later(31 * NS_PER_S);
+	turns();
+	return only_conn()->out != NULL;
+}
+
+/* Of some sizes the last packet has no room for more. */
+static void test_stall_with_a_request(void)
+{
+	size_t size = 19000;
+
+	while (!begin_request(size) && size < 22000) {
+		close(client);
+		end();
+		size += 97;
+	}
+	is_int(only_conn()->state, CONN_SEND, "the word that a request took too long waits");
+	ok(gone_within(150), "who does not read that is given up, too");
+	close(client);
+	end();
+}
+
 static void test_stall_at_end(void)
 {
 	serve(&delivered, false);
@@ -135,6 +170,34 @@ static void test_trickle(void)
 /* ---- delivered ---- */
 
 /* Nothing tells of acknowledgements but the clock, which does not go on, and the client's end. */
+static bool acknowledged(void)
+{
+	take();
+	return queued() == 0;
+}
+
+/* What its TCP has not been given is not delivered, whatever it acknowledged of the rest. */
+static void test_dies_with_a_part(void)
+{
+	const struct linger hard = {.l_onoff = 1};
+	const time_t late = time(NULL) + 20;
+
+	serve(&delivered, false);
+	object_of("x", 12000);
+	client = connect_between(4096, 2048);
+	got_size = 0;
+	ask(client, "GET", "x", "");
+	turns();
+	ok(only_conn()->out != NULL, "a part of a small object waits in the server");
+	while (!acknowledged() && time(NULL) < late)
+		usleep(1000);
+	setsockopt(client, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+	close(client);
+	ok(until(all_gone), "the client dies with the other one");
+	ok(faccessat(root, "x", F_OK, 0) == 0, "the object is still there");
+	end();
+}
+
 static void test_close_when_delivered(void)
 {
 	serve(&delivered, false);
@@ -284,9 +347,11 @@ static void test_full_space(void)
 int main(void)
 {
 	test_stall_under_rate();
+	test_stall_with_a_request();
 	test_stall_at_end();
 	test_slow_reader();
 	test_trickle();
+	test_dies_with_a_part();
 	test_close_when_delivered();
 	test_ttl_waits_for_nobody();
 	test_parts_are_kept();
