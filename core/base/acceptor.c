@@ -6,7 +6,8 @@ static void listen_again(struct timer *t)
 {
 	struct acceptor *a = container_of(t, struct acceptor, rest);
 
-	loop_add(a->loop, &a->watch, a->events);
+	if (loop_add(a->loop, &a->watch, a->events) < 0)
+		loop_timer_set(a->loop, t, a->loop->now_ns + ACCEPTOR_REST_NS);
 }
 
 int acceptor_start(struct acceptor *a, struct loop *loop, int fd, uint32_t events,
