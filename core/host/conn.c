@@ -237,7 +237,6 @@ enum step conn_wait_turn(struct conn *c, struct list *queue)
 {
 	list_remove(&c->runnable);
 	list_append(queue, &c->runnable);
-	loop_again(&c->worker->loop);
 	return STEP_WAIT;
 }
 

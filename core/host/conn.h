@@ -92,7 +92,8 @@ void conn_wake_waiting(struct object *o);
 void conn_run(struct conn *c);
 void conn_close(struct conn *c);
 
-/* It goes on in the next turn, behind the others in this queue of its worker's. */
+/* It goes on in the next turn, behind the others in this queue of its worker's (runnable,
+ * unpacking). */
 enum step conn_wait_turn(struct conn *c, struct list *queue);
 
 /* What the access log will say of the worker's request, if there is a log. */

@@ -51,7 +51,6 @@ static void wake(struct conn *c)
 	list_remove(&c->waiting);
 	if (list_empty(&c->runnable))
 		list_append(&c->worker->runnable, &c->runnable);
-	loop_again(&c->worker->loop);
 }
 
 void conn_reload_wake(struct list *waiting)

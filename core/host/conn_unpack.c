@@ -96,6 +96,4 @@ void conn_unpack_turn(struct worker *w)
 		if (clock_ns() >= until)
 			break;
 	}
-	if (!list_empty(&w->unpacking))
-		loop_again(&w->loop);
 }

@@ -288,6 +288,4 @@ void pacer_run(struct worker *w)
 		list_remove(l);
 		conn_run(list_entry(l, struct conn, runnable));
 	}
-	if (!list_empty(&w->runnable))
-		loop_again(&w->loop);
 }

@@ -57,5 +57,5 @@ void pacer_sent(struct conn *c, int64_t bytes);
 /* It sends nothing more of its object: others may have what it had booked. */
 void pacer_leave(struct conn *c);
 
-/* Serves those that may go on. */
+/* Serves those that may go on, each for its share of the turn. */
 void pacer_run(struct worker *w);

@@ -214,6 +214,8 @@ static void after_batch(struct loop *loop)
 	pacer_run(w);
 	conn_unpack_turn(w);
 	store_round(&w->store);
+	if (!list_empty(&w->runnable) || !list_empty(&w->unpacking))
+		loop_again(&w->loop);
 	expect_expiry(w);
 	if (w->lines.size > 0)
 		access_log_flush(&w->lines, w->server->logfd);
