@@ -10,6 +10,10 @@
 
 #define PAGE 4096
 
+#ifndef SO_BUF_LOCK
+#	define SO_BUF_LOCK 72 /* Linux 5.14, musl 1.2.4 */
+#endif
+
 /* A quantum: so much of the rate, no more than a packet holds, but what a tick needs. */
 #define PERIOD_NS     (198 * NS_PER_MS)
 #define PERIOD_BBR_NS (235 * NS_PER_MS)
@@ -101,23 +105,34 @@ static int64_t client_quantum(const struct conn *c, uint64_t bps)
 	return quantum - (c->at + quantum) % PAGE;
 }
 
+/* 0: it sizes itself. */
+static int socket_buffer(uint64_t bps)
+{
+	return bps > 0 && bps <= BUFFER_RATE_MAX ? (int)bps + 2 * PACKET_MAX : 0;
+}
+
 /*
  * Has the socket take a quantum whole, and a second's worth on its way besides, but no further one
  * while an eighth of a second's waits for the client's window.
  */
 static void set_socket(struct conn *c, uint64_t bps)
 {
-	const int buffer = bps <= BUFFER_RATE_MAX ? (int)bps + 2 * PACKET_MAX : 0;
+	const int buffer = socket_buffer(bps);
 	const int unsent = bps ? (int)most(UNSENT_MIN, least((int64_t)(bps / 8), INT_MAX)) : 0;
+	const int unlocked = 0;
 	char name[16] = "";
 	socklen_t size = sizeof(name);
 
-	c->socket_rate = bps;
+	/* A piece may have been minutes' worth of another rate. */
+	c->rate.due_ns = least(c->rate.due_ns, c->worker->loop.now_ns + CLIENT_SLACK_NS);
 	if (getsockopt(c->watch.fd, IPPROTO_TCP, TCP_CONGESTION, name, &size) == 0)
 		c->bbr = strncmp(name, "bbr", sizeof(name)) == 0;
-	if (bps > 0 && buffer > 0)
+	if (buffer > 0)
 		setsockopt(c->watch.fd, SOL_SOCKET, SO_SNDBUF, &buffer, sizeof(buffer));
+	else if (socket_buffer(c->socket_rate) > 0)
+		setsockopt(c->watch.fd, SOL_SOCKET, SO_BUF_LOCK, &unlocked, sizeof(unlocked));
 	setsockopt(c->watch.fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent));
+	c->socket_rate = bps;
 }
 
 /*
