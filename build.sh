@@ -156,16 +156,14 @@ guest() {
 	kernel build/guest
 }
 
-# That of Debian 13, for one test; where it cannot be had, that is skipped. Not in a condition, where
-# set -e would mean nothing.
+# That of Debian 13, for one test; where it cannot be had, that is skipped.
 guest13() {
 	mkdir -p build/guest13
-	(suite=trixie && kernel build/guest13) &
-	wait $! || say "no kernel of Debian 13: one test will be skipped"
+	(suite=trixie && kernel build/guest13) || say "no kernel of Debian 13: one test will be skipped"
 }
 
 kernel() {
-	unpack "$1/linux" "linux-image-$arch" depends
+	unpack "$1/linux" "linux-image-$arch" depends || return
 	# Where /lib is /usr/lib.
 	[ -e "$1/linux/lib" ] || ln -s usr/lib "$1/linux/lib"
 }
@@ -176,6 +174,7 @@ web_server() {
 }
 
 # unpack DIR PACKAGE [depends]: the package, or the one it depends on, as DIR.deb and unpacked in DIR.
+# It is also called in a condition, where set -e means nothing.
 unpack() {
 	[ -d "$1" ] && return
 	name=$2
@@ -183,10 +182,10 @@ unpack() {
 	say "fetching $name"
 	part=$1.part
 	rm -rf "$part" && mkdir -p "$part"
-	(cd "$part" && private_apt apt-get download "$name")
-	mv "$part"/*.deb "$1.deb"
-	dpkg-deb -x "$1.deb" "$part"
-	mv "$part" "$1"
+	(cd "$part" && private_apt apt-get download "$name") &&
+		mv "$part"/*.deb "$1.deb" &&
+		dpkg-deb -x "$1.deb" "$part" &&
+		mv "$part" "$1"
 }
 
 # Commands ---------------------------------------------------------------------------------------
