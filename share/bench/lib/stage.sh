@@ -41,13 +41,13 @@ find_programs() {
 need() {
 	local missing=() program
 
-	for program in qemu-system-x86_64 busybox curl ip zstd taskset setpriv; do
+	for program in qemu-system-x86_64 busybox curl ip xz zstd taskset setpriv; do
 		command -v "$program" >/dev/null || missing+=("$program")
 	done
 	[ -n "$nginx" ] || missing+=(nginx)
 	[[ ,$only, != *,transcode,* ]] || command -v ffmpeg >/dev/null || missing+=(ffmpeg)
 	[ ${#missing[@]} = 0 ] || die "not installed: ${missing[*]} (Debian: apt-get install --no-install-recommends \
-qemu-system-x86 busybox-static curl iproute2 zstd util-linux nginx-light ffmpeg gnuplot-nox)"
+qemu-system-x86 busybox-static curl iproute2 xz-utils zstd util-linux nginx-light ffmpeg gnuplot-nox)"
 	[ -x "$MEMNET" ] || die "no $MEMNET (run make)"
 	[ -x "$helpers/client_bench" ] || die "no $helpers/client_bench (run make)"
 	[ "$(nproc)" -ge 2 ] || die "one CPU is too little: the VM has one, clients and servers need another"
