@@ -4,7 +4,8 @@
 # make soak       SOAK_SECONDS=3600
 # make install    DESTDIR= PREFIX=/usr/local       make uninstall  removes just that
 #
-# V=1 shows the commands. Nothing here touches the network: ./build.sh fetched what this needs.
+# V=1 shows the commands. Nothing here touches the network: ./build.sh fetched what this needs, and
+# ./build.sh test (or bench) what the tests need.
 
 VERSION      := 0.1.0
 PREFIX       ?= /usr/local

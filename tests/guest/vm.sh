@@ -73,7 +73,7 @@ vm_accel() {
 vm_setup() {
 	local kernels=("$MEMNET_GUEST"/linux/boot/vmlinuz-*)
 
-	[ -f "${kernels[0]}" ] || { vm_die "no kernel in $MEMNET_GUEST/linux (run ./build.sh)"; return; }
+	[ -f "${kernels[0]}" ] || { vm_die "no kernel in $MEMNET_GUEST/linux (./build.sh test fetches it)"; return; }
 	[ -x "$MEMNET" ] || { vm_die "no $MEMNET (run ./build.sh)"; return; }
 	VM_ACCEL=$(vm_accel)
 	if [ $# -gt 0 ]; then
