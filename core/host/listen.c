@@ -71,8 +71,8 @@ int listen_congestion(int fd, const char *name, struct mn_error *e)
 }
 
 /*
- * A client at the edge of a live object that does not grow is sent nothing: that it has gone without
- * a word, a laptop closed, is found by this in two minutes.
+ * A client at the edge of a live object that does not grow is sent nothing: that it has gone
+ * without a word, a laptop closed, is found by this in two minutes.
  */
 static void set_keepalive(int fd)
 {

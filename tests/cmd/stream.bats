@@ -291,10 +291,10 @@ finish() {
 	serve
 	live l
 	random 3000 >>"$D/l"
-	port=${URL#http://*:} port=${port%%/*}
+	local at=${URL#http://*:}
 	get "$URL/l" >/dev/null &
 	client=$!
-	until_true eval "ss -tnoH sport = :$port | grep -F 'timer:(keepalive,'"
+	until_true eval "ss -tnoH sport = :${at%%/*} | grep -F 'timer:(keepalive,'"
 	finish l
 	wait "$client"
 }
