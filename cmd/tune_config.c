@@ -278,9 +278,10 @@ static int read_entry(const char *section, const char *key, const char *value, v
 	    (word == 6 && strncmp(section, "energy", word) == 0))
 		return 0; /* other commands look at these */
 	if (word == 4 && strncmp(section, "tune", word) == 0)
-		return tune_config_set(config, key, value, e);
+		return key ? tune_config_set(config, key, value, e) : 0;
+	/* One that has no keys is a space, too: a budget is all that it needs. */
 	err = add_space(&config->tuner, name, &w, e);
-	return err ? err : set_space_key(w, key, value, e);
+	return err || !key ? err : set_space_key(w, key, value, e);
 }
 
 static int set_pairs(struct tuner_wish *w, char *pairs, struct mn_error *e)

@@ -179,7 +179,11 @@ M=$((1024 * 1024))
 	printf '[spaec vm1/out]\nmin = 64M\n' >"$MEMNET_CONF"
 	refused 2 "$MEMNET_CONF:1: unknown section [spaec vm1/out]"
 	printf '[space vm1]\nmin = 64M\n' >"$MEMNET_CONF"
-	refused 2 "$MEMNET_CONF:2: bad space name"
+	refused 2 "$MEMNET_CONF:1: bad space name"
+	printf '[tune]\nbudget = 1G\n[space vm1]\n' >"$MEMNET_CONF"
+	refused 2 "$MEMNET_CONF:3: bad space name"
+	printf '[space vm1/out]\n' >"$MEMNET_CONF"
+	refused 2 'vm1/out: a max is wanted'
 }
 
 @test "SIGHUP reads the configuration again; a bad one is refused, the old one stays" {
@@ -202,6 +206,15 @@ M=$((1024 * 1024))
 	kill -KILL "$TUNE"
 	wait "$TUNE" || true
 	until_true said 'of 2 spaces'
+}
+
+@test "a section without keys is a space that has the defaults" {
+	create vm1/out 128M
+	create vm2/out 128M
+	printf '[tune]\nbudget = 1G\n[space vm1/out]\n[space vm2/out]\nmin = 32M\n' >"$MEMNET_CONF"
+	vm_host "$MEMNET" tune -n -j --once --interval 200ms >"$LOG"
+	saw '.space == "vm1/out"'
+	saw '.space == "vm2/out"'
 }
 
 @test "a step in load is followed within one guard interval plus one period" {
