@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/notify.h"
@@ -19,6 +20,7 @@ struct live {
 	struct exporter exporter;
 	char *answer, *text; /* what is served, and written */
 	bool text_failed;
+	int64_t notified_ns; /* when the service manager was last told that we look */
 	struct recording recording;
 	struct tuner tuner;
 	struct tune_config config;
@@ -64,15 +66,24 @@ static void write_textfile(struct live *live)
 	live->text_failed = err != 0;
 }
 
+/* By any look: a period may be longer than the service manager waits. */
+static void notify_alive(struct live *live)
+{
+	int64_t now = live->loop.now_ns;
+
+	if (live->notified_ns && now - live->notified_ns < NS_PER_S)
+		return;
+	notify_state("WATCHDOG=1");
+	live->notified_ns = now;
+}
+
 static void ticked(struct tuner *tuner, bool period)
 {
 	struct live *live = container_of(tuner, struct live, tuner);
 
 	fflush(stdout);
-	if (!period)
-		return;
-	notify_state("WATCHDOG=1");
-	if (live->text)
+	notify_alive(live);
+	if (period && live->text)
 		write_textfile(live);
 }
 

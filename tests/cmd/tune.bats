@@ -217,6 +217,21 @@ M=$((1024 * 1024))
 	saw '.space == "vm2/out"'
 }
 
+@test "systemd is told by every look that the loop lives, once a second at most" {
+	local start=${EPOCHREALTIME/./}
+
+	create vm1/out 64M
+	begin socat -u "UNIX-RECV:$BATS_TEST_TMPDIR/notify" "CREATE:$BATS_TEST_TMPDIR/words"
+	until_true test -S "$BATS_TEST_TMPDIR/notify"
+	export NOTIFY_SOCKET=$BATS_TEST_TMPDIR/notify
+	alive() { grep -o WATCHDOG=1 "$BATS_TEST_TMPDIR/words" | wc -l; }
+	tune --set period=1h vm1/out,max=256M
+	unset NOTIFY_SOCKET
+	until_true eval '[ "$(alive)" -ge 3 ]'
+	[ "$(alive)" -le $(((${EPOCHREALTIME/./} - start) / 1000000 + 1)) ]
+	stop_tune
+}
+
 @test "a step in load is followed within one guard interval plus one period" {
 	create vm1/out 32M
 	begin "$MEMNET" stream --release delivered --listen http://127.0.0.1:18180 --metrics 127.0.0.1:18181 vm1/out 2>"$BATS_TEST_TMPDIR/stream"
