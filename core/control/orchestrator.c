@@ -377,10 +377,10 @@ bool control_tick(struct control *control, uint64_t now_ns, const struct control
 
 /* One resize; a refused one leaves the size as it was and says so. */
 static bool apply_one(struct control_facts *facts, struct control_order *order, uint64_t size_bytes,
-		      int (*resize)(void *cookie, size_t space, uint64_t size_bytes), void *cookie,
+		      int (*resize)(void *cookie, size_t space, uint64_t *size_bytes), void *cookie,
 		      size_t space)
 {
-	if (resize(cookie, space, size_bytes)) {
+	if (resize(cookie, space, &size_bytes)) {
 		order->reason = CONTROL_REFUSED;
 		return false;
 	}
@@ -390,7 +390,7 @@ static bool apply_one(struct control_facts *facts, struct control_order *order, 
 
 unsigned int control_apply(const struct control *control, struct control_facts facts[],
 			   struct control_order orders[],
-			   int (*resize)(void *cookie, size_t space, uint64_t size_bytes),
+			   int (*resize)(void *cookie, size_t space, uint64_t *size_bytes),
 			   void *cookie)
 {
 	uint64_t budget = control->tuning.budget_bytes ? control->tuning.budget_bytes : UINT64_MAX;

@@ -66,13 +66,13 @@ unsigned int tuner_failsafe(struct tuner *t)
 
 /* ---- one tick ---- */
 
-static int resize(void *cookie, size_t i, uint64_t size_bytes)
+static int resize(void *cookie, size_t i, uint64_t *size_bytes)
 {
 	struct tuner *t = cookie;
 	struct tuner_space *s = &t->space[i];
 
 	if (t->dry_run) {
-		s->virtual_bytes = size_bytes;
+		s->virtual_bytes = *size_bytes;
 		return 0;
 	}
 	return place_resize(t->runtime_dir, &s->profiler.place, size_bytes, 0);

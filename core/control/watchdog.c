@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "control/pacing.h"
 #include "control/process.h"
+#include "space/layout.h"
 #include "space/pool.h"
 #include "space/space.h"
 
@@ -35,13 +36,37 @@ static size_t table_size(size_t nspaces)
 	return sizeof(struct watchdog_table) + 2 * nspaces * sizeof(struct watchdog_row);
 }
 
-int place_resize(const char *runtime_dir, const struct place *place, uint64_t size_bytes,
+/* What it has been filled with beyond *size_bytes, and what comes in a moment, if that is less than
+ * it has. */
+static bool filled_beyond(const struct place *place, uint64_t *size_bytes)
+{
+	struct place now = *place;
+	uint64_t size;
+
+	if (place_look(&now) != PLACE_SAME)
+		return false;
+	size = now.info.used_bytes + SPACE_PIECE;
+	if (size <= *size_bytes || size >= now.info.size_bytes)
+		return false;
+	*size_bytes = size;
+	return true;
+}
+
+int place_resize(const char *runtime_dir, const struct place *place, uint64_t *size_bytes,
 		 int64_t wait_ns)
 {
-	const struct tmpfs_options o = {.size_bytes = size_bytes};
+	struct tmpfs_options o = {.size_bytes = *size_bytes};
 	cleanup_fd int lock = pool_lock(runtime_dir, place->info.name.vm, wait_ns, NULL);
+	int err;
 
-	return lock < 0 ? lock : space_resize(&place->info, &o, NULL);
+	if (lock < 0)
+		return lock;
+	err = space_resize(&place->info, &o, NULL);
+	if (err == -EINVAL && filled_beyond(place, &o.size_bytes))
+		err = space_resize(&place->info, &o, NULL);
+	if (!err)
+		*size_bytes = o.size_bytes;
+	return err;
 }
 
 static bool meant(struct place *place, const struct watchdog_row *row)
@@ -52,7 +77,7 @@ static bool meant(struct place *place, const struct watchdog_row *row)
 
 static unsigned int set_size(const char *runtime_dir, struct place *place, uint64_t size_bytes)
 {
-	if (place_resize(runtime_dir, place, size_bytes, POOL_WAIT_NS))
+	if (place_resize(runtime_dir, place, &size_bytes, POOL_WAIT_NS))
 		return 0;
 	place->info.size_bytes = size_bytes;
 	return 1;

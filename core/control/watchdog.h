@@ -59,6 +59,10 @@ unsigned int watchdog_apply(const char *runtime_dir, struct place *const places[
 			    const struct watchdog_row rows[], size_t nspaces,
 			    uint64_t budget_bytes);
 
-/* Resizes a space under its pool's lock, unless that is held: -EBUSY. 0 or -errno. */
-int place_resize(const char *runtime_dir, const struct place *place, uint64_t size_bytes,
+/*
+ * Resizes a space under its pool's lock, unless that is held for longer than wait_ns: -EBUSY. One
+ * that has been filled beyond *size_bytes since it was looked at is shrunk to little more than it
+ * holds instead, and *size_bytes is that. 0 or -errno.
+ */
+int place_resize(const char *runtime_dir, const struct place *place, uint64_t *size_bytes,
 		 int64_t wait_ns);

@@ -30,11 +30,11 @@ static uint64_t chance(struct world *world, uint64_t n)
 	return (world->random >> 33) % n;
 }
 
-static int resize(void *cookie, size_t space, uint64_t size_bytes)
+static int resize(void *cookie, size_t space, uint64_t *size_bytes)
 {
 	struct world *world = cookie;
 
-	if (size_bytes < world->facts[space].used_bytes || chance(world, 16) < world->refused)
+	if (*size_bytes < world->facts[space].used_bytes || chance(world, 16) < world->refused)
 		return -EBUSY;
 	return 0;
 }
