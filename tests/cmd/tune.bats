@@ -217,6 +217,28 @@ M=$((1024 * 1024))
 	saw '.space == "vm2/out"'
 }
 
+@test "between SIGHUP and the next period the watchdog knows the sizes, and a quicker clock holds" {
+	create vm1/out 64M
+	printf '[tune]\nguard = 0\nperiod = 1h\n[space vm1/out]\nmin = 16M\nmax = 256M\nfailsafe = 200M\n' >"$MEMNET_CONF"
+	begin setpriv --pdeathsig KILL "$MEMNET" tune -j >"$LOG" 2>"$ERR"
+	TUNE=$PID
+	until_true decided
+	kill -HUP "$TUNE"
+	until_true said 'configuration read again'
+	kill -KILL "$TUNE"
+	wait "$TUNE" || true
+	until_true said 'the controller died: 1 of 1'
+	is vm1/out size_bytes = $((200 * M))
+	until_true no_watchdog
+	begin setpriv --pdeathsig KILL "$MEMNET" tune -j >"$LOG" 2>"$ERR"
+	TUNE=$PID
+	until_true decided
+	sed -i s/1h/100ms/ "$MEMNET_CONF"
+	kill -HUP "$TUNE"
+	until_true eval '[ "$(wc -l <"$LOG")" -ge 3 ]'
+	stop_tune
+}
+
 @test "systemd is told by every look that the loop lives, once a second at most" {
 	local start=${EPOCHREALTIME/./}
 
