@@ -17,6 +17,11 @@
 /* A loop that has just died may leave its watchdog at work for a moment. */
 #define LOCK_WAIT_NS NS_PER_S
 
+/* How long a pool may be held that a space is in: at the end; and while others are to be looked at.
+ */
+#define POOL_WAIT_NS	   (5 * NS_PER_S)
+#define POOL_WAIT_SHORT_NS (100 * NS_PER_MS)
+
 size_t tuner_find(const struct tuner *from, const struct space_name *name)
 {
 	size_t i = 0;
@@ -61,7 +66,21 @@ unsigned int tuner_failsafe(struct tuner *t)
 		return 0;
 	fill_rows(t);
 	return watchdog_apply(t->runtime_dir, t->place, t->row, t->config->nspaces,
-			      t->config->tuning.budget_bytes);
+			      t->config->tuning.budget_bytes, POOL_WAIT_NS);
+}
+
+/* Those that have not moved over to another tuner: nobody looks at them from now on. */
+static void leave_safe(struct tuner *t)
+{
+	if (t->dry_run)
+		return;
+	fill_rows(t);
+	for (size_t i = 0; i < t->config->nspaces; i++) {
+		if (t->space[i].lockfd < 0)
+			t->row[i].size_bytes = 0;
+	}
+	watchdog_apply(t->runtime_dir, t->place, t->row, t->config->nspaces,
+		       t->config->tuning.budget_bytes, POOL_WAIT_SHORT_NS);
 }
 
 /* ---- one tick ---- */
@@ -493,6 +512,7 @@ int tuner_reopen(struct tuner *t, const struct tuner_config *config, struct mn_e
 		return err;
 	}
 	inherit(&fresh, &old);
+	leave_safe(&old);
 	watchdog_stop(&t->watchdog);
 	t->config = config;
 	t->control = fresh.control;

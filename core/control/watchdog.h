@@ -53,11 +53,12 @@ void watchdog_stop(struct watchdog *watchdog);
 
 /*
  * What the child does, also for a controller that ends: shrinks first, and grows as far as the
- * budget allows by the sizes that the spaces really have. The number of spaces resized.
+ * budget allows by the sizes that the spaces really have. It waits at most wait_ns for another
+ * command that is at work on a pool. The number of spaces resized.
  */
 unsigned int watchdog_apply(const char *runtime_dir, struct place *const places[],
-			    const struct watchdog_row rows[], size_t nspaces,
-			    uint64_t budget_bytes);
+			    const struct watchdog_row rows[], size_t nspaces, uint64_t budget_bytes,
+			    int64_t wait_ns);
 
 /*
  * Resizes a space under its pool's lock, unless that is held for longer than wait_ns: -EBUSY. One

@@ -217,6 +217,27 @@ M=$((1024 * 1024))
 	saw '.space == "vm2/out"'
 }
 
+@test "a space that SIGHUP takes out of the configuration is left with a safe size" {
+	create vm1/out 64M
+	create vm2/out 64M
+	create vm3/out 64M
+	printf '[tune]\nbudget=1G\n[space vm1/out]\nmin = 16M\n' >"$MEMNET_CONF"
+	cp "$MEMNET_CONF" "$BATS_TEST_TMPDIR/less"
+	printf '[space vm2/out]\nmin = 16M\nfailsafe = 200M\n[space vm3/out]\nmin = 16M\nfailsafe = off\n' >>"$MEMNET_CONF"
+	tune
+	until_true is vm2/out size_bytes = $((16 * M))
+	until_true is vm3/out size_bytes = $((16 * M))
+	cp "$BATS_TEST_TMPDIR/less" "$MEMNET_CONF"
+	kill -HUP "$TUNE"
+	until_true said 'configuration read again'
+	is vm2/out size_bytes = $((200 * M))
+	is vm3/out size_bytes = $((16 * M))
+	# It is nobody's now.
+	vm_host "$MEMNET" tune --once --interval 100ms vm2/out,max=1G >/dev/null
+	until_true is vm1/out size_bytes = $((16 * M))
+	stop_tune
+}
+
 @test "between SIGHUP and the next period the watchdog knows the sizes, and a quicker clock holds" {
 	create vm1/out 64M
 	printf '[tune]\nguard = 0\nperiod = 1h\n[space vm1/out]\nmin = 16M\nmax = 256M\nfailsafe = 200M\n' >"$MEMNET_CONF"

@@ -87,12 +87,14 @@ static void safe_sizes(void)
 	struct watchdog_row row = {place.info.device, 4 * MB};
 
 	fill(1);
-	is_int((intmax_t)watchdog_apply(runtime, places, &row, 1, 0), 1, "a safe size is set");
+	is_int((intmax_t)watchdog_apply(runtime, places, &row, 1, 0, 0), 1, "a safe size is set");
 	is_int((intmax_t)place.info.size_bytes, 4 * MB, "and known");
 	row.size_bytes = 0;
-	is_int((intmax_t)watchdog_apply(runtime, places, &row, 1, 0), 0, "or the space left alone");
+	is_int((intmax_t)watchdog_apply(runtime, places, &row, 1, 0, 0), 0,
+	       "or the space left alone");
 	row = (struct watchdog_row){place.info.device + 1, 8 * MB};
-	is_int((intmax_t)watchdog_apply(runtime, places, &row, 1, 0), 0, "as is another one there");
+	is_int((intmax_t)watchdog_apply(runtime, places, &row, 1, 0, 0), 0,
+	       "as is another one there");
 }
 
 int main(void)
