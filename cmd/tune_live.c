@@ -22,6 +22,7 @@ struct live {
 	bool text_failed;
 	int64_t notified_ns; /* when the service manager was last told that we look */
 	struct recording recording;
+	struct tune_output output;
 	struct tuner tuner;
 	struct tune_config config;
 	const struct tune_live *options;
@@ -33,8 +34,10 @@ static void decided(struct tuner *tuner, const struct tuner_decision *decision)
 	struct live *live = container_of(tuner, struct live, tuner);
 	const struct common *common = &live->inv->common;
 
-	if (!common->quiet)
-		tune_print(common, decision);
+	if (common->quiet || !tune_output_begin(&live->output))
+		return;
+	tune_print(common, decision);
+	tune_output_end(&live->output);
 }
 
 static void looked(struct tuner *tuner, int64_t now_ns)
@@ -81,7 +84,7 @@ static void ticked(struct tuner *tuner, bool period)
 {
 	struct live *live = container_of(tuner, struct live, tuner);
 
-	fflush(stdout);
+	tune_output_looked(&live->output);
 	notify_alive(live);
 	if (period && live->text)
 		write_textfile(live);
@@ -176,8 +179,10 @@ static int start(struct live *live, struct mn_error *e)
 				       e);
 	if (err)
 		return err;
-	/* A log that nobody reads any more is no reason to stop. */
+	/* A log that nobody reads any more is no reason to stop; nor one that somebody holds up. */
 	signal(SIGPIPE, SIG_IGN);
+	if (!live->options->once)
+		tune_output_open(&live->output);
 	err = loop_signals(&live->loop, signals, on_signal);
 	return err ? mn_fail_errno(e, -err, "signals") : 0;
 }

@@ -302,6 +302,27 @@ M=$((1024 * 1024))
 	stop_tune
 }
 
+@test "a reader of the decisions that does not read holds up nobody" {
+	create vm1/out 64M
+	LOG=$BATS_TEST_TMPDIR/fifo
+	mkfifo "$LOG"
+	sleep 60 <"$LOG" 3>&- 4>&- &
+	PIDS+=("$!")
+	start_tune --set period=20ms --set guard=10ms vm1/out,min=16M,max=256M
+	until_true is vm1/out size_bytes = $((16 * M))
+	until_true said 'standard output is not read'
+	head -c $((14 * M)) /dev/zero | in_space vm1/out 'cat >a'
+	until_true is vm1/out size_bytes -gt $((17 * M))
+	# One that reads again gets whole lines.
+	cat "$LOG" >"$BATS_TEST_TMPDIR/log" 3>&- 4>&- &
+	PIDS+=("$!")
+	LOG=$BATS_TEST_TMPDIR/log
+	until_true saw '.used_bytes > 14000000'
+	stop_tune
+	wait "${PIDS[-1]}"
+	saw '.space == "vm1/out"'
+}
+
 @test "kill -9 of the loop leaves sizes that are safe" {
 	create vm1/out 64M
 	create vm2/out 64M
