@@ -142,7 +142,9 @@ static void reload(struct live *live)
 		free(old);
 		close_figures(live);
 		if (open_figures(live, &e))
-			log_error("%s", e.text);
+			log_error("%s; figures are not served until that is mended and the "
+				  "configuration read once more",
+				  e.text);
 		log_info("configuration read again");
 	}
 	notify_state("READY=1");

@@ -168,6 +168,10 @@ M=$((1024 * 1024))
 	refused 2 'unknown key "periodd"' --set periodd=1s vm1/out,max=1G
 	refused 2 'at most a period' --interval 1s --set guard=2s vm1/out,max=1G
 	refused 2 'bad address' --stream 1.2.3:x vm1/out,max=1G
+	refused 2 'bad address "localhost:9101": want an IP address' --stream localhost:9101 vm1/out,max=1G
+	refused 2 'bad address "localhost:9102": want an IP address' --metrics localhost:9102 vm1/out,max=1G
+	refused 2 'headroom.min must be 1M or more' --set headroom.min=0 vm1/out,max=1G
+	refused 2 'min must be 1M or more' vm1/out,min=4K,max=1G
 	refused 2 'unknown option' --frobnicate
 }
 
@@ -184,6 +188,17 @@ M=$((1024 * 1024))
 	refused 2 "$MEMNET_CONF:3: bad space name"
 	printf '[space vm1/out]\n' >"$MEMNET_CONF"
 	refused 2 'vm1/out: a max is wanted'
+	printf '[tune]\n\nreserve = 150%%\n' >"$MEMNET_CONF"
+	refused 2 "$MEMNET_CONF:3: reserve must be less than 100%"
+	printf '[tune]\nstream = localhost:9101\n' >"$MEMNET_CONF"
+	refused 2 "$MEMNET_CONF:2: bad address \"localhost:9101\""
+	printf '[tune]\nmetrics = localhost:9102\n' >"$MEMNET_CONF"
+	refused 2 "$MEMNET_CONF:2: bad address \"localhost:9102\""
+	printf '[space vm1/out]\nweight = 0\n' >"$MEMNET_CONF"
+	refused 2 "$MEMNET_CONF:2: weight must be more than 0"
+	# Which of two that do not go together is wrong, no line tells.
+	printf '[tune]\nguard = 5s\nperiod = 4s\n[space vm1/out]\nmax = 1G\n' >"$MEMNET_CONF"
+	refused 2 'guard must be at most a period'
 }
 
 @test "SIGHUP reads the configuration again; a bad one is refused, the old one stays" {
