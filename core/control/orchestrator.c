@@ -321,7 +321,6 @@ static void write_order(const struct need_look *look, const struct control_space
 	order->guest = space->rejecting		       ? CONTROL_GUEST_REJECTED
 		       : need_guest_stale(look, space) ? CONTROL_GUEST_STALE
 						       : CONTROL_GUEST_OK;
-	memcpy(order->rejected, space->rejected, sizeof(order->rejected));
 }
 
 static bool period_due(const struct control *control, uint64_t now_ns)
@@ -359,6 +358,10 @@ bool control_tick(struct control *control, uint64_t now_ns, const struct control
 		orders[i].growing_limit = UINT_MAX;
 		if (!facts[i].absent)
 			need_look(&look, &control->space[i], &facts[i]);
+		else
+			control->space[i].met = false;
+		/* Counted on, whether it is there or not. */
+		memcpy(orders[i].rejected, control->space[i].rejected, sizeof(orders[i].rejected));
 	}
 	if (control->tuning.budget_bytes)
 		share_budget(control, facts, orders);
