@@ -523,6 +523,7 @@ int tuner_reopen(struct tuner *t, const struct tuner_config *config, struct mn_e
 	t->place = fresh.place;
 	t->lockfd = fresh.lockfd;
 	t->stream = fresh.stream;
+	t->named = fresh.named;
 	t->connections = fresh.connections;
 	t->vm = fresh.vm;
 	t->nvms = fresh.nvms;

@@ -130,6 +130,7 @@ struct tuner {
 	struct place **place;
 	int *lockfd;
 	struct scrape *stream;
+	struct streaming_named *named;	 /* of each stream of these, all spaces */
 	struct connections *connections; /* of each stream */
 	struct streams *streams;	 /* those that were found */
 	struct tuner_vm *vm;
