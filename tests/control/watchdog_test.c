@@ -71,6 +71,8 @@ static void nearly_full(void)
 {
 	uint64_t size, before;
 
+	size = 6 * MB;
+	is_int(place_resize(runtime, &place, &size, 0), 0, "a size that it can fill");
 	place_look(&place);
 	before = place.info.size_bytes;
 	size = place.info.used_bytes;
