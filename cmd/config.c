@@ -63,7 +63,7 @@ static int read_section(struct reader *r, char *line, struct mn_error *e)
 			       "unknown section [%.64s]: there are [tune], [space VM/SPACE], "
 			       "[vm NAME] and [energy]",
 			       r->section);
-	return 0;
+	return r->entry(r->section, NULL, NULL, r->context, e);
 }
 
 static int read_line(struct reader *r, char *line, struct mn_error *e)
@@ -150,6 +150,8 @@ static int take_vm_entry(const char *section, const char *key, const char *value
 	name = section + 2 + strspn(section + 2, " \t");
 	if (name_check_vm(name, e))
 		return -EINVAL;
+	if (!key)
+		return 0;
 	return take_vm_key(strcmp(name, r->vm) == 0 ? r->config : &other, key, value, e);
 }
 

@@ -15,9 +15,10 @@
 #include "space/name.h"
 
 /*
- * Calls entry(section, key, value, context, e) for each line "key = value", with the section's text
- * between the brackets; each string lives until the call returns. An error of `entry` gets
- * "FILE:LINE: " in front. 0, also where the file does not exist and need not; or -errno.
+ * Calls entry(section, key, value, context, e) for each line "[section]", with NULL for both of the
+ * others, and for each "key = value" below it; each string lives until the call returns. An error
+ * of `entry` gets "FILE:LINE: " in front. 0, also where the file does not exist and need not; or
+ * -errno.
  */
 typedef int config_entry(const char *section, const char *key, const char *value, void *context,
 			 struct mn_error *e);

@@ -40,7 +40,7 @@ static int take_entry(const char *section, const char *key, const char *value, v
 {
 	struct meter_options *o = context;
 
-	if (strcmp(section, "energy") != 0)
+	if (strcmp(section, "energy") != 0 || !key)
 		return 0;
 	if (strcmp(key, "source") == 0)
 		return take_source(&o->sources, value, e);

@@ -39,6 +39,25 @@ void tune_config_free(struct tune_config *config);
 /* Prints a decision: a line, or with -j an object. */
 void tune_print(const struct common *common, const struct tuner_decision *decision);
 
+/* Standard output for a loop that waits for no reader: what there is no room for is left out. */
+struct tune_output {
+	bool open;
+	bool stuck, cut; /* the last line was left out; was not taken whole */
+	uint64_t left_out;
+	int64_t until_ns, told_ns; /* a look's lines are waited for; when that was last told */
+};
+
+/* Standard error output waits no more, either. */
+void tune_output_open(struct tune_output *output);
+
+/* Around each line, of at most PIPE_BUF bytes; false: it is to be left out. One that was never
+ * opened waits as any. */
+bool tune_output_begin(struct tune_output *output);
+void tune_output_end(struct tune_output *output);
+
+/* After those of a look. */
+void tune_output_looked(struct tune_output *output);
+
 /* The live loop, until a signal, or for one period. The exit status. */
 struct tune_live {
 	struct tune_words words;

@@ -1,5 +1,6 @@
 #include "cmd/tune.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -80,12 +81,24 @@ static int take_failsafe(const char *value, enum tuner_failsafe *how, uint64_t *
 	return *how == TUNER_FAILSAFE_OFF ? 0 : parse_size(value, bytes, e);
 }
 
+/* No name: while it is looked up, nobody looks at the spaces. */
+static int take_address(const char *value, struct listen_address *a, struct mn_error *e)
+{
+	struct in6_addr ip;
+	int err = parse_address(value, a, e);
+
+	if (err || inet_pton(AF_INET, a->addr, &ip) == 1 || inet_pton(AF_INET6, a->addr, &ip) == 1)
+		return err;
+	return mn_fail(e, MN_USAGE, EINVAL, "bad address \"%.64s\": want an IP address and a port",
+		       value);
+}
+
 /* One more each time the key is given. */
 static int take_stream(const char *value, struct tuner_config *config, struct mn_error *e)
 {
 	struct tuner_stream *stream = &config->stream[config->nstreams];
 	struct listen_address a;
-	int err = parse_address(value, &a, e);
+	int err = take_address(value, &a, e);
 
 	if (err)
 		return err;
@@ -113,7 +126,7 @@ static int take_metrics(const char *value, struct tune_config *config, struct mn
 
 	if (*value == '/')
 		return take_path(value, config->metrics, sizeof(config->metrics), e);
-	err = parse_address(value, &a, e);
+	err = take_address(value, &a, e);
 	if (err)
 		return err;
 	strcpy(config->metrics, a.addr);
@@ -168,12 +181,41 @@ static int take_key(const struct key *key, const char *value, void *base, struct
 	}
 }
 
+/* What a key takes is more than what makes sense; how two of them go together is known at the end.
+ */
+static int check_ranges(const struct control_tuning *t, struct mn_error *e)
+{
+	const char *wrong = NULL;
+
+	if (t->period_ns < 10 * NS_PER_MS || (t->guard_ns && t->guard_ns < 10 * NS_PER_MS))
+		wrong = "period and guard must be 10ms or more, and guard at most a period";
+	else if (t->period_ns > PERIOD_MAX)
+		wrong = "period must be a day at most";
+	else if (!(t->reserve < 1))
+		wrong = "reserve must be less than 100%";
+	else if (!(t->slo_margin > 0 && t->slo_margin <= 1))
+		wrong = "slo.margin must be more than 0 and at most 100%";
+	else if (!t->slo_window_ns || !(t->shrink_hold > 0) || !(t->headroom_factor > 0))
+		wrong = "slo.window, shrink.hold and headroom.factor must be more than 0";
+	else if (t->headroom_min_bytes < MIN_BYTES)
+		wrong = "headroom.min must be 1M or more";
+	return wrong ? mn_fail(e, MN_USAGE, EINVAL, "%s", wrong) : 0;
+}
+
+static int set_tuning(const struct key *key, const char *value, struct control_tuning *tuning,
+		      struct mn_error *e)
+{
+	int err = take_key(key, value, tuning, e);
+
+	return err ? err : check_ranges(tuning, e);
+}
+
 int tune_config_set(struct tune_config *config, const char *key, const char *value,
 		    struct mn_error *e)
 {
 	for (size_t i = 0; i < sizeof(tuning_keys) / sizeof(*tuning_keys); i++) {
 		if (strcmp(key, tuning_keys[i].name) == 0)
-			return take_key(&tuning_keys[i], value, &config->tuner.tuning, e);
+			return set_tuning(&tuning_keys[i], value, &config->tuner.tuning, e);
 	}
 	if (strcmp(key, "failsafe") == 0)
 		return take_failsafe(value, &config->failsafe, &config->failsafe_bytes, e);
@@ -201,6 +243,24 @@ static struct tuner_wish wish_default(const struct space_name *name)
 	};
 }
 
+static int take_weight(const char *value, double *weight, struct mn_error *e)
+{
+	int err = take_real(value, false, weight, e);
+
+	if (err || *weight > 0)
+		return err;
+	return mn_fail(e, MN_USAGE, EINVAL, "weight must be more than 0");
+}
+
+static int take_min(const char *value, uint64_t *bytes, struct mn_error *e)
+{
+	int err = parse_size(value, bytes, e);
+
+	if (err || *bytes >= MIN_BYTES)
+		return err;
+	return mn_fail(e, MN_USAGE, EINVAL, "min must be 1M or more");
+}
+
 static int set_space_key(struct tuner_wish *w, const char *key, const char *value,
 			 struct mn_error *e)
 {
@@ -208,11 +268,11 @@ static int set_space_key(struct tuner_wish *w, const char *key, const char *valu
 	int err;
 
 	if (strcmp(key, "min") == 0)
-		return parse_size(value, &w->wish.min_bytes, e);
+		return take_min(value, &w->wish.min_bytes, e);
 	if (strcmp(key, "max") == 0)
 		return parse_size(value, &w->wish.max_bytes, e);
 	if (strcmp(key, "weight") == 0)
-		return take_real(value, false, &w->wish.weight, e);
+		return take_weight(value, &w->wish.weight, e);
 	if (strcmp(key, "slo") == 0)
 		return take_slo(value, &w->wish, e);
 	if (strcmp(key, "failsafe") == 0)
@@ -278,9 +338,10 @@ static int read_entry(const char *section, const char *key, const char *value, v
 	    (word == 6 && strncmp(section, "energy", word) == 0))
 		return 0; /* other commands look at these */
 	if (word == 4 && strncmp(section, "tune", word) == 0)
-		return tune_config_set(config, key, value, e);
+		return key ? tune_config_set(config, key, value, e) : 0;
+	/* One that has no keys is a space, too: a budget is all that it needs. */
 	err = add_space(&config->tuner, name, &w, e);
-	return err ? err : set_space_key(w, key, value, e);
+	return err || !key ? err : set_space_key(w, key, value, e);
 }
 
 static int set_pairs(struct tuner_wish *w, char *pairs, struct mn_error *e)
@@ -372,34 +433,12 @@ static int check_space(const struct tune_config *config, struct tuner_wish *w, s
 	if (!wish->max_bytes)
 		return mn_fail(e, MN_USAGE, EINVAL, "%s/%s: a max is wanted, or a budget for all",
 			       w->name.vm, w->name.space);
-	if (wish->min_bytes < MIN_BYTES || wish->min_bytes > wish->max_bytes)
+	if (wish->min_bytes > wish->max_bytes)
 		return mn_fail(e, MN_USAGE, EINVAL,
-			       "%s/%s: min must be 1M or more, and at most max: they are %s and %s",
-			       w->name.vm, w->name.space, format_size(wish->min_bytes, min),
+			       "%s/%s: min must be at most max: they are %s and %s", w->name.vm,
+			       w->name.space, format_size(wish->min_bytes, min),
 			       format_size(wish->max_bytes, max));
-	if (!(wish->weight > 0))
-		return mn_fail(e, MN_USAGE, EINVAL, "%s/%s: weight must be more than 0", w->name.vm,
-			       w->name.space);
 	return 0;
-}
-
-/* What a key takes is more than what makes sense. */
-static int check_tuning(const struct control_tuning *t, struct mn_error *e)
-{
-	const char *wrong = NULL;
-
-	if (t->period_ns < 10 * NS_PER_MS || (t->guard_ns && t->guard_ns < 10 * NS_PER_MS) ||
-	    t->guard_ns > t->period_ns)
-		wrong = "period and guard must be 10ms or more, and guard at most a period";
-	else if (t->period_ns > PERIOD_MAX)
-		wrong = "period must be a day at most";
-	else if (!(t->reserve < 1))
-		wrong = "reserve must be less than 100%";
-	else if (!(t->slo_margin > 0 && t->slo_margin <= 1))
-		wrong = "slo.margin must be more than 0 and at most 100%";
-	else if (!t->slo_window_ns || !(t->shrink_hold > 0) || !(t->headroom_factor > 0))
-		wrong = "slo.window, shrink.hold and headroom.factor must be more than 0";
-	return wrong ? mn_fail(e, MN_USAGE, EINVAL, "%s", wrong) : 0;
 }
 
 static int check(struct tune_config *config, const struct common *common, struct mn_error *e)
@@ -412,7 +451,8 @@ static int check(struct tune_config *config, const struct common *common, struct
 		return mn_fail(e, MN_USAGE, EINVAL,
 			       "no space to size: name VM/SPACE, or have [space VM/SPACE] in the "
 			       "configuration");
-	err = check_tuning(t, e);
+	if (t->guard_ns > t->period_ns)
+		return mn_fail(e, MN_USAGE, EINVAL, "guard must be at most a period");
 	for (size_t i = 0; !err && i < config->tuner.nspaces; i++) {
 		err = check_space(config, &config->tuner.space[i], e);
 		if (!err)

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/notify.h"
@@ -19,7 +20,9 @@ struct live {
 	struct exporter exporter;
 	char *answer, *text; /* what is served, and written */
 	bool text_failed;
+	int64_t notified_ns; /* when the service manager was last told that we look */
 	struct recording recording;
+	struct tune_output output;
 	struct tuner tuner;
 	struct tune_config config;
 	const struct tune_live *options;
@@ -31,8 +34,10 @@ static void decided(struct tuner *tuner, const struct tuner_decision *decision)
 	struct live *live = container_of(tuner, struct live, tuner);
 	const struct common *common = &live->inv->common;
 
-	if (!common->quiet)
-		tune_print(common, decision);
+	if (common->quiet || !tune_output_begin(&live->output))
+		return;
+	tune_print(common, decision);
+	tune_output_end(&live->output);
 }
 
 static void looked(struct tuner *tuner, int64_t now_ns)
@@ -64,15 +69,24 @@ static void write_textfile(struct live *live)
 	live->text_failed = err != 0;
 }
 
+/* By any look: a period may be longer than the service manager waits. */
+static void notify_alive(struct live *live)
+{
+	int64_t now = live->loop.now_ns;
+
+	if (live->notified_ns && now - live->notified_ns < NS_PER_S)
+		return;
+	notify_state("WATCHDOG=1");
+	live->notified_ns = now;
+}
+
 static void ticked(struct tuner *tuner, bool period)
 {
 	struct live *live = container_of(tuner, struct live, tuner);
 
-	fflush(stdout);
-	if (!period)
-		return;
-	notify_state("WATCHDOG=1");
-	if (live->text)
+	tune_output_looked(&live->output);
+	notify_alive(live);
+	if (period && live->text)
 		write_textfile(live);
 }
 
@@ -128,7 +142,9 @@ static void reload(struct live *live)
 		free(old);
 		close_figures(live);
 		if (open_figures(live, &e))
-			log_error("%s", e.text);
+			log_error("%s; figures are not served until that is mended and the "
+				  "configuration read once more",
+				  e.text);
 		log_info("configuration read again");
 	}
 	notify_state("READY=1");
@@ -165,8 +181,10 @@ static int start(struct live *live, struct mn_error *e)
 				       e);
 	if (err)
 		return err;
-	/* A log that nobody reads any more is no reason to stop. */
+	/* A log that nobody reads any more is no reason to stop; nor one that somebody holds up. */
 	signal(SIGPIPE, SIG_IGN);
+	if (!live->options->once)
+		tune_output_open(&live->output);
 	err = loop_signals(&live->loop, signals, on_signal);
 	return err ? mn_fail_errno(e, -err, "signals") : 0;
 }

@@ -186,6 +186,20 @@ static void complete_unknown(struct activity *a)
 	count_complete(a, a->known > 0 ? a->known_bytes / a->known : 0);
 }
 
+/* What was known of an object of that name, which is forgotten with it. */
+static uint64_t forget(struct activity *a, uint64_t hash)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned int i = 0; i < ACTIVITY_RECENT; i++) {
+		if (a->recent[i].hash != hash)
+			continue;
+		bytes += a->recent[i].bytes;
+		a->recent[i] = (struct activity_object){0};
+	}
+	return bytes;
+}
+
 static void complete(struct activity *a, int rootfd, const char *path, uint64_t hash)
 {
 	struct stat st;
@@ -196,20 +210,11 @@ static void complete(struct activity *a, int rootfd, const char *path, uint64_t 
 	}
 	a->known++;
 	a->known_bytes += (double)st.st_size;
+	forget(a, hash); /* one that it replaced: what that freed is in the use already */
 	a->recent[a->nrecent++ % ACTIVITY_RECENT] =
 		(struct activity_object){hash, (uint64_t)st.st_blocks * 512};
 	take_part(a, st.st_ino);
 	count_complete(a, (double)st.st_size);
-}
-
-static void removed(struct activity *a, uint64_t hash)
-{
-	for (unsigned int i = 0; i < ACTIVITY_RECENT; i++) {
-		if (a->recent[i].hash != hash)
-			continue;
-		a->counts.removed_bytes += a->recent[i].bytes;
-		a->recent[i] = (struct activity_object){0};
-	}
 }
 
 /* Renamed; and of the one before nobody has seen where it went. */
@@ -275,7 +280,7 @@ static void disappeared(struct activity *a, uint64_t hash)
 {
 	set_take(a->marker, &a->nmarkers, hash); /* given up: the object goes before its marker */
 	set_take(a->plain, &a->nplain, hash);
-	removed(a, hash);
+	a->counts.removed_bytes += forget(a, hash);
 }
 
 static void folder_event(struct activity *a, int rootfd, const struct activity_folder *folder,

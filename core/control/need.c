@@ -58,7 +58,7 @@ static void take_records(struct control_space *space, uint64_t now_ns,
 	}
 }
 
-/* A space seen for the first time has been silent and well until now. */
+/* A space seen for the first time, or again, has been silent and well until now. */
 static void meet(struct control_space *space, uint64_t now_ns)
 {
 	if (space->met)

@@ -321,7 +321,6 @@ static void write_order(const struct need_look *look, const struct control_space
 	order->guest = space->rejecting		       ? CONTROL_GUEST_REJECTED
 		       : need_guest_stale(look, space) ? CONTROL_GUEST_STALE
 						       : CONTROL_GUEST_OK;
-	memcpy(order->rejected, space->rejected, sizeof(order->rejected));
 }
 
 static bool period_due(const struct control *control, uint64_t now_ns)
@@ -359,6 +358,10 @@ bool control_tick(struct control *control, uint64_t now_ns, const struct control
 		orders[i].growing_limit = UINT_MAX;
 		if (!facts[i].absent)
 			need_look(&look, &control->space[i], &facts[i]);
+		else
+			control->space[i].met = false;
+		/* Counted on, whether it is there or not. */
+		memcpy(orders[i].rejected, control->space[i].rejected, sizeof(orders[i].rejected));
 	}
 	if (control->tuning.budget_bytes)
 		share_budget(control, facts, orders);
@@ -377,10 +380,10 @@ bool control_tick(struct control *control, uint64_t now_ns, const struct control
 
 /* One resize; a refused one leaves the size as it was and says so. */
 static bool apply_one(struct control_facts *facts, struct control_order *order, uint64_t size_bytes,
-		      int (*resize)(void *cookie, size_t space, uint64_t size_bytes), void *cookie,
+		      int (*resize)(void *cookie, size_t space, uint64_t *size_bytes), void *cookie,
 		      size_t space)
 {
-	if (resize(cookie, space, size_bytes)) {
+	if (resize(cookie, space, &size_bytes)) {
 		order->reason = CONTROL_REFUSED;
 		return false;
 	}
@@ -390,7 +393,7 @@ static bool apply_one(struct control_facts *facts, struct control_order *order, 
 
 unsigned int control_apply(const struct control *control, struct control_facts facts[],
 			   struct control_order orders[],
-			   int (*resize)(void *cookie, size_t space, uint64_t size_bytes),
+			   int (*resize)(void *cookie, size_t space, uint64_t *size_bytes),
 			   void *cookie)
 {
 	uint64_t budget = control->tuning.budget_bytes ? control->tuning.budget_bytes : UINT64_MAX;

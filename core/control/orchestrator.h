@@ -141,11 +141,12 @@ bool control_tick(struct control *control, uint64_t now_ns, const struct control
 /*
  * Carry out orders: shrinks first, and a grow only so far as the budget allows by the sizes that
  * spaces really have. resize() returns 0 or -errno and is not called for a space that keeps its
- * size. facts[].size_bytes is updated. Returns the number of resizes made.
+ * size; where it could only shrink it to more than *size_bytes, it says to what there.
+ * facts[].size_bytes is updated. Returns the number of resizes made.
  */
 unsigned int control_apply(const struct control *control, struct control_facts facts[],
 			   struct control_order orders[],
-			   int (*resize)(void *cookie, size_t space, uint64_t size_bytes),
+			   int (*resize)(void *cookie, size_t space, uint64_t *size_bytes),
 			   void *cookie);
 
 /* Sizes at which every space is safe while nobody looks, within the budget. */

@@ -173,16 +173,16 @@ static void decide(struct play *p)
 	}
 }
 
-static int resize(void *cookie, size_t i, uint64_t size_bytes)
+static int resize(void *cookie, size_t i, uint64_t *size_bytes)
 {
 	struct play *p = cookie;
 	struct played *s = &p->space[i];
-	int direction = size_bytes > s->size_bytes ? 1 : -1;
+	int direction = *size_bytes > s->size_bytes ? 1 : -1;
 
 	p->result->space[i].resizes++;
 	p->result->space[i].reversals += s->direction == -direction;
 	s->direction = direction;
-	s->size_bytes = size_bytes;
+	s->size_bytes = *size_bytes;
 	return 0;
 }
 

@@ -94,12 +94,12 @@ static enum sim_honesty honesty(const struct run *run, unsigned int vm)
 
 /* ---- policies ---- */
 
-static int resize_plant(void *cookie, size_t space, uint64_t size_bytes)
+static int resize_plant(void *cookie, size_t space, uint64_t *size_bytes)
 {
 	struct run *run = cookie;
 	struct simulate_vm *vm = &run->result->vm[space];
-	int direction = size_bytes > run->plant[space].size_bytes ? 1 : -1;
-	int err = sim_plant_resize(&run->plant[space], size_bytes);
+	int direction = *size_bytes > run->plant[space].size_bytes ? 1 : -1;
+	int err = sim_plant_resize(&run->plant[space], *size_bytes);
 
 	if (err)
 		return err;

@@ -31,31 +31,49 @@ static void told(void *cookie, size_t i, const struct stream_news *news)
 		s->told_ns = 0;
 		return;
 	}
-	s->found_sent += news->sent_bytes;
-	s->found_released += news->released_bytes;
+	s->sent_bytes += news->sent_bytes;
+	s->released_bytes += news->released_bytes;
 	heard(t, i);
+}
+
+static uint64_t count(struct streaming_counter *counter, uint64_t value)
+{
+	uint64_t before = counter->known ? counter->value : value;
+
+	*counter = (struct streaming_counter){true, value};
+	return value > before ? value - before : 0;
+}
+
+static struct streaming_named *named(const struct tuner *t, size_t stream, size_t i)
+{
+	return &t->named[stream * t->config->nspaces + i];
 }
 
 /* One that was found and named counts once. */
 static void take_figure(struct scrape *scrape, const char *space, const char *name, uint64_t value)
 {
 	struct tuner *t = scrape->cookie;
+	struct streaming_named *n;
 	struct space_name wanted;
 	size_t i;
 
-	if (streams_serve(t->streams, scrape->port) || name_parse(space, &wanted, NULL))
-		return; /* or a plain folder that it serves */
+	if (name_parse(space, &wanted, NULL))
+		return; /* a plain folder that it serves */
 	i = tuner_find(t, &wanted);
 	if (i == t->config->nspaces)
 		return;
+	n = named(t, (size_t)(scrape - t->stream), i);
+	if (streams_serve(t->streams, scrape->port)) {
+		*n = (struct streaming_named){0};
+		return;
+	}
 	if (strcmp(name, "memnet_stream_space_sent_bytes_total") == 0)
-		t->space[i].streaming.named_sent = value;
+		t->space[i].streaming.sent_bytes += count(&n->sent, value);
 	else if (strcmp(name, "memnet_stream_space_released_bytes_total") == 0)
-		t->space[i].streaming.named_released = value;
+		t->space[i].streaming.released_bytes += count(&n->released, value);
 	else
 		return;
-	t->space[i].streaming.named_limit_bps = (double)scrape->rate_bps;
-	t->space[i].streaming.named_client_bps = (double)scrape->client_bps;
+	n->told_ns = t->loop->now_ns;
 	heard(t, i);
 }
 
@@ -79,8 +97,9 @@ int streaming_open(struct tuner *t, struct mn_error *e)
 	t->streams->told = told;
 	t->streams->done = done;
 	streaming_move(t);
-	if (err)
-		return mn_fail_errno(e, -err, "streams");
+	t->named = calloc(t->config->nstreams * t->config->nspaces + 1, sizeof(*t->named));
+	if (err || !t->named)
+		return mn_fail_errno(e, ENOMEM, "streams");
 	for (size_t i = 0; !err && i < t->config->nstreams; i++) {
 		t->stream[i].space = take_figure;
 		t->stream[i].done = scraped;
@@ -97,6 +116,7 @@ void streaming_close(struct tuner *t)
 	if (t->streams)
 		streams_close(t->streams);
 	free(t->stream);
+	free(t->named);
 	free(t->streams);
 }
 
@@ -143,6 +163,22 @@ static double lower(double limit, double bps)
 	return limit > 0 && (bps <= 0 || limit < bps) ? limit : bps;
 }
 
+static bool lately(const struct tuner *t, int64_t told_ns)
+{
+	return told_ns && t->loop->now_ns - told_ns <= STREAMS_WAIT_NS;
+}
+
+/* The limits of the streams that were named and tell of it. */
+static void lower_named(const struct tuner *t, size_t i, double *bps, double *client_bps)
+{
+	for (size_t k = 0; k < t->config->nstreams; k++) {
+		if (!lately(t, named(t, k, i)->told_ns))
+			continue;
+		*bps = lower((double)t->stream[k].rate_bps, *bps);
+		*client_bps = lower((double)t->stream[k].client_bps, *client_bps);
+	}
+}
+
 /*
  * A limit that is set for a single space is the truth. How several divide one nobody knows: then
  * what each of them was seen to drain is, and no more than the limit.
@@ -151,9 +187,10 @@ static void set_rates(struct tuner *t, size_t i, struct profiler_hints *hints)
 {
 	struct streaming *s = &t->space[i].streaming;
 	double uplink = t->config->uplink[0] ? t->uplink.speed_bps : 0;
-	double limit = lower(streams_limit(t->streams, i), s->named_limit_bps);
-	double client = lower(streams_client_limit(t->streams, i), s->named_client_bps);
+	double limit = streams_limit(t->streams, i);
+	double client = streams_client_limit(t->streams, i);
 
+	lower_named(t, i, &limit, &client);
 	limit = limit > 0 ? limit : uplink;
 	hints->drain_bps = s->drain.bps > 0 ? lower(limit, s->drain.bps) : 0;
 	if (t->config->nspaces == 1 && limit > 0)
@@ -181,9 +218,9 @@ void streaming_look(struct tuner *t, size_t i, double dt_s)
 	struct streaming *s = &t->space[i].streaming;
 	struct profiler_hints *hints = &t->space[i].hints;
 
-	hints->streamed = s->told_ns && t->loop->now_ns - s->told_ns <= STREAMS_WAIT_NS;
-	hints->sent_bytes = s->found_sent + s->named_sent;
-	hints->released_bytes = s->found_released + s->named_released;
+	hints->streamed = lately(t, s->told_ns);
+	hints->sent_bytes = s->sent_bytes;
+	hints->released_bytes = s->released_bytes;
 	measure(t, i, hints->sent_bytes, dt_s);
 	if (hints->streamed)
 		set_rates(t, i, hints);

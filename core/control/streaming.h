@@ -14,12 +14,22 @@
 
 struct tuner;
 
+/* A counter of another process, which may begin anew. */
+struct streaming_counter {
+	bool known;
+	uint64_t value;
+};
+
+/* What one of the streams that were named last said of one space. */
+struct streaming_named {
+	struct streaming_counter sent, released;
+	int64_t told_ns; /* 0: nothing */
+};
+
 /* Of one space. */
 struct streaming {
-	uint64_t found_sent, found_released;	  /* by those found, since we know them */
-	uint64_t named_sent, named_released;	  /* by those named, since their start */
-	double named_limit_bps, named_client_bps; /* 0: none */
-	int64_t told_ns;			  /* when a stream last told of it */
+	uint64_t sent_bytes, released_bytes; /* by all streams, each since we know it */
+	int64_t told_ns;		     /* when a stream last told of it */
 	uint64_t sent_before, clients_before;
 	struct drain drain;
 	double in_bps, out_bps; /* lately, as of since_ns */

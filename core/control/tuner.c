@@ -17,6 +17,11 @@
 /* A loop that has just died may leave its watchdog at work for a moment. */
 #define LOCK_WAIT_NS NS_PER_S
 
+/* How long a pool may be held that a space is in: at the end; and while others are to be looked at.
+ */
+#define POOL_WAIT_NS	   (5 * NS_PER_S)
+#define POOL_WAIT_SHORT_NS (100 * NS_PER_MS)
+
 size_t tuner_find(const struct tuner *from, const struct space_name *name)
 {
 	size_t i = 0;
@@ -61,18 +66,32 @@ unsigned int tuner_failsafe(struct tuner *t)
 		return 0;
 	fill_rows(t);
 	return watchdog_apply(t->runtime_dir, t->place, t->row, t->config->nspaces,
-			      t->config->tuning.budget_bytes);
+			      t->config->tuning.budget_bytes, POOL_WAIT_NS);
+}
+
+/* Those that have not moved over to another tuner: nobody looks at them from now on. */
+static void leave_safe(struct tuner *t)
+{
+	if (t->dry_run)
+		return;
+	fill_rows(t);
+	for (size_t i = 0; i < t->config->nspaces; i++) {
+		if (t->space[i].lockfd < 0)
+			t->row[i].size_bytes = 0;
+	}
+	watchdog_apply(t->runtime_dir, t->place, t->row, t->config->nspaces,
+		       t->config->tuning.budget_bytes, POOL_WAIT_SHORT_NS);
 }
 
 /* ---- one tick ---- */
 
-static int resize(void *cookie, size_t i, uint64_t size_bytes)
+static int resize(void *cookie, size_t i, uint64_t *size_bytes)
 {
 	struct tuner *t = cookie;
 	struct tuner_space *s = &t->space[i];
 
 	if (t->dry_run) {
-		s->virtual_bytes = size_bytes;
+		s->virtual_bytes = *size_bytes;
 		return 0;
 	}
 	return place_resize(t->runtime_dir, &s->profiler.place, size_bytes, 0);
@@ -192,6 +211,13 @@ static void pace_all(struct tuner *t, int64_t now_ns, bool period)
 
 /* ---- the watchdog ---- */
 
+/* By what was seen last. */
+static void tell_watchdog(struct tuner *t)
+{
+	fill_rows(t);
+	watchdog_tell(&t->watchdog, t->row, t->config->tuning.budget_bytes);
+}
+
 static int start_watchdog(struct tuner *t, struct mn_error *e)
 {
 	for (size_t i = 0; i < t->config->nspaces; i++) {
@@ -247,8 +273,7 @@ static void look_and_act(struct tuner *t)
 		streaming_find(t);
 	if (period && !t->dry_run) {
 		mind_watchdog(t);
-		fill_rows(t);
-		watchdog_tell(&t->watchdog, t->row, t->config->tuning.budget_bytes);
+		tell_watchdog(t);
 	}
 	if (t->ticked)
 		t->ticked(t, period);
@@ -269,12 +294,26 @@ static void answers_late(struct timer *timer)
 	look_and_act(container_of(timer, struct tuner, late));
 }
 
+static int64_t step_ns(const struct tuner *t)
+{
+	const struct control_tuning *tuning = &t->config->tuning;
+
+	return (int64_t)(tuning->guard_ns ? tuning->guard_ns : tuning->period_ns);
+}
+
+/* The next look may be one of a slower clock. */
+static void look_in_time(struct tuner *t)
+{
+	int64_t at = t->last_ns + step_ns(t);
+
+	if (at < t->timer.at_ns)
+		loop_timer_set(t->loop, &t->timer, at);
+}
+
 static void tick(struct timer *timer)
 {
 	struct tuner *t = container_of(timer, struct tuner, timer);
-	const struct control_tuning *tuning = &t->config->tuning;
-	int64_t step = (int64_t)(tuning->guard_ns ? tuning->guard_ns : tuning->period_ns);
-	int64_t now = t->loop->now_ns, next = timer->at_ns + step;
+	int64_t step = step_ns(t), now = t->loop->now_ns, next = timer->at_ns + step;
 
 	loop_timer_set(t->loop, timer, next > now ? next : now + step);
 	if (t->asking)
@@ -328,6 +367,7 @@ static int take_arrays(struct tuner *t, size_t n)
 	for (size_t i = 0; i < n; i++) {
 		t->space[i].lockfd = -1;
 		t->space[i].profiler.activity.fd = -1;
+		t->facts[i].absent = true; /* nobody has looked */
 	}
 	return 0;
 }
@@ -448,6 +488,10 @@ static void inherit(struct tuner *t, struct tuner *from)
 			continue;
 		t->space[i] = from->space[j];
 		t->space[i].vm = vm;
+		t->facts[i] = from->facts[j];
+		t->facts[i].record = NULL; /* they are taken */
+		t->facts[i].nrecords = 0;
+		t->order[i] = from->order[j];
 		from->space[j].lockfd = -1;
 		from->space[j].profiler.activity.fd = -1;
 		control_adopt(&t->control, i, &from->control, j);
@@ -468,6 +512,7 @@ int tuner_reopen(struct tuner *t, const struct tuner_config *config, struct mn_e
 		return err;
 	}
 	inherit(&fresh, &old);
+	leave_safe(&old);
 	watchdog_stop(&t->watchdog);
 	t->config = config;
 	t->control = fresh.control;
@@ -478,6 +523,7 @@ int tuner_reopen(struct tuner *t, const struct tuner_config *config, struct mn_e
 	t->place = fresh.place;
 	t->lockfd = fresh.lockfd;
 	t->stream = fresh.stream;
+	t->named = fresh.named;
 	t->connections = fresh.connections;
 	t->vm = fresh.vm;
 	t->nvms = fresh.nvms;
@@ -493,6 +539,8 @@ int tuner_reopen(struct tuner *t, const struct tuner_config *config, struct mn_e
 	/* Without a watchdog the loop is still better than none. */
 	if (start_watchdog(t, e))
 		log_error("%s", e->text);
+	tell_watchdog(t);
+	look_in_time(t);
 	return 0;
 }
 

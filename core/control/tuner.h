@@ -130,6 +130,7 @@ struct tuner {
 	struct place **place;
 	int *lockfd;
 	struct scrape *stream;
+	struct streaming_named *named;	 /* of each stream of these, all spaces */
 	struct connections *connections; /* of each stream */
 	struct streams *streams;	 /* those that were found */
 	struct tuner_vm *vm;
@@ -157,7 +158,8 @@ struct tuner {
 int tuner_open(struct tuner *tuner, struct loop *loop, const char *runtime_dir,
 	       const struct tuner_config *config, bool dry_run, struct mn_error *e);
 
-/* Another configuration: what was learned of spaces that stay is kept. As tuner_open(). */
+/* Another configuration: what was learned of spaces that stay is kept, and those that do not are
+ * given the size at which they are safe unattended. As tuner_open(). */
 int tuner_reopen(struct tuner *tuner, const struct tuner_config *config, struct mn_error *e);
 
 /* Which of its spaces that is; config->nspaces: none. */

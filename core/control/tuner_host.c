@@ -76,13 +76,14 @@ void tuner_host_count(struct tuner *t)
 	}
 }
 
-static void inherit_energy(struct tuner_vm *vm, struct tuner *from)
+static void inherit_vm(struct tuner_vm *vm, struct tuner *from)
 {
 	for (size_t j = 0; j < from->nvms; j++) {
 		struct tuner_vm *old = &from->vm[j];
 
 		if (strcmp(old->name, vm->name) != 0)
 			continue;
+		vcpus_adopt(&vm->vcpus, &old->vcpus);
 		vm->power = old->power;
 		vm->since_ns = old->since_ns;
 		power_vm_init(&old->power);
@@ -92,7 +93,7 @@ static void inherit_energy(struct tuner_vm *vm, struct tuner *from)
 void tuner_host_inherit(struct tuner *t, struct tuner *from)
 {
 	for (size_t i = 0; i < t->nvms; i++)
-		inherit_energy(&t->vm[i], from);
+		inherit_vm(&t->vm[i], from);
 }
 
 void tuner_host_close(struct tuner *t)

@@ -18,5 +18,5 @@ void tuner_host_look(struct tuner *tuner, int64_t now_ns);
 /* Energy, and what it was used for: before the decisions are told, which have it. */
 void tuner_host_count(struct tuner *tuner);
 
-/* VMs that stay keep their energy; `from` has it no more. */
+/* VMs that stay keep their vCPUs' times and their energy; `from` has that no more. */
 void tuner_host_inherit(struct tuner *tuner, struct tuner *from);

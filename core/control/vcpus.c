@@ -5,6 +5,7 @@
 #include <linux/genetlink.h>
 #include <linux/netlink.h>
 #include <linux/taskstats.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -191,10 +192,27 @@ void vcpus_init(struct vcpus *v, struct loop *loop, const char *monitor)
 	snprintf(v->monitor, sizeof(v->monitor), "%s", monitor);
 }
 
+void vcpus_adopt(struct vcpus *v, const struct vcpus *from)
+{
+	if (strcmp(v->monitor, from->monitor) != 0)
+		return;
+	memcpy(v->tid, from->tid, sizeof(v->tid));
+	v->count = from->count;
+	v->since_ns = from->since_ns;
+	v->cpu_ns = from->cpu_ns;
+	v->delay_ns = from->delay_ns;
+	v->busy = from->busy;
+	v->delayed = from->delayed;
+	v->cpu_total_s = from->cpu_total_s;
+	v->delay_total_s = from->delay_total_s;
+}
+
 void vcpus_close(struct vcpus *v)
 {
-	if (v->loop)
-		end_question(v);
+	if (!v->loop || v->answer.fd < 0)
+		return;
+	kill(v->child, SIGKILL); /* it may wait for a monitor that thinks */
+	end_question(v);
 }
 
 /* ---- a period ---- */

@@ -48,5 +48,9 @@ struct vcpus {
 void vcpus_init(struct vcpus *vcpus, struct loop *loop, const char *monitor);
 void vcpus_close(struct vcpus *vcpus);
 
+/* The same VM's, of another tuner: its threads and their times so far, if the monitor is the same.
+ */
+void vcpus_adopt(struct vcpus *vcpus, const struct vcpus *from);
+
 /* Once a period. */
 void vcpus_look(struct vcpus *vcpus, struct task_times *times, int64_t now_ns);

@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "control/pacing.h"
 #include "control/process.h"
+#include "space/layout.h"
 #include "space/pool.h"
 #include "space/space.h"
 
@@ -35,13 +36,37 @@ static size_t table_size(size_t nspaces)
 	return sizeof(struct watchdog_table) + 2 * nspaces * sizeof(struct watchdog_row);
 }
 
-int place_resize(const char *runtime_dir, const struct place *place, uint64_t size_bytes,
+/* What it has been filled with beyond *size_bytes, and what comes in a moment, if that is less than
+ * it has. */
+static bool filled_beyond(const struct place *place, uint64_t *size_bytes)
+{
+	struct place now = *place;
+	uint64_t size;
+
+	if (place_look(&now) != PLACE_SAME)
+		return false;
+	size = now.info.used_bytes + SPACE_PIECE;
+	if (size <= *size_bytes || size >= now.info.size_bytes)
+		return false;
+	*size_bytes = size;
+	return true;
+}
+
+int place_resize(const char *runtime_dir, const struct place *place, uint64_t *size_bytes,
 		 int64_t wait_ns)
 {
-	const struct tmpfs_options o = {.size_bytes = size_bytes};
+	struct tmpfs_options o = {.size_bytes = *size_bytes};
 	cleanup_fd int lock = pool_lock(runtime_dir, place->info.name.vm, wait_ns, NULL);
+	int err;
 
-	return lock < 0 ? lock : space_resize(&place->info, &o, NULL);
+	if (lock < 0)
+		return lock;
+	err = space_resize(&place->info, &o, NULL);
+	if (err == -EINVAL && filled_beyond(place, &o.size_bytes))
+		err = space_resize(&place->info, &o, NULL);
+	if (!err)
+		*size_bytes = o.size_bytes;
+	return err;
 }
 
 static bool meant(struct place *place, const struct watchdog_row *row)
@@ -50,9 +75,10 @@ static bool meant(struct place *place, const struct watchdog_row *row)
 	       row->size_bytes;
 }
 
-static unsigned int set_size(const char *runtime_dir, struct place *place, uint64_t size_bytes)
+static unsigned int set_size(const char *runtime_dir, struct place *place, uint64_t size_bytes,
+			     int64_t wait_ns)
 {
-	if (place_resize(runtime_dir, place, size_bytes, POOL_WAIT_NS))
+	if (place_resize(runtime_dir, place, &size_bytes, wait_ns))
 		return 0;
 	place->info.size_bytes = size_bytes;
 	return 1;
@@ -66,7 +92,8 @@ static uint64_t grown(const struct place *place, const struct watchdog_row *row,
 }
 
 unsigned int watchdog_apply(const char *runtime_dir, struct place *const places[],
-			    const struct watchdog_row rows[], size_t nspaces, uint64_t budget_bytes)
+			    const struct watchdog_row rows[], size_t nspaces, uint64_t budget_bytes,
+			    int64_t wait_ns)
 {
 	uint64_t budget = budget_bytes ? budget_bytes : UINT64_MAX, sum = 0;
 	unsigned int made = 0;
@@ -75,7 +102,7 @@ unsigned int watchdog_apply(const char *runtime_dir, struct place *const places[
 		struct place *place = places[i];
 
 		if (meant(place, &rows[i]) && rows[i].size_bytes < place->info.size_bytes)
-			made += set_size(runtime_dir, place, rows[i].size_bytes);
+			made += set_size(runtime_dir, place, rows[i].size_bytes, wait_ns);
 		sum += place->present ? place->info.size_bytes : 0;
 	}
 	for (size_t i = 0; i < nspaces; i++) {
@@ -85,7 +112,7 @@ unsigned int watchdog_apply(const char *runtime_dir, struct place *const places[
 		if (!meant(place, &rows[i]) || rows[i].size_bytes <= place->info.size_bytes)
 			continue;
 		size = grown(place, &rows[i], sum < budget ? budget - sum : 0);
-		if (size > before && set_size(runtime_dir, place, size)) {
+		if (size > before && set_size(runtime_dir, place, size, wait_ns)) {
 			sum += size - before;
 			made++;
 		}
@@ -106,7 +133,7 @@ static void watch(struct watchdog *w, const char *runtime_dir, struct place *con
 		return;
 	half = atomic_load(&table->current);
 	made = watchdog_apply(runtime_dir, places, table->row + half * w->nspaces, w->nspaces,
-			      table->budget_bytes[half]);
+			      table->budget_bytes[half], POOL_WAIT_NS);
 	for (size_t i = 0; i < w->nspaces; i++)
 		if (places[i]->present)
 			pacing_end(places[i]);

@@ -53,12 +53,17 @@ void watchdog_stop(struct watchdog *watchdog);
 
 /*
  * What the child does, also for a controller that ends: shrinks first, and grows as far as the
- * budget allows by the sizes that the spaces really have. The number of spaces resized.
+ * budget allows by the sizes that the spaces really have. It waits at most wait_ns for another
+ * command that is at work on a pool. The number of spaces resized.
  */
 unsigned int watchdog_apply(const char *runtime_dir, struct place *const places[],
-			    const struct watchdog_row rows[], size_t nspaces,
-			    uint64_t budget_bytes);
+			    const struct watchdog_row rows[], size_t nspaces, uint64_t budget_bytes,
+			    int64_t wait_ns);
 
-/* Resizes a space under its pool's lock, unless that is held: -EBUSY. 0 or -errno. */
-int place_resize(const char *runtime_dir, const struct place *place, uint64_t size_bytes,
+/*
+ * Resizes a space under its pool's lock, unless that is held for longer than wait_ns: -EBUSY. One
+ * that has been filled beyond *size_bytes since it was looked at is shrunk to little more than it
+ * holds instead, and *size_bytes is that. 0 or -errno.
+ */
+int place_resize(const char *runtime_dir, const struct place *place, uint64_t *size_bytes,
 		 int64_t wait_ns);

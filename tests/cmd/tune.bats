@@ -168,6 +168,10 @@ M=$((1024 * 1024))
 	refused 2 'unknown key "periodd"' --set periodd=1s vm1/out,max=1G
 	refused 2 'at most a period' --interval 1s --set guard=2s vm1/out,max=1G
 	refused 2 'bad address' --stream 1.2.3:x vm1/out,max=1G
+	refused 2 'bad address "localhost:9101": want an IP address' --stream localhost:9101 vm1/out,max=1G
+	refused 2 'bad address "localhost:9102": want an IP address' --metrics localhost:9102 vm1/out,max=1G
+	refused 2 'headroom.min must be 1M or more' --set headroom.min=0 vm1/out,max=1G
+	refused 2 'min must be 1M or more' vm1/out,min=4K,max=1G
 	refused 2 'unknown option' --frobnicate
 }
 
@@ -179,7 +183,22 @@ M=$((1024 * 1024))
 	printf '[spaec vm1/out]\nmin = 64M\n' >"$MEMNET_CONF"
 	refused 2 "$MEMNET_CONF:1: unknown section [spaec vm1/out]"
 	printf '[space vm1]\nmin = 64M\n' >"$MEMNET_CONF"
-	refused 2 "$MEMNET_CONF:2: bad space name"
+	refused 2 "$MEMNET_CONF:1: bad space name"
+	printf '[tune]\nbudget = 1G\n[space vm1]\n' >"$MEMNET_CONF"
+	refused 2 "$MEMNET_CONF:3: bad space name"
+	printf '[space vm1/out]\n' >"$MEMNET_CONF"
+	refused 2 'vm1/out: a max is wanted'
+	printf '[tune]\n\nreserve = 150%%\n' >"$MEMNET_CONF"
+	refused 2 "$MEMNET_CONF:3: reserve must be less than 100%"
+	printf '[tune]\nstream = localhost:9101\n' >"$MEMNET_CONF"
+	refused 2 "$MEMNET_CONF:2: bad address \"localhost:9101\""
+	printf '[tune]\nmetrics = localhost:9102\n' >"$MEMNET_CONF"
+	refused 2 "$MEMNET_CONF:2: bad address \"localhost:9102\""
+	printf '[space vm1/out]\nweight = 0\n' >"$MEMNET_CONF"
+	refused 2 "$MEMNET_CONF:2: weight must be more than 0"
+	# Which of two that do not go together is wrong, no line tells.
+	printf '[tune]\nguard = 5s\nperiod = 4s\n[space vm1/out]\nmax = 1G\n' >"$MEMNET_CONF"
+	refused 2 'guard must be at most a period'
 }
 
 @test "SIGHUP reads the configuration again; a bad one is refused, the old one stays" {
@@ -202,6 +221,73 @@ M=$((1024 * 1024))
 	kill -KILL "$TUNE"
 	wait "$TUNE" || true
 	until_true said 'of 2 spaces'
+}
+
+@test "a section without keys is a space that has the defaults" {
+	create vm1/out 128M
+	create vm2/out 128M
+	printf '[tune]\nbudget = 1G\n[space vm1/out]\n[space vm2/out]\nmin = 32M\n' >"$MEMNET_CONF"
+	vm_host "$MEMNET" tune -n -j --once --interval 200ms >"$LOG"
+	saw '.space == "vm1/out"'
+	saw '.space == "vm2/out"'
+}
+
+@test "a space that SIGHUP takes out of the configuration is left with a safe size" {
+	create vm1/out 64M
+	create vm2/out 64M
+	create vm3/out 64M
+	printf '[tune]\nbudget=1G\n[space vm1/out]\nmin = 16M\n' >"$MEMNET_CONF"
+	cp "$MEMNET_CONF" "$BATS_TEST_TMPDIR/less"
+	printf '[space vm2/out]\nmin = 16M\nfailsafe = 200M\n[space vm3/out]\nmin = 16M\nfailsafe = off\n' >>"$MEMNET_CONF"
+	tune
+	until_true is vm2/out size_bytes = $((16 * M))
+	until_true is vm3/out size_bytes = $((16 * M))
+	cp "$BATS_TEST_TMPDIR/less" "$MEMNET_CONF"
+	kill -HUP "$TUNE"
+	until_true said 'configuration read again'
+	is vm2/out size_bytes = $((200 * M))
+	is vm3/out size_bytes = $((16 * M))
+	# It is nobody's now.
+	vm_host "$MEMNET" tune --once --interval 100ms vm2/out,max=1G >/dev/null
+	until_true is vm1/out size_bytes = $((16 * M))
+	stop_tune
+}
+
+@test "between SIGHUP and the next period the watchdog knows the sizes, and a quicker clock holds" {
+	create vm1/out 64M
+	printf '[tune]\nguard = 0\nperiod = 1h\n[space vm1/out]\nmin = 16M\nmax = 256M\nfailsafe = 200M\n' >"$MEMNET_CONF"
+	begin setpriv --pdeathsig KILL "$MEMNET" tune -j >"$LOG" 2>"$ERR"
+	TUNE=$PID
+	until_true decided
+	kill -HUP "$TUNE"
+	until_true said 'configuration read again'
+	kill -KILL "$TUNE"
+	wait "$TUNE" || true
+	until_true said 'the controller died: 1 of 1'
+	is vm1/out size_bytes = $((200 * M))
+	until_true no_watchdog
+	begin setpriv --pdeathsig KILL "$MEMNET" tune -j >"$LOG" 2>"$ERR"
+	TUNE=$PID
+	until_true decided
+	sed -i s/1h/100ms/ "$MEMNET_CONF"
+	kill -HUP "$TUNE"
+	until_true eval '[ "$(wc -l <"$LOG")" -ge 3 ]'
+	stop_tune
+}
+
+@test "systemd is told by every look that the loop lives, once a second at most" {
+	local start=${EPOCHREALTIME/./}
+
+	create vm1/out 64M
+	begin socat -u "UNIX-RECV:$BATS_TEST_TMPDIR/notify" "CREATE:$BATS_TEST_TMPDIR/words"
+	until_true test -S "$BATS_TEST_TMPDIR/notify"
+	export NOTIFY_SOCKET=$BATS_TEST_TMPDIR/notify
+	alive() { grep -o WATCHDOG=1 "$BATS_TEST_TMPDIR/words" | wc -l; }
+	tune --set period=1h vm1/out,max=256M
+	unset NOTIFY_SOCKET
+	until_true eval '[ "$(alive)" -ge 3 ]'
+	[ "$(alive)" -le $(((${EPOCHREALTIME/./} - start) / 1000000 + 1)) ]
+	stop_tune
 }
 
 @test "a step in load is followed within one guard interval plus one period" {
@@ -229,6 +315,27 @@ M=$((1024 * 1024))
 	until_true is vm1/out used_bytes -lt $((4 * M))
 	until_true is vm1/out size_bytes -lt $((48 * M))
 	stop_tune
+}
+
+@test "a reader of the decisions that does not read holds up nobody" {
+	create vm1/out 64M
+	LOG=$BATS_TEST_TMPDIR/fifo
+	mkfifo "$LOG"
+	sleep 60 <"$LOG" 3>&- 4>&- &
+	PIDS+=("$!")
+	start_tune --set period=20ms --set guard=10ms vm1/out,min=16M,max=256M
+	until_true is vm1/out size_bytes = $((16 * M))
+	until_true said 'standard output is not read'
+	head -c $((14 * M)) /dev/zero | in_space vm1/out 'cat >a'
+	until_true is vm1/out size_bytes -gt $((17 * M))
+	# One that reads again gets whole lines.
+	cat "$LOG" >"$BATS_TEST_TMPDIR/log" 3>&- 4>&- &
+	PIDS+=("$!")
+	LOG=$BATS_TEST_TMPDIR/log
+	until_true saw '.used_bytes > 14000000'
+	stop_tune
+	wait "${PIDS[-1]}"
+	saw '.space == "vm1/out"'
 }
 
 @test "kill -9 of the loop leaves sizes that are safe" {

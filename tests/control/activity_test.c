@@ -85,6 +85,26 @@ static void publishes(void)
 	activity_close(&activity);
 }
 
+/* What it replaces is gone already: an object that is removed was there once. */
+static void replaced(void)
+{
+	static char piece[4096];
+	struct stat st;
+
+	begin();
+	for (int i = 0; i < 5; i++) {
+		scratch_file(root, SPACE_PART "/job.6", piece, sizeof(piece));
+		look();
+		move(SPACE_PART "/job.6", "day");
+		is_int(look().completed, 1, "complete");
+	}
+	fstatat(root, "day", &st, 0);
+	unlinkat(root, "day", 0);
+	is_int((intmax_t)look().removed_bytes, (intmax_t)st.st_blocks * 512,
+	       "one that was replaced four times is removed once");
+	activity_close(&activity);
+}
+
 /* The link is of one look, the part's end of another: what was counted before is not taken back. */
 static void link_between_looks(void)
 {
@@ -149,6 +169,7 @@ int main(void)
 	root = scratch_open();
 	publishes();
 	link_between_looks();
+	replaced();
 	folders_come_and_go();
 	folders_change_places();
 	close(root);

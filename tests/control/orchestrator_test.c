@@ -8,6 +8,7 @@
 #include <limits.h>
 #include <math.h>
 
+#include "control/need.h"
 #include "tests/tap.h"
 
 #define N      8
@@ -30,11 +31,11 @@ static uint64_t chance(struct world *world, uint64_t n)
 	return (world->random >> 33) % n;
 }
 
-static int resize(void *cookie, size_t space, uint64_t size_bytes)
+static int resize(void *cookie, size_t space, uint64_t *size_bytes)
 {
 	struct world *world = cookie;
 
-	if (size_bytes < world->facts[space].used_bytes || chance(world, 16) < world->refused)
+	if (*size_bytes < world->facts[space].used_bytes || chance(world, 16) < world->refused)
 		return -EBUSY;
 	return 0;
 }
@@ -295,6 +296,31 @@ static void absent_and_refused(void)
 	control_close(&world.control);
 }
 
+static void away_and_back(void)
+{
+	struct world world;
+
+	open_world(&world, BUDGET, GUARD, 2);
+	control_tick(&world.control, world.now_ns, world.facts, world.orders);
+	world.control.space[1].rejected[RECORD_OK + 1] = 7;
+	world.facts[1].absent = true;
+	for (int i = 0; i < 200; i++) {
+		world.now_ns += GUARD;
+		control_tick(&world.control, world.now_ns, world.facts, world.orders);
+	}
+	is_int((intmax_t)world.orders[1].rejected[RECORD_OK + 1], 7,
+	       "what was counted of a space that is away stays");
+	do
+		world.now_ns += GUARD;
+	while (!control_tick(&world.control, world.now_ns, world.facts, world.orders));
+	world.facts[1].absent = false;
+	world.now_ns += GUARD;
+	ok(!control_tick(&world.control, world.now_ns, world.facts, world.orders),
+	   "it is back between two periods");
+	is_int((intmax_t)world.orders[1].alarms, 0, "and nothing is wrong that was not seen");
+	control_close(&world.control);
+}
+
 static void failsafe(void)
 {
 	uint64_t size_bytes[N], sum = 0;
@@ -351,6 +377,7 @@ int main(void)
 	hoarder();
 	deadlock();
 	absent_and_refused();
+	away_and_back();
 	failsafe();
 	reload();
 	is_str(control_reason_name(CONTROL_PAYBACK * 100), "unknown", "no name for no reason");
