@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "space/tmpfs.h"
 
 /* Octal escapes \ooo in place. */
 static void unescape(char *text)
@@ -63,4 +64,9 @@ int mountinfo_each(int (*fn)(struct mountinfo *, void *), void *context)
 			err = fn(&m, context);
 	}
 	return err;
+}
+
+bool mountinfo_is_ours(const struct mountinfo *m)
+{
+	return strcmp(m->type, "tmpfs") == 0 && strcmp(m->source, TMPFS_SOURCE) == 0;
 }

@@ -308,6 +308,26 @@ static void test_sweep(void)
 	is_int(access(RUN "/web7", F_OK), -1, "until that is destroyed");
 }
 
+/* A run-time folder that others use too: what is theirs is neither listed nor taken away. */
+static void test_foreign(void)
+{
+	struct mn_error e = MN_ERROR_INIT;
+	char all[256] = "";
+
+	mkdir(RUN "/scratch", 0700);
+	mount("none", RUN "/scratch", "tmpfs", 0, NULL);
+	put(RUN "/scratch/file", 10);
+	is_int(pool_make(RUN, "scratch", 0, 0, &e), -EEXIST, "no pool over another's tmpfs");
+	is_int(e.status, MN_BUSY, "exit status");
+	is_int(pool_remove(RUN, "scratch"), -EEXIST, "nor is that one removed");
+	pool_sweep(RUN);
+	is_int(access(RUN "/scratch/file", F_OK), 0, "or swept away");
+	mkdir(RUN "/scratch/in", 0700);
+	mount("none", RUN "/scratch/in", "tmpfs", 0, NULL);
+	is_int(inventory_each(RUN, collect, all), 0, "listed");
+	ok(!strstr(all, "scratch"), "one below it is no space: %s", all);
+}
+
 /* What a kill between two steps leaves. */
 static void test_half_way(void)
 {
@@ -396,6 +416,7 @@ int main(void)
 	test_resize();
 	test_destroy();
 	test_sweep();
+	test_foreign();
 	test_barred();
 	test_half_way();
 	test_hostile_prepare();
