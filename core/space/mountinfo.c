@@ -63,7 +63,8 @@ int mountinfo_each(int (*fn)(struct mountinfo *, void *), void *context)
 		if (parse(line, &m) == 0)
 			err = fn(&m, context);
 	}
-	return err;
+	/* A list cut short would say of what is mounted that it is not. */
+	return err || feof(f) ? err : -EIO;
 }
 
 bool mountinfo_is_ours(const struct mountinfo *m)
