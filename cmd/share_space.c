@@ -252,7 +252,8 @@ static int resize_locked(struct share *s, const char *size)
 	if (!err)
 		return 0;
 	/* The guest may have written in between. */
-	if (e->status == MN_REFUSED && find(s, &info) == 0 && s->tmpfs.size_bytes < info.used_bytes)
+	if (e->status == MN_REFUSED && s->tmpfs.size_bytes && find(s, &info) == 0 &&
+	    s->tmpfs.size_bytes < info.used_bytes)
 		return fail_small(s, &info, s->tmpfs.size_bytes);
 	return fail_space(s, err);
 }

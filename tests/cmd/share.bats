@@ -163,6 +163,13 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 	[ "$(share resize web1/out 3M -j | jq .size_bytes)" = 3145728 ]
 }
 
+@test "resize to fewer inodes than are in use: the kernel's own words" {
+	share create web1/out --size 1M
+	vm_host sh -c 'cd "$1" && touch $(seq 20)' sh "$MEMNET_RUNTIME_DIR/web1/out"
+	fails 7 'Too few inodes for current use' resize web1/out --inodes 16
+	[ "$(show web1/out .inodes)" = 16384 ]
+}
+
 @test "destroy: refused while it holds objects, while it is open, unless forced" {
 	share create web1/out --size 1M
 	vm_host touch "$MEMNET_RUNTIME_DIR/web1/out/object"
