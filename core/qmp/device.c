@@ -363,12 +363,21 @@ int device_wait_ready(struct qmp *q, struct mn_error *e)
 	return wait_with_grace(q, wait_ready, e);
 }
 
+/* Whether the guest refuses to give up our device: of a DIMM it may, meanwhile. */
+static bool is_our_refusal(const cJSON *event)
+{
+	const char *name = json_string(event, "event");
+	const char *device = json_string(cJSON_GetObjectItemCaseSensitive(event, "data"), "device");
+
+	return name && device && strcmp(name, "DEVICE_UNPLUG_GUEST_ERROR") == 0 &&
+	       strcmp(device, DEVICE_ID) == 0;
+}
+
 /* Waits a little, or until any event, which is a reason to look again. 0 or -errno. */
 static int wait_a_little(struct qmp *q, int64_t deadline_ns, struct mn_error *e)
 {
 	int64_t until = clock_ns() + 100 * NS_PER_MS;
 	cleanup_json cJSON *event = NULL;
-	const char *name;
 	int err;
 
 	if (!qmp_has_events(q)) {
@@ -378,8 +387,7 @@ static int wait_a_little(struct qmp *q, int64_t deadline_ns, struct mn_error *e)
 	err = qmp_event(q, until < deadline_ns ? until : deadline_ns, &event, e);
 	if (err)
 		return err == -ETIMEDOUT ? 0 : err;
-	name = json_string(event, "event");
-	if (name && strcmp(name, "DEVICE_UNPLUG_GUEST_ERROR") == 0)
+	if (is_our_refusal(event))
 		return mn_fail(
 			e, MN_BUSY, EBUSY,
 			"the guest refuses to give the device up (in the guest: memnet share "

@@ -151,8 +151,15 @@ static void test_unplug(void)
 	       0, 0, "");
 	expect("refused by the guest", device_unplug,
 	       BEGIN_UNPLUG "< device_del\n= {}\n" LIST "[" OURS "]\n"
-			    "> {\"event\":\"DEVICE_UNPLUG_GUEST_ERROR\"}\n",
+			    "> {\"event\":\"DEVICE_UNPLUG_GUEST_ERROR\",\"data\":{\"device\":"
+			    "\"memnet\"}}\n",
 	       -EBUSY, MN_BUSY, "the guest refuses");
+	expect("other devices refused by the guest", device_unplug,
+	       BEGIN_UNPLUG "< device_del\n= {}\n" LIST "[" OURS "]\n"
+			    "> {\"event\":\"DEVICE_UNPLUG_GUEST_ERROR\",\"data\":{\"device\":"
+			    "\"dimm0\"}}\n" LIST "[" OURS "]\n"
+			    "> {\"event\":\"DEVICE_UNPLUG_GUEST_ERROR\",\"data\":7}\n" EMPTY,
+	       0, 0, "");
 	expect_within(SHORT, "mounted: nothing is asked for", device_unplug, HERE MOUNTED "serve\n",
 		      -EBUSY, MN_BUSY, "memnet share umount");
 	expect_within(SHORT, "the guest does not let go", device_unplug,
