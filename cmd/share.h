@@ -67,7 +67,7 @@ int share_options(struct share *s, struct invocation *inv);
 int share_begin_vm(struct share *s, const char *operand);
 int share_begin_space(struct share *s, const char *operand);
 
-/* Locks the VM's pool, until share_end(). 0 or -errno. */
+/* Locks the VM's pool, until share_end(); the deadline counts from then on. 0 or -errno. */
 int share_lock(struct share *s);
 
 /* Releases what share_begin_*() and share_lock() took. The exit status for `err`. */

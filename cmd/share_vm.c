@@ -127,6 +127,8 @@ int share_lock(struct share *s)
 	char object[2 * NAME_PART_MAX + 2];
 
 	s->lock = pool_lock(s->inv->common.runtime_dir, s->name.vm, s->wait_ns, &s->inv->error);
+	/* What was waited for another command is not taken from QEMU's and the guest's time. */
+	s->deadline_ns = clock_ns() + s->wait_ns;
 	if (s->lock >= 0)
 		return 0;
 	mn_error_prefix(&s->inv->error, "%s", share_object(s, object));
