@@ -21,9 +21,19 @@ const char *device_driver_name(enum device_driver driver)
 	return names[driver];
 }
 
+/* *list is an array, or unchanged: what does not list is no QEMU, and no word of what it has. */
 static int list_children(struct qmp *q, const char *path, cJSON **list, struct mn_error *e)
 {
-	return qmp_call(q, "qom-list", qmp_strings("path", path, NULL), list, e);
+	cleanup_json cJSON *reply = NULL;
+	int err = qmp_call(q, "qom-list", qmp_strings("path", path, NULL), &reply, e);
+
+	if (err)
+		return err;
+	if (!cJSON_IsArray(reply))
+		return mn_fail(e, MN_FAILED, EPROTO,
+			       "the monitor lists no devices (is it QEMU's own?)");
+	*list = STEAL_PTR(reply);
+	return 0;
 }
 
 /* The QOM type of a peripheral, "child<TYPE>" without the frame, or "". */
