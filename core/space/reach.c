@@ -1,6 +1,7 @@
 #include "space/reach.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "space/openfile.h"
 
 static bool same_file(const struct stat *a, const struct stat *b)
 {
@@ -16,22 +18,13 @@ static bool same_file(const struct stat *a, const struct stat *b)
 
 int reach_held_by(pid_t pid, const char *path)
 {
-	char folder[40];
-	cleanup_dir DIR *dir = NULL;
-	struct dirent *entry;
-	struct stat want, have;
+	char process[24];
+	struct stat st;
 
-	if (stat(path, &want) < 0)
+	if (stat(path, &st) < 0)
 		return -errno;
-	snprintf(folder, sizeof(folder), "/proc/%d/fd", (int)pid);
-	dir = opendir(folder);
-	if (!dir)
-		return -errno;
-	while ((entry = readdir(dir))) {
-		if (fstatat(dirfd(dir), entry->d_name, &have, 0) == 0 && same_file(&want, &have))
-			return 1;
-	}
-	return 0;
+	snprintf(process, sizeof(process), "/proc/%d", (int)pid);
+	return openfile_held(AT_FDCWD, process, &(struct openfile){st.st_dev, st.st_ino});
 }
 
 /* With the file system's user and group, which no other thread shares, the kernel itself decides.

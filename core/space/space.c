@@ -12,6 +12,7 @@
 #include "base/confine.h"
 #include "base/io.h"
 #include "space/layout.h"
+#include "space/openfile.h"
 
 uint64_t space_inodes_default(uint64_t size_bytes)
 {
@@ -201,32 +202,13 @@ int space_count(const struct space_info *info, uint64_t limit, struct space_cens
 	return count_folder(&w, STEAL_FD(fd), 0);
 }
 
-/* The device of what /proc/PID/WHERE/NAME leads to. */
-static bool leads_into(int fd, const char *name, dev_t device)
-{
-	struct stat st;
-
-	return fstatat(fd, name, &st, 0) == 0 && st.st_dev == device;
-}
-
 static bool process_holds(int procfd, const char *pid, dev_t device)
 {
-	char path[300];
-	cleanup_dir DIR *dir = NULL;
-	struct dirent *entry;
-	int fd;
+	const struct openfile any = {.device = device};
+	char cwd[300];
 
-	snprintf(path, sizeof(path), "%s/cwd", pid);
-	if (leads_into(procfd, path, device))
-		return true;
-	snprintf(path, sizeof(path), "%s/fd", pid);
-	fd = openat(procfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	while (dir && (entry = readdir(dir))) {
-		if (entry->d_name[0] != '.' && leads_into(dirfd(dir), entry->d_name, device))
-			return true;
-	}
-	return false;
+	snprintf(cwd, sizeof(cwd), "%s/cwd", pid);
+	return openfile_leads_to(procfd, cwd, &any) || openfile_held(procfd, pid, &any) == 1;
 }
 
 void space_holder(const struct space_info *info, char *buf, size_t size)

@@ -367,6 +367,43 @@ static void test_hostile_prepare(void)
 	is_int(access("/tmp/outside/part", F_OK), -1, "and nothing is made outside");
 }
 
+/* A file system whose server never answers, on `path`. Its descriptor, or -1. */
+static int mount_dead(const char *path)
+{
+	char options[80];
+	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+	mkdir(path, 0700);
+	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0", fd);
+	if (fd >= 0 && mount("dead", path, "fuse", MS_NOSUID | MS_NODEV, options) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* Whoever asks it with stat(2) is never seen again. */
+static void test_dead_server(void)
+{
+	struct space_info info = find("web1", "out");
+	cleanup_fd int fd = mount_dead("/tmp/dead");
+	char holder[64];
+	pid_t pid;
+
+	if (fd < 0) {
+		skip(2, "no FUSE here");
+		return;
+	}
+	pid = hold("/tmp/dead", O_PATH | O_DIRECTORY);
+	alarm(60);
+	is_int(reach_held_by(pid, RUN "/web1"), 0, "a process with a file of a dead server's");
+	space_holder(&info, holder, sizeof(holder));
+	is_str(holder, "", "and all processes");
+	alarm(0);
+	drop(pid);
+	umount2("/tmp/dead", MNT_DETACH);
+}
+
 static void test_process_views(void)
 {
 	pid_t pid = hold(RUN "/web1", O_RDONLY | O_DIRECTORY);
@@ -421,5 +458,6 @@ int main(void)
 	test_half_way();
 	test_hostile_prepare();
 	test_process_views();
+	test_dead_server();
 	return done_testing();
 }
