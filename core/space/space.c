@@ -71,16 +71,11 @@ int space_resize(const struct space_info *info, const struct tmpfs_options *o, s
 int space_own(const struct space_info *info, uid_t uid, gid_t gid, struct mn_error *e)
 {
 	cleanup_fd int fd = open_root(info, e);
-	struct stat st;
 	int err;
 
 	if (fd < 0)
 		return fd;
-	if (fstat(fd, &st) == 0 && st.st_uid == uid && st.st_gid == gid)
-		return 0;
-	if (fchown(fd, uid, gid) < 0)
-		return mn_fail_errno(e, errno, "cannot give it to user %u", uid);
-	err = space_prepare(fd);
+	err = space_give(fd, uid, gid);
 	return err ? mn_fail_errno(e, -err, "cannot give it to user %u", uid) : 0;
 }
 

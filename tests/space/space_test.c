@@ -352,6 +352,13 @@ static void test_half_way(void)
 	is_int(space_destroy(&info, false, &e), 0, "or a destroy ends it");
 }
 
+static int owner_of(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) < 0 ? -errno : (int)st.st_uid;
+}
+
 /* A guest's answer to space_prepare(): links where folders were. */
 static void test_hostile_prepare(void)
 {
@@ -365,6 +372,31 @@ static void test_hostile_prepare(void)
 	symlink("/tmp/outside", RUN "/web5/s/.memnet");
 	ok(space_own(&info, 12345, 12345, &e) != 0, "is refused");
 	is_int(access("/tmp/outside/part", F_OK), -1, "and nothing is made outside");
+	is_int(owner_of(info.path), 0, "nor is it another's before all in it is");
+}
+
+/* The next QEMU's user. */
+static void test_own(void)
+{
+	struct space_info info;
+	struct mn_error e = MN_ERROR_INIT;
+
+	make("web8", "s", MB);
+	info = find("web8", "s");
+	put(RUN "/web8/s/.memnet/lock", 0);
+	is_int(space_own(&info, 0, 0, &e), 0, "given to whom it belongs");
+	is_int(access(RUN "/web8/s/.memnet/lock", F_OK), 0, "the lock stays");
+	if (space_own(&info, 12345, 12346, &e)) {
+		skip(4, "only real root can give away");
+		return;
+	}
+	is_int(access(RUN "/web8/s/.memnet/lock", F_OK), -1, "to another, and the lock goes");
+	is_int(owner_of(RUN "/web8/s/.memnet/part"), 12345, "the folders are the other's");
+	put(RUN "/web8/s/.memnet/lock", 0);
+	(void)!chown(RUN "/web8/s/.memnet/lock", 12345, 12346);
+	(void)!chown(RUN "/web8/s", 0, 0);
+	is_int(space_own(&info, 12345, 12346, &e), 0, "what was left half-way is done again");
+	is_int(access(RUN "/web8/s/.memnet/lock", F_OK), 0, "a lock of the right user stays");
 }
 
 /* A file system whose server never answers, on `path`. Its descriptor, or -1. */
@@ -457,6 +489,7 @@ int main(void)
 	test_barred();
 	test_half_way();
 	test_hostile_prepare();
+	test_own();
 	test_process_views();
 	test_dead_server();
 	return done_testing();
