@@ -116,6 +116,10 @@ struct guest_mount {
 };
 int share_guest_mount(struct qmp *agent, struct guest_mount *m, struct mn_error *e);
 
+/* Whether two absolute paths differ only in slashes that say nothing: "/mnt/pool", "/mnt//pool/".
+ */
+bool share_same_folder(const char *a, const char *b);
+
 /* Waits for the guest's driver, and has the agent mount the pool on s->mount_dir. 0 or -errno. */
 int share_mount_through_agent(struct share *s, struct qmp *q);
 

@@ -20,3 +20,6 @@ int mountinfo_each(int (*fn)(struct mountinfo *, void *), void *context);
  * have a tmpfs of their own.
  */
 bool mountinfo_is_ours(const struct mountinfo *m);
+
+/* Turns a path in mountinfo or /proc/mounts, "a\040b", into what it means, in place. */
+void mountinfo_unescape(char *text);

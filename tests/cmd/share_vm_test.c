@@ -2,6 +2,7 @@
 #include "cmd/share.h"
 
 #include "base/clock.h"
+#include "space/mountinfo.h"
 #include "tests/scratch.h"
 #include "tests/tap.h"
 
@@ -26,9 +27,33 @@ static void test_deadline(void)
 	clock_use(NULL);
 }
 
+static void test_same_folder(void)
+{
+	ok(share_same_folder("/mnt/pool", "//mnt//pool/"), "slashes say nothing");
+	ok(share_same_folder("/", "//"), "not even alone");
+	ok(!share_same_folder("/mnt/pool", "/mnt/poo"), "shorter");
+	ok(!share_same_folder("/mnt/pool", "/mnt/pool/in"), "below");
+	ok(!share_same_folder("/mntpool", "/mnt/pool"), "between names they do");
+}
+
+/* What the guest's agent says is the guest's. */
+static void test_unescape(void)
+{
+	char blank[] = "/mnt/a\\040b", cut[] = "/mnt/\\1", no[] = "/mnt/\\08";
+
+	mountinfo_unescape(blank);
+	is_str(blank, "/mnt/a b", "a path with a blank");
+	mountinfo_unescape(cut);
+	is_str(cut, "/mnt/\\1", "an escape cut short");
+	mountinfo_unescape(no);
+	is_str(no, "/mnt/\\08", "one that is none");
+}
+
 int main(void)
 {
 	close(scratch_open());
 	test_deadline();
+	test_same_folder();
+	test_unescape();
 	return done_testing();
 }

@@ -420,7 +420,7 @@ monitor()
 		[ "$(cat $p/name)" != org.qemu.guest_agent.0 ] || echo /dev/${p##*/}; done)" >/tmp/ga.log 2>&1 &'
 	share create ga/out --size 1M --qga "$VM_DIR/ga.sock" --mount /mnt/pool
 	vm_run ga 'echo x >/mnt/pool/out/x; grep " /mnt/pool 9p .*msize=512000" /proc/mounts'
-	share create ga/out --size 1M --qga "$VM_DIR/ga.sock" --mount /mnt/pool
+	share create ga/out --size 1M --qga "$VM_DIR/ga.sock" --mount /mnt//pool/
 	fails 5 'mounted on /mnt/pool already' create ga/out --size 1M --qga "$VM_DIR/ga.sock" --mount /mnt/other
 	share check ga --qga "$VM_DIR/ga.sock" | grep -q '^OK *mount  *.*/mnt/pool .*msize=512000'
 	vm_run ga 'umount /mnt/pool; mount -t 9p -o trans=virtio,cache=loose memnet /mnt/pool'
