@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -289,11 +290,27 @@ static int unmount_empty(const struct space_info *info, struct mn_error *e)
 	return err;
 }
 
+/* Not between the freeze and its end: the guest's jobs would fail until somebody resizes it. */
+static int unmount_undisturbed(const struct space_info *info, struct mn_error *e)
+{
+	sigset_t stop, before;
+	int err;
+
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGINT);
+	sigaddset(&stop, SIGTERM);
+	sigaddset(&stop, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &stop, &before);
+	err = unmount_empty(info, e);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return err;
+}
+
 int space_destroy(const struct space_info *info, bool force, struct mn_error *e)
 {
 	cleanup_fd int poolfd = -1, fd = -1;
 	char folder[PATH_MAX];
-	int err = force ? unmount(info, true, e) : unmount_empty(info, e);
+	int err = force ? unmount(info, true, e) : unmount_undisturbed(info, e);
 
 	if (err)
 		return err;

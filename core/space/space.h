@@ -54,7 +54,8 @@ int space_count(const struct space_info *info, uint64_t limit, struct space_cens
 /*
  * Takes a space away. Unless forced, 0 only if it held no object: -EBUSY with MN_BUSY while a file
  * in it is open, -ENOTEMPTY with MN_REFUSED while objects are in it; nobody can slip one in between
- * the look and the removal. Forced: whatever is in it, open or not. Or -errno.
+ * the look and the removal; INT, TERM and HUP are dealt with after that. Forced: whatever is in it,
+ * open or not. Or -errno.
  */
 int space_destroy(const struct space_info *info, bool force, struct mn_error *e);
 

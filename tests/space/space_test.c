@@ -280,6 +280,54 @@ static void test_destroy(void)
 	is_int(pool_remove(RUN, "web3"), 0, "and again");
 }
 
+/* Sends TERM to a destroy while the space is frozen. Whether it came to that. */
+static bool terminate_destroy(const struct space_info *info)
+{
+	bool frozen = false;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		space_destroy(info, false, NULL);
+		_exit(0);
+	}
+	while (!frozen && waitpid(pid, NULL, WNOHANG) == 0)
+		frozen = find(info->name.vm, info->name.space).read_only;
+	if (frozen) {
+		kill(pid, SIGTERM);
+		waitpid(pid, NULL, 0);
+	}
+	return frozen;
+}
+
+/* So many folders that a look at them takes a while, and somebody who keeps it from going. */
+static void test_destroy_terminated(void)
+{
+	const struct tmpfs_options many = {.inodes = 20000};
+	struct space_info info;
+	bool frozen = false;
+	pid_t pid;
+
+	make("web9", "s", 16 * MB);
+	info = find("web9", "s");
+	space_resize(&info, &many, NULL);
+	for (int i = 0; i < 10000; i++) {
+		char path[64];
+
+		snprintf(path, sizeof(path), RUN "/web9/s/%d", i);
+		mkdir(path, 0700);
+	}
+	pid = hold(RUN "/web9/s", O_RDONLY | O_DIRECTORY);
+	for (int tries = 0; !frozen && tries < 100; tries++)
+		frozen = terminate_destroy(&info);
+	ok(frozen, "a destroy is told to end while it looks");
+	ok(!find("web9", "s").read_only, "and leaves no space that cannot be written");
+	drop(pid);
+	space_destroy(&info, true, NULL);
+	pool_remove(RUN, "web9");
+}
+
 /* Pools of VMs that died. */
 static void test_sweep(void)
 {
@@ -484,6 +532,7 @@ int main(void)
 	test_count();
 	test_resize();
 	test_destroy();
+	test_destroy_terminated();
 	test_sweep();
 	test_foreign();
 	test_barred();
