@@ -21,15 +21,16 @@ uint64_t space_inodes_default(uint64_t size_bytes);
 
 /*
  * Mounts a new space beneath the pool's root `poolfd` (pool_make()), owned as o->uid and o->gid
- * say, with its reserved folders: it appears whole. 0 or -errno; -EEXIST where the folder has a
- * mount already.
+ * say, with its reserved folders: it appears whole. One of that name is covered by it: the caller
+ * has looked (inventory_find()). 0 or -errno.
  */
 int space_create(int poolfd, const struct space_name *name, const struct tmpfs_options *o,
 		 struct mn_error *e);
 
 /*
  * Changes size, inodes and mpol of a space; what is 0 or NULL in *o stays. Pages stay as they are:
- * memnet stream has to know whether they are huge. 0; -EBUSY with MN_REFUSED when it holds more.
+ * memnet stream has to know whether they are huge. 0; -EINVAL with MN_REFUSED when it holds more;
+ * or -errno.
  */
 int space_resize(const struct space_info *info, const struct tmpfs_options *o, struct mn_error *e);
 
