@@ -94,8 +94,17 @@ int share_qemu_owner(const struct qmp *q, uid_t *uid, gid_t *gid);
 /* Whether QEMU's user comes as far as the pool, as far as can be told. 0, or -EACCES. */
 int share_check_reach(const struct share *s, const struct qmp *q, struct mn_error *e);
 
-/* Makes the pool and plugs its device. The pool's root, which the caller closes, or -errno. */
+/*
+ * Makes the pool and plugs its device. The pool's root, which the caller closes, or -errno: a
+ * device that was plugged in vain is unplugged then, and share_drop_pool() is the caller's.
+ */
 int share_attach(struct share *s, struct qmp *q);
+
+/*
+ * After a failure: takes the pool away if it holds no space, nobody has it open (no descriptor of
+ * ours either) and QEMU (NULL: there is none) says that it has no device.
+ */
+void share_drop_pool(const struct share *s, struct qmp *q);
 
 /*
  * Looks at what the wanted size, s->tmpfs.size_bytes, of a space (`info`, as inventory_find() left

@@ -36,8 +36,10 @@ static int attach(struct share *s, struct qmp *q)
 	cleanup_fd int poolfd = share_attach(s, q);
 	int err;
 
-	if (poolfd < 0)
+	if (poolfd < 0) {
+		share_drop_pool(s, q);
 		return poolfd;
+	}
 	err = own_spaces(s, q);
 	if (!err)
 		err = device_wait_ready(q, &s->inv->error);

@@ -301,24 +301,44 @@ int share_check_reach(const struct share *s, const struct qmp *q, struct mn_erro
 		       uid, barred, barred);
 }
 
+/* A device that leads elsewhere, and that we plugged: the guest shall not have it. */
+#define TAKE_BACK_NS NS_PER_S
+static void take_back(struct qmp *q)
+{
+	int64_t deadline_ns = qmp_deadline(q);
+
+	qmp_set_deadline(q, clock_ns() + TAKE_BACK_NS);
+	device_unplug(q, NULL);
+	qmp_set_deadline(q, deadline_ns);
+}
+
+/* Only QEMU's own word, after all that was asked of it, tells that it is not about to open it. */
+void share_drop_pool(const struct share *s, struct qmp *q)
+{
+	if (!q || device_plugged(q, NULL) == 0)
+		pool_remove(s->inv->common.runtime_dir, s->name.vm);
+}
+
 int share_attach(struct share *s, struct qmp *q)
 {
 	struct mn_error *e = &s->inv->error;
 	cleanup_fd int poolfd = -1;
 	uid_t uid;
 	gid_t gid;
-	int err = share_find_owner(s, q, &uid, &gid);
+	int plugged = 0, err = share_find_owner(s, q, &uid, &gid);
 
 	if (err)
 		return err;
 	poolfd = pool_make(s->inv->common.runtime_dir, s->name.vm, uid, gid, e);
 	err = poolfd < 0 ? poolfd : share_check_reach(s, q, e);
 	if (!err)
-		err = device_plug(q, e);
+		err = plugged = device_plug(q, e);
 	if (err < 0) {
 		mn_error_prefix(e, "%s", s->name.vm);
 		return err;
 	}
 	err = verify_pool(s, q);
+	if (err && plugged)
+		take_back(q);
 	return err ? err : STEAL_FD(poolfd);
 }

@@ -122,6 +122,26 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 	[ -z "$(share create web1/small2 --size 1M -q 2>&1)" ]
 }
 
+# Stopped before its first instruction, a QEMU keeps a device that it has.
+@test "a create that fails leaves no pool, and plugs nothing for options that no space can have" {
+	qemu fresh -machine q35
+	fails 1 'or --force' create fresh/out --size 900000T
+	fails 1 'mpol=nonsense' create fresh/out --size 1M --mpol nonsense
+	[ -z "$(devices fresh)" ]
+	vm_host test ! -e "$MEMNET_RUNTIME_DIR/fresh"
+	fails 1 'mpol=nonsense' create alone/out --size 1M --mpol nonsense --no-attach
+	vm_host test ! -e "$MEMNET_RUNTIME_DIR/alone"
+	qemu portless -machine q35 -qmp "unix:$VM_DIR/portless.sock,server=on,wait=off" --
+	for verb in 'create portless/out --size 1M' 'attach portless'; do
+		# shellcheck disable=SC2086 # words
+		fails 1 'no PCIe root port' $verb --qmp "$VM_DIR/portless.sock"
+		vm_host test ! -e "$MEMNET_RUNTIME_DIR/portless"
+	done
+	share create fresh/out --size 1M
+	fails 1 'exists with a size' create fresh/out --size 2M
+	[ "$(show fresh/out .size_bytes)" = 1048576 ]
+}
+
 @test "create, again, and with another size" {
 	share create web1/out --size 1M
 	share create web1/out --size 1M
