@@ -138,6 +138,12 @@ cJSON *share_row(const struct space_info *info);
 /* The process of QEMU, or 0 where it is not known. */
 pid_t share_qemu(const struct qmp *q);
 
+/*
+ * The process that serves the pool's root `path`: QEMU's, or any that has it open where that is not
+ * known. 0 if it serves another folder, or -errno where that cannot be told.
+ */
+pid_t share_pool_server(const struct qmp *q, const char *path);
+
 /* Each in the file of its group. */
 int share_qemu_args(struct invocation *inv);
 int share_check(struct invocation *inv);

@@ -261,6 +261,17 @@ int share_find_owner(struct share *s, const struct qmp *q, uid_t *uid, gid_t *gi
 	return 0;
 }
 
+pid_t share_pool_server(const struct qmp *q, const char *path)
+{
+	pid_t pid = share_qemu(q);
+	int held;
+
+	if (pid <= 0)
+		return reach_holder(path);
+	held = reach_held_by(pid, path);
+	return held > 0 ? pid : held;
+}
+
 /* After device_plug(): what was opened must be our pool, not a folder of the same name. */
 static int verify_pool(struct share *s, const struct qmp *q)
 {
@@ -268,9 +279,15 @@ static int verify_pool(struct share *s, const struct qmp *q)
 	char path[PATH_MAX];
 	pid_t pid = share_qemu(q);
 
-	if (pid <= 0 || pool_path(s->inv->common.runtime_dir, s->name.vm, path) ||
-	    reach_held_by(pid, path) != 0)
+	if (pool_path(s->inv->common.runtime_dir, s->name.vm, path) ||
+	    share_pool_server(q, path) != 0)
 		return 0;
+	if (pid <= 0)
+		return mn_fail(e, MN_FAILED, ESTALE,
+			       "%s: QEMU serves another folder than %s, which no process has open "
+			       "(is the path of its fsdev another VM's, or is it in another mount "
+			       "namespace?)",
+			       s->name.vm, path);
 	if (reach_seen_by(pid, path) == 0)
 		return mn_fail(
 			e, MN_FAILED, EXDEV,
@@ -302,7 +319,7 @@ int share_check_reach(const struct share *s, const struct qmp *q, struct mn_erro
 }
 
 /* A device that leads elsewhere, and that we plugged: the guest shall not have it. */
-#define TAKE_BACK_NS NS_PER_S
+#define TAKE_BACK_NS (3 * NS_PER_S)
 static void take_back(struct qmp *q)
 {
 	int64_t deadline_ns = qmp_deadline(q);

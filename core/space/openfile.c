@@ -20,6 +20,11 @@ int openfile_leads_to(int dirfd, const char *name, const struct openfile *f)
 	       (!f->inode || st.stx_ino == f->inode);
 }
 
+bool openfile_is_other(const char *name)
+{
+	return name[0] >= '1' && name[0] <= '9' && (pid_t)atoi(name) != getpid();
+}
+
 int openfile_held(int procfd, const char *pid, const struct openfile *f)
 {
 	char path[300];

@@ -7,6 +7,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* One file; with the inode 0, any of that file system. */
@@ -17,6 +18,9 @@ struct openfile {
 
 /* Whether the link `name` in `dirfd`, "1234/cwd", leads to it. 1 or 0. */
 int openfile_leads_to(int dirfd, const char *name, const struct openfile *f);
+
+/* Whether a name in /proc is the folder of a process, and not of ours. */
+bool openfile_is_other(const char *name);
 
 /* Whether the process `pid` (the folder of that name in /proc, open as `procfd`) has it open. 1, 0
  * or -errno. */

@@ -27,6 +27,37 @@ int reach_held_by(pid_t pid, const char *path)
 	return openfile_held(AT_FDCWD, process, &(struct openfile){st.st_dev, st.st_ino});
 }
 
+/* Whether no process is hidden from us: not in a container, and not by the rights of our user. */
+static bool sees_every_process(int procfd, const struct openfile *f)
+{
+	static const char first[] = "pid:[4026531836]"; /* PROC_PID_INIT_INO, Linux 3.8 */
+	char space[40];
+	ssize_t n = readlinkat(procfd, "self/ns/pid", space, sizeof(space));
+
+	return n == sizeof(first) - 1 && memcmp(space, first, sizeof(first) - 1) == 0 &&
+	       openfile_held(procfd, "1", f) >= 0;
+}
+
+pid_t reach_holder(const char *path)
+{
+	cleanup_dir DIR *proc = opendir("/proc");
+	struct openfile f;
+	struct dirent *entry;
+	struct stat st;
+
+	if (!proc || stat(path, &st) < 0)
+		return -errno;
+	f = (struct openfile){st.st_dev, st.st_ino};
+	if (!sees_every_process(dirfd(proc), &f))
+		return -EPERM;
+	while ((entry = readdir(proc))) {
+		if (openfile_is_other(entry->d_name) &&
+		    openfile_held(dirfd(proc), entry->d_name, &f) == 1)
+			return (pid_t)atoi(entry->d_name);
+	}
+	return 0;
+}
+
 /* With the file system's user and group, which no other thread shares, the kernel itself decides.
  */
 int reach_barred_to(uid_t uid, gid_t gid, const char *path, char barred[PATH_MAX])

@@ -216,8 +216,7 @@ void space_holder(const struct space_info *info, char *buf, size_t size)
 	while (proc && (entry = readdir(proc))) {
 		char path[300], name[32];
 
-		if (entry->d_name[0] < '1' || entry->d_name[0] > '9' ||
-		    (pid_t)atoi(entry->d_name) == getpid() ||
+		if (!openfile_is_other(entry->d_name) ||
 		    !process_holds(dirfd(proc), entry->d_name, info->device))
 			continue;
 		snprintf(path, sizeof(path), "%s/comm", entry->d_name);
