@@ -61,12 +61,16 @@ static int detach(struct share *s, struct qmp *q)
 	return 0;
 }
 
-/* Where QEMU has died, its device is gone; that nobody holds the pool is what shows it. */
-static bool detached_by_death(struct share *s)
+/*
+ * Where QEMU has died, its device is gone; that nobody holds the pool is what shows it. A command
+ * that would reach the monitor ends without an answer then.
+ */
+static bool detached_by_death(struct share *s, const struct qmp *q, int err)
 {
 	const char *runtime_dir = s->inv->common.runtime_dir;
+	bool silent = q ? err == -EPIPE && !qmp_has_events(q) : s->inv->error.status == MN_ABSENT;
 
-	return s->inv->error.status == MN_ABSENT && pool_mounted(runtime_dir, s->name.vm) &&
+	return s->lock >= 0 && silent && pool_mounted(runtime_dir, s->name.vm) &&
 	       pool_remove(runtime_dir, s->name.vm) == 0;
 }
 
@@ -89,7 +93,7 @@ static int run(struct invocation *inv, const char *what, int (*act)(struct share
 		err = share_connect(&s, &q);
 	if (!err)
 		err = act(&s, q);
-	else if (act == detach && detached_by_death(&s))
+	if (err && act == detach && detached_by_death(&s, q, err))
 		err = 0;
 	qmp_close(q);
 	return share_end(&s, err);

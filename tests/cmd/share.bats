@@ -495,6 +495,21 @@ cut_monitor()
 	[ "$(devices web2)" = memnet ]
 }
 
+@test "detach of a dead VM through a command takes its pool; that of one that lives stays" {
+	qemu gone3 -machine q35
+	share create gone3/out --size 1M
+	share destroy gone3/out
+	monitor_command
+	echo 1 >"$VM_DIR/fail-at"
+	fails 1 'the line went dead' detach gone3 --qmp "exec:$VM_DIR/monitor gone3"
+	vm_host test -d "$MEMNET_RUNTIME_DIR/gone3"
+	kill -KILL "$(cat "$VM_DIR/gone3.pid")"
+	until ! held "$MEMNET_RUNTIME_DIR/gone3"; do :; done
+	echo 0 >"$VM_DIR/calls"
+	share detach gone3 --qmp "exec:$VM_DIR/monitor gone3"
+	vm_host test ! -e "$MEMNET_RUNTIME_DIR/gone3"
+}
+
 @test "a run-time folder without room: what fills it is said, and with room it works" {
 	local tiny=$VM_DIR/tiny n=0
 
