@@ -70,6 +70,9 @@ int share_begin_space(struct share *s, const char *operand);
 /* Locks the VM's pool, until share_end(); the deadline counts from then on. 0 or -errno. */
 int share_lock(struct share *s);
 
+/* Gives the lock back before that: what the guest is waited for may want a resize, say. */
+void share_unlock(struct share *s);
+
 /* Releases what share_begin_*() and share_lock() took. The exit status for `err`. */
 int share_end(struct share *s, int err);
 
@@ -129,7 +132,10 @@ int share_guest_mount(struct qmp *agent, struct guest_mount *m, struct mn_error 
  */
 bool share_same_folder(const char *a, const char *b);
 
-/* Waits for the guest's driver, and has the agent mount the pool on s->mount_dir. 0 or -errno. */
+/*
+ * Gives the lock back, waits for the guest's driver, and has the agent mount the pool on
+ * s->mount_dir. 0 or -errno.
+ */
 int share_mount_through_agent(struct share *s, struct qmp *q);
 
 /* What list, show and -j say of a space, without what QEMU knows. The caller deletes it. */

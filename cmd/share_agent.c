@@ -109,8 +109,10 @@ int share_mount_through_agent(struct share *s, struct qmp *q)
 	struct mn_error *e = &s->inv->error;
 	const char *address = share_agent_address(s);
 	struct qmp *agent = NULL;
-	int err = device_wait_ready(q, e);
+	int err;
 
+	share_unlock(s);
+	err = device_wait_ready(q, e);
 	if (!err)
 		err = qmp_open_agent(address, s->deadline_ns, &agent, e);
 	if (!err)

@@ -41,6 +41,7 @@ static int attach(struct share *s, struct qmp *q)
 		return poolfd;
 	}
 	err = own_spaces(s, q);
+	share_unlock(s);
 	if (!err)
 		err = device_wait_ready(q, &s->inv->error);
 	if (err)
@@ -50,8 +51,16 @@ static int attach(struct share *s, struct qmp *q)
 
 static int detach(struct share *s, struct qmp *q)
 {
-	int err = device_unplug(q, &s->inv->error);
+	int err = device_plugged(q, &s->inv->error);
 
+	if (err > 0) {
+		share_unlock(s); /* a job that keeps it mounted may wait for room */
+		err = device_wait_unmounted(q, &s->inv->error);
+		if (!err && share_lock(s))
+			return s->lock;
+	}
+	if (!err)
+		err = device_unplug(q, &s->inv->error);
 	if (err) {
 		mn_error_prefix(&s->inv->error, "%s", s->name.vm);
 		return err;

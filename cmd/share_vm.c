@@ -135,11 +135,15 @@ int share_lock(struct share *s)
 	return s->lock;
 }
 
+void share_unlock(struct share *s)
+{
+	cleanup_close(&s->lock);
+	s->lock = -1;
+}
+
 int share_end(struct share *s, int err)
 {
-	if (s->lock >= 0)
-		close(s->lock);
-	s->lock = -1;
+	share_unlock(s);
 	return err ? command_fail(s->inv) : MN_OK;
 }
 

@@ -445,13 +445,18 @@ static int wait_gone(struct qmp *q, int64_t until, struct mn_error *e)
 	}
 }
 
+int device_wait_unmounted(struct qmp *q, struct mn_error *e)
+{
+	return wait_with_grace(q, wait_unmounted, e);
+}
+
 int device_unplug(struct qmp *q, struct mn_error *e)
 {
 	int err = device_plugged(q, e);
 
 	if (err <= 0)
 		return err;
-	err = wait_with_grace(q, wait_unmounted, e);
+	err = device_wait_unmounted(q, e);
 	if (err)
 		return err;
 	err = qmp_call(q, "device_del", qmp_strings("id", DEVICE_ID, NULL), NULL, e);

@@ -383,6 +383,18 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 	share check web2 -H | grep -q $'^OK\towner\tuser 0, whom QEMU runs as'
 }
 
+@test "while attach waits for the guest, a space can be resized" {
+	[ "$(id -u)" = 0 ] || skip "not root"
+	share create web1/out --size 1M --owner 1234:5678
+	share attach web1 --wait 120s 3>&- &
+	holder=$!
+	# It had the lock when it did this, and waits since.
+	until [ "$(vm_host stat -c %u "$MEMNET_RUNTIME_DIR/web1/out")" = 0 ]; do kill -0 "$holder"; done
+	share resize web1/out 2M --wait 30s
+	kill "$holder"
+	wait "$holder" || true
+}
+
 @test "a monitor through a command, which fails at each of its calls in turn" {
 	monitor_command
 	for ((n = 1; n < 20; n++)); do
