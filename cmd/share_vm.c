@@ -350,8 +350,13 @@ int share_attach(struct share *s, struct qmp *q)
 
 	if (err)
 		return err;
-	poolfd = pool_make(s->inv->common.runtime_dir, s->name.vm, uid, gid, e);
-	err = poolfd < 0 ? poolfd : share_check_reach(s, q, e);
+	/* Nothing is made for a QEMU that is not there: a command tells when it is first run. */
+	if (!qmp_has_events(q))
+		err = device_plugged(q, e);
+	if (err >= 0) {
+		poolfd = pool_make(s->inv->common.runtime_dir, s->name.vm, uid, gid, e);
+		err = poolfd < 0 ? poolfd : share_check_reach(s, q, e);
+	}
 	if (!err)
 		err = plugged = device_plug(q, e);
 	if (err < 0) {

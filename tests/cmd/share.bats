@@ -520,6 +520,9 @@ cut_monitor()
 	share destroy gone3/out
 	monitor_command
 	echo 1 >"$VM_DIR/fail-at"
+	fails 1 'the line went dead' create none/out --size 1M --qmp "exec:$VM_DIR/monitor none"
+	vm_host test ! -e "$MEMNET_RUNTIME_DIR/none"
+	echo 0 >"$VM_DIR/calls"
 	fails 1 'the line went dead' detach gone3 --qmp "exec:$VM_DIR/monitor gone3"
 	vm_host test -d "$MEMNET_RUNTIME_DIR/gone3"
 	kill -KILL "$(cat "$VM_DIR/gone3.pid")"
