@@ -80,10 +80,11 @@ int space_own(const struct space_info *info, uid_t uid, gid_t gid, struct mn_err
 	return err ? mn_fail_errno(e, -err, "cannot give it to user %u", uid) : 0;
 }
 
-static bool reserved(const char *name)
+/* SPACE_RESERVED is in the root only: anywhere else it is a folder of the guest's. */
+static bool reserved(const char *name, int depth)
 {
-	return strcmp(name, SPACE_RESERVED) == 0 || strcmp(name, SPACE_VIRTFS) == 0 ||
-	       strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+	return (depth == 0 && strcmp(name, SPACE_RESERVED) == 0) ||
+	       strcmp(name, SPACE_VIRTFS) == 0 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
 /* One look through a space: the path of what is looked at, as far as it fits, and the sums. */
@@ -134,7 +135,7 @@ static int count_folder(struct walk *w, int dirfd_owned, int depth)
 	while (!err && (entry = readdir(dir))) {
 		if (w->limit && w->c->objects >= w->limit)
 			break;
-		if (reserved(entry->d_name))
+		if (reserved(entry->d_name, depth))
 			continue;
 		snprintf(w->path + above, sizeof(w->path) - above, "%s%s", above ? "/" : "",
 			 entry->d_name);

@@ -146,6 +146,14 @@ static void test_count_little(void)
 	is_int((intmax_t)c.objects, 1, "its object counts");
 	unlink(RUN "/web1/in/x/a");
 	rename(RUN "/web1/in/x", RUN "/web1/in/.memnet");
+	mkdir(RUN "/web1/in/d", 0700);
+	mkdir(RUN "/web1/in/d/.memnet", 0700);
+	put(RUN "/web1/in/d/.memnet/a", 100);
+	is_int(space_count(&info, 0, &c), 0, "with a folder called as the reserved one below");
+	is_int((intmax_t)c.objects, 1, "its object counts");
+	unlink(RUN "/web1/in/d/.memnet/a");
+	rmdir(RUN "/web1/in/d/.memnet");
+	rmdir(RUN "/web1/in/d");
 }
 
 static void test_count(void)
