@@ -225,6 +225,15 @@ int share_create(struct invocation *inv)
 	return share_end(&s, err);
 }
 
+/* Locks a space that is there: a mistyped name makes no lock, which would stay, nor does -n. */
+static int lock_space(struct share *s)
+{
+	struct space_info info;
+	int err = find(s, &info);
+
+	return err || s->inv->common.dry_run ? err : share_lock(s);
+}
+
 /* "S", "+S" or "-S" against the size it has. */
 static int wanted_size(const char *text, uint64_t have, uint64_t *want, struct mn_error *e)
 {
@@ -315,7 +324,7 @@ int share_resize(struct invocation *inv)
 	}
 	err = share_begin_space(&s, inv->operands[0]);
 	if (!err)
-		err = share_lock(&s);
+		err = lock_space(&s);
 	if (!err)
 		err = resize_locked(&s, size);
 	if (!err && !inv->common.dry_run)
@@ -349,7 +358,7 @@ int share_destroy(struct invocation *inv)
 		return command_fail(inv);
 	err = share_begin_space(&s, inv->operands[0]);
 	if (!err)
-		err = share_lock(&s);
+		err = lock_space(&s);
 	if (!err)
 		err = destroy_locked(&s);
 	return share_end(&s, err);

@@ -233,6 +233,13 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 	[ "$(share resize -n web1/out 2M)" = "would resize web1/out" ]
 	[ "$(share destroy -n web1/out)" = "would destroy web1/out" ]
 	[ "$(share detach -n web1)" = "would detach web1" ]
+	rm "$MEMNET_RUNTIME_DIR/.lock/web1"
+	share resize -n web1/out 2M
+	share destroy -n web1/out
+	fails 4 'no such space' destroy typo/out
+	fails 4 'no such space' resize typo/out 1M
+	[ ! -e "$MEMNET_RUNTIME_DIR/.lock/web1" ]
+	[ ! -e "$MEMNET_RUNTIME_DIR/.lock/typo" ]
 	[ "$(show web1/out .size_bytes)" = 1048576 ]
 }
 
