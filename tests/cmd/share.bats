@@ -393,7 +393,7 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 @test "while attach waits for the guest, a space can be resized" {
 	[ "$(id -u)" = 0 ] || skip "not root"
 	share create web1/out --size 1M --owner 1234:5678
-	share attach web1 --wait 120s 3>&- &
+	vm_host setpriv --pdeathsig KILL "$MEMNET" share attach web1 --wait 120s 3>&- &
 	holder=$!
 	# It had the lock when it did this, and waits since.
 	until [ "$(vm_host stat -c %u "$MEMNET_RUNTIME_DIR/web1/out")" = 0 ]; do kill -0 "$holder"; done
