@@ -12,9 +12,10 @@
 
 int openfile_leads_to(int dirfd, const char *name, const struct openfile *f)
 {
+	const int flags = AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT;
 	struct statx st;
 
-	if (syscall(SYS_statx, dirfd, name, AT_STATX_DONT_SYNC, STATX_INO, &st) < 0)
+	if (syscall(SYS_statx, dirfd, name, flags, STATX_INO, &st) < 0)
 		return 0;
 	return makedev(st.stx_dev_major, st.stx_dev_minor) == f->device &&
 	       (!f->inode || st.stx_ino == f->inode);
