@@ -67,8 +67,11 @@ int share_options(struct share *s, struct invocation *inv);
 int share_begin_vm(struct share *s, const char *operand);
 int share_begin_space(struct share *s, const char *operand);
 
-/* Locks the VM's pool, until share_end(). 0 or -errno. */
+/* Locks the VM's pool, until share_end(); the deadline counts from then on. 0 or -errno. */
 int share_lock(struct share *s);
+
+/* Gives the lock back before that: what the guest is waited for may want a resize, say. */
+void share_unlock(struct share *s);
 
 /* Releases what share_begin_*() and share_lock() took. The exit status for `err`. */
 int share_end(struct share *s, int err);
@@ -94,8 +97,17 @@ int share_qemu_owner(const struct qmp *q, uid_t *uid, gid_t *gid);
 /* Whether QEMU's user comes as far as the pool, as far as can be told. 0, or -EACCES. */
 int share_check_reach(const struct share *s, const struct qmp *q, struct mn_error *e);
 
-/* Makes the pool and plugs its device. The pool's root, which the caller closes, or -errno. */
+/*
+ * Makes the pool and plugs its device. The pool's root, which the caller closes, or -errno: a
+ * device that was plugged in vain is unplugged then, and share_drop_pool() is the caller's.
+ */
 int share_attach(struct share *s, struct qmp *q);
+
+/*
+ * After a failure: takes the pool away if it holds no space, nobody has it open (no descriptor of
+ * ours either) and QEMU (NULL: there is none) says that it has no device.
+ */
+void share_drop_pool(const struct share *s, struct qmp *q);
 
 /*
  * Looks at what the wanted size, s->tmpfs.size_bytes, of a space (`info`, as inventory_find() left
@@ -116,7 +128,14 @@ struct guest_mount {
 };
 int share_guest_mount(struct qmp *agent, struct guest_mount *m, struct mn_error *e);
 
-/* Waits for the guest's driver, and has the agent mount the pool on s->mount_dir. 0 or -errno. */
+/* Whether two absolute paths differ only in slashes that say nothing: "/mnt/pool", "/mnt//pool/".
+ */
+bool share_same_folder(const char *a, const char *b);
+
+/*
+ * Gives the lock back, waits for the guest's driver, and has the agent mount the pool on
+ * s->mount_dir. 0 or -errno.
+ */
 int share_mount_through_agent(struct share *s, struct qmp *q);
 
 /* What list, show and -j say of a space, without what QEMU knows. The caller deletes it. */
@@ -124,6 +143,12 @@ cJSON *share_row(const struct space_info *info);
 
 /* The process of QEMU, or 0 where it is not known. */
 pid_t share_qemu(const struct qmp *q);
+
+/*
+ * The process that serves the pool's root `path`: QEMU's, or any that has it open where that is not
+ * known. 0 if it serves another folder, or -errno where that cannot be told.
+ */
+pid_t share_pool_server(const struct qmp *q, const char *path);
 
 /* Each in the file of its group. */
 int share_qemu_args(struct invocation *inv);

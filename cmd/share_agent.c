@@ -9,6 +9,7 @@
 #include "qmp/agent.h"
 #include "qmp/device.h"
 #include "space/mount.h"
+#include "space/mountinfo.h"
 
 #define MOUNTS_MAX 65536
 
@@ -69,14 +70,34 @@ static int mount_through(struct qmp *agent, const char *dir, struct mn_error *e)
 	return err ? err : must_run(agent, mount, e);
 }
 
+bool share_same_folder(const char *a, const char *b)
+{
+	for (;;) {
+		size_t len;
+
+		a += strspn(a, "/");
+		b += strspn(b, "/");
+		len = strcspn(a, "/");
+		if (len != strcspn(b, "/") || memcmp(a, b, len) != 0)
+			return false;
+		if (!len)
+			return true;
+		a += len;
+		b += len;
+	}
+}
+
 static int mount_once(struct qmp *agent, const char *dir, struct mn_error *e)
 {
 	struct guest_mount m;
+	char there[sizeof(m.dir)];
 	int mounted = share_guest_mount(agent, &m, e);
 
 	if (mounted < 0)
 		return mounted;
-	if (mounted && strcmp(m.dir, dir) != 0)
+	strcpy(there, m.dir);
+	mountinfo_unescape(there); /* and not what is printed: the guest chose it */
+	if (mounted && !share_same_folder(there, dir))
 		return mn_fail(e, MN_BUSY, EBUSY,
 			       "the guest has it mounted on %s already (one mount a device)",
 			       m.dir);
@@ -88,8 +109,10 @@ int share_mount_through_agent(struct share *s, struct qmp *q)
 	struct mn_error *e = &s->inv->error;
 	const char *address = share_agent_address(s);
 	struct qmp *agent = NULL;
-	int err = device_wait_ready(q, e);
+	int err;
 
+	share_unlock(s);
+	err = device_wait_ready(q, e);
 	if (!err)
 		err = qmp_open_agent(address, s->deadline_ns, &agent, e);
 	if (!err)

@@ -36,9 +36,12 @@ static int attach(struct share *s, struct qmp *q)
 	cleanup_fd int poolfd = share_attach(s, q);
 	int err;
 
-	if (poolfd < 0)
+	if (poolfd < 0) {
+		share_drop_pool(s, q);
 		return poolfd;
+	}
 	err = own_spaces(s, q);
+	share_unlock(s);
 	if (!err)
 		err = device_wait_ready(q, &s->inv->error);
 	if (err)
@@ -48,8 +51,16 @@ static int attach(struct share *s, struct qmp *q)
 
 static int detach(struct share *s, struct qmp *q)
 {
-	int err = device_unplug(q, &s->inv->error);
+	int err = device_plugged(q, &s->inv->error);
 
+	if (err > 0) {
+		share_unlock(s); /* a job that keeps it mounted may wait for room */
+		err = device_wait_unmounted(q, &s->inv->error);
+		if (!err && share_lock(s))
+			return s->lock;
+	}
+	if (!err)
+		err = device_unplug(q, &s->inv->error);
 	if (err) {
 		mn_error_prefix(&s->inv->error, "%s", s->name.vm);
 		return err;
@@ -59,12 +70,16 @@ static int detach(struct share *s, struct qmp *q)
 	return 0;
 }
 
-/* Where QEMU has died, its device is gone; that nobody holds the pool is what shows it. */
-static bool detached_by_death(struct share *s)
+/*
+ * Where QEMU has died, its device is gone; that nobody holds the pool is what shows it. A command
+ * that would reach the monitor ends without an answer then.
+ */
+static bool detached_by_death(struct share *s, const struct qmp *q, int err)
 {
 	const char *runtime_dir = s->inv->common.runtime_dir;
+	bool silent = q ? err == -EPIPE && !qmp_has_events(q) : s->inv->error.status == MN_ABSENT;
 
-	return s->inv->error.status == MN_ABSENT && pool_mounted(runtime_dir, s->name.vm) &&
+	return s->lock >= 0 && silent && pool_mounted(runtime_dir, s->name.vm) &&
 	       pool_remove(runtime_dir, s->name.vm) == 0;
 }
 
@@ -87,7 +102,7 @@ static int run(struct invocation *inv, const char *what, int (*act)(struct share
 		err = share_connect(&s, &q);
 	if (!err)
 		err = act(&s, q);
-	else if (act == detach && detached_by_death(&s))
+	if (err && act == detach && detached_by_death(&s, q, err))
 		err = 0;
 	qmp_close(q);
 	return share_end(&s, err);

@@ -228,19 +228,21 @@ static void check_port(struct checks *c, const struct device_state *state)
 static void check_pool(struct checks *c, const struct device_state *state)
 {
 	char path[PATH_MAX];
-	pid_t pid = share_qemu(c->q);
+	pid_t server;
 
-	if (!state->plugged || pid <= 0 ||
-	    pool_path(c->s->inv->common.runtime_dir, c->s->name.vm, path))
+	if (!state->plugged || pool_path(c->s->inv->common.runtime_dir, c->s->name.vm, path))
 		return;
-	if (reach_held_by(pid, path) == 1)
-		add(c, CHECK_OK, "folder", "QEMU (process %d) serves %s", (int)pid, path);
+	server = share_pool_server(c->q, path);
+	if (server > 0)
+		add(c, CHECK_OK, "folder", "QEMU (process %d) serves %s", (int)server, path);
+	else if (server < 0 && server != -ENOENT)
+		add(c, CHECK_NOTE, "folder",
+		    "unknown: what QEMU's process has open is not shown here");
 	else
 		add(c, CHECK_BAD, "folder",
-		    "QEMU (process %d) does not serve %s: another folder, or another mount "
-		    "namespace "
-		    "(memnet share detach %s, then attach)",
-		    (int)pid, path, c->s->name.vm);
+		    "QEMU does not serve %s: another folder, or another mount namespace (memnet "
+		    "share detach %s, then attach)",
+		    path, c->s->name.vm);
 }
 
 /* Where QEMU's process is not known: what the configuration says, or a guess. */

@@ -75,11 +75,8 @@ static int compare(struct share *s, const struct space_info *info)
 /* A space that exists is brought to what was asked for, and to QEMU's user. */
 static int adopt(struct share *s, const struct space_info *info)
 {
-	int err = compare(s, info);
+	int err = space_resize(info, &s->tmpfs, &s->inv->error);
 
-	if (err)
-		return err;
-	err = space_resize(info, &s->tmpfs, &s->inv->error);
 	if (!err)
 		err = space_own(info, s->tmpfs.uid, s->tmpfs.gid, &s->inv->error);
 	return err ? fail_space(s, err) : 0;
@@ -104,13 +101,10 @@ static int check_seen(struct share *s, pid_t qemu)
 	return fail_space(s, -EXDEV);
 }
 
-/* `info` is what inventory_find() left of a space that is not there. */
-static int make(struct share *s, const struct space_info *info, int poolfd, pid_t qemu)
+static int make(struct share *s, int poolfd, pid_t qemu)
 {
-	int err = share_check_ram(s, info);
+	int err;
 
-	if (err)
-		return err;
 	share_warn_limit(s, qemu);
 	if (!s->tmpfs.inodes)
 		s->tmpfs.inodes = space_inodes_default(s->tmpfs.size_bytes);
@@ -118,6 +112,23 @@ static int make(struct share *s, const struct space_info *info, int poolfd, pid_
 		s->tmpfs.huge = "within_size"; /* five times as fast to write */
 	err = space_create(poolfd, &s->name, &s->tmpfs, &s->inv->error);
 	return err ? fail_space(s, err) : check_seen(s, qemu);
+}
+
+/*
+ * What must not be found wrong after the device was plugged: the kernel is asked for a tmpfs with
+ * these options, which is mounted nowhere. `info` is what inventory_find() left.
+ */
+static int check_options(struct share *s, const struct space_info *info, bool exists)
+{
+	int fd, err = exists ? compare(s, info) : share_check_ram(s, info);
+
+	if (err)
+		return err;
+	fd = tmpfs_make(&s->tmpfs, &s->inv->error);
+	if (fd < 0)
+		return fail_space(s, fd);
+	close(fd);
+	return 0;
 }
 
 /* The pool without its device: for spaces at boot, before the VM starts. */
@@ -131,26 +142,41 @@ static int open_pool_alone(struct share *s)
 		   : pool_make(s->inv->common.runtime_dir, s->name.vm, uid, gid, &s->inv->error);
 }
 
-static int create_locked(struct share *s)
+/* With the pool that the space lies in; `q` is NULL where QEMU is left alone. */
+static int create_in_pool(struct share *s, struct qmp *q, const struct space_info *info,
+			  bool exists)
 {
-	cleanup_qmp struct qmp *q = NULL;
-	cleanup_fd int poolfd = -1;
-	struct space_info info;
-	int err = 0;
+	cleanup_fd int poolfd = q ? share_attach(s, q) : open_pool_alone(s);
+	int err;
 
-	if (!s->no_attach)
-		err = share_connect(s, &q);
-	if (err)
-		return err;
-	poolfd = q ? share_attach(s, q) : open_pool_alone(s);
 	if (poolfd < 0)
 		return q ? poolfd : fail_space(s, poolfd);
-	s->tmpfs.mode = 0700;
 	err = share_find_owner(s, q, &s->tmpfs.uid, &s->tmpfs.gid);
 	if (err)
 		return err;
-	err = find(s, &info) == 0 ? adopt(s, &info) : make(s, &info, poolfd, share_qemu(q));
-	if (!err && s->mount_dir)
+	return exists ? adopt(s, info) : make(s, poolfd, share_qemu(q));
+}
+
+static int create_locked(struct share *s)
+{
+	cleanup_qmp struct qmp *q = NULL;
+	struct space_info info;
+	int err, found;
+
+	err = s->no_attach ? 0 : share_connect(s, &q);
+	if (err)
+		return err;
+	found = find(s, &info);
+	if (found && found != -ENOENT)
+		return found;
+	s->tmpfs.mode = 0700;
+	err = check_options(s, &info, found == 0);
+	if (err)
+		return err;
+	err = create_in_pool(s, q, &info, found == 0);
+	if (err)
+		share_drop_pool(s, q);
+	else if (s->mount_dir)
 		err = share_mount_through_agent(s, q);
 	return err;
 }
@@ -197,6 +223,15 @@ int share_create(struct invocation *inv)
 	if (!err)
 		print_result(&s);
 	return share_end(&s, err);
+}
+
+/* Locks a space that is there: a mistyped name makes no lock, which would stay, nor does -n. */
+static int lock_space(struct share *s)
+{
+	struct space_info info;
+	int err = find(s, &info);
+
+	return err || s->inv->common.dry_run ? err : share_lock(s);
 }
 
 /* "S", "+S" or "-S" against the size it has. */
@@ -252,7 +287,8 @@ static int resize_locked(struct share *s, const char *size)
 	if (!err)
 		return 0;
 	/* The guest may have written in between. */
-	if (e->status == MN_REFUSED && find(s, &info) == 0 && s->tmpfs.size_bytes < info.used_bytes)
+	if (e->status == MN_REFUSED && s->tmpfs.size_bytes && find(s, &info) == 0 &&
+	    s->tmpfs.size_bytes < info.used_bytes)
 		return fail_small(s, &info, s->tmpfs.size_bytes);
 	return fail_space(s, err);
 }
@@ -288,7 +324,7 @@ int share_resize(struct invocation *inv)
 	}
 	err = share_begin_space(&s, inv->operands[0]);
 	if (!err)
-		err = share_lock(&s);
+		err = lock_space(&s);
 	if (!err)
 		err = resize_locked(&s, size);
 	if (!err && !inv->common.dry_run)
@@ -322,7 +358,7 @@ int share_destroy(struct invocation *inv)
 		return command_fail(inv);
 	err = share_begin_space(&s, inv->operands[0]);
 	if (!err)
-		err = share_lock(&s);
+		err = lock_space(&s);
 	if (!err)
 		err = destroy_locked(&s);
 	return share_end(&s, err);

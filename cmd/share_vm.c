@@ -127,17 +127,23 @@ int share_lock(struct share *s)
 	char object[2 * NAME_PART_MAX + 2];
 
 	s->lock = pool_lock(s->inv->common.runtime_dir, s->name.vm, s->wait_ns, &s->inv->error);
+	/* What was waited for another command is not taken from QEMU's and the guest's time. */
+	s->deadline_ns = clock_ns() + s->wait_ns;
 	if (s->lock >= 0)
 		return 0;
 	mn_error_prefix(&s->inv->error, "%s", share_object(s, object));
 	return s->lock;
 }
 
+void share_unlock(struct share *s)
+{
+	cleanup_close(&s->lock);
+	s->lock = -1;
+}
+
 int share_end(struct share *s, int err)
 {
-	if (s->lock >= 0)
-		close(s->lock);
-	s->lock = -1;
+	share_unlock(s);
 	return err ? command_fail(s->inv) : MN_OK;
 }
 
@@ -259,6 +265,17 @@ int share_find_owner(struct share *s, const struct qmp *q, uid_t *uid, gid_t *gi
 	return 0;
 }
 
+pid_t share_pool_server(const struct qmp *q, const char *path)
+{
+	pid_t pid = share_qemu(q);
+	int held;
+
+	if (pid <= 0)
+		return reach_holder(path);
+	held = reach_held_by(pid, path);
+	return held > 0 ? pid : held;
+}
+
 /* After device_plug(): what was opened must be our pool, not a folder of the same name. */
 static int verify_pool(struct share *s, const struct qmp *q)
 {
@@ -266,9 +283,15 @@ static int verify_pool(struct share *s, const struct qmp *q)
 	char path[PATH_MAX];
 	pid_t pid = share_qemu(q);
 
-	if (pid <= 0 || pool_path(s->inv->common.runtime_dir, s->name.vm, path) ||
-	    reach_held_by(pid, path) != 0)
+	if (pool_path(s->inv->common.runtime_dir, s->name.vm, path) ||
+	    share_pool_server(q, path) != 0)
 		return 0;
+	if (pid <= 0)
+		return mn_fail(e, MN_FAILED, ESTALE,
+			       "%s: QEMU serves another folder than %s, which no process has open "
+			       "(is the path of its fsdev another VM's, or is it in another mount "
+			       "namespace?)",
+			       s->name.vm, path);
 	if (reach_seen_by(pid, path) == 0)
 		return mn_fail(
 			e, MN_FAILED, EXDEV,
@@ -299,24 +322,49 @@ int share_check_reach(const struct share *s, const struct qmp *q, struct mn_erro
 		       uid, barred, barred);
 }
 
+/* A device that leads elsewhere, and that we plugged: the guest shall not have it. */
+#define TAKE_BACK_NS (3 * NS_PER_S)
+static void take_back(struct qmp *q)
+{
+	int64_t deadline_ns = qmp_deadline(q);
+
+	qmp_set_deadline(q, clock_ns() + TAKE_BACK_NS);
+	device_unplug(q, NULL);
+	qmp_set_deadline(q, deadline_ns);
+}
+
+/* Only QEMU's own word, after all that was asked of it, tells that it is not about to open it. */
+void share_drop_pool(const struct share *s, struct qmp *q)
+{
+	if (!q || device_plugged(q, NULL) == 0)
+		pool_remove(s->inv->common.runtime_dir, s->name.vm);
+}
+
 int share_attach(struct share *s, struct qmp *q)
 {
 	struct mn_error *e = &s->inv->error;
 	cleanup_fd int poolfd = -1;
 	uid_t uid;
 	gid_t gid;
-	int err = share_find_owner(s, q, &uid, &gid);
+	int plugged = 0, err = share_find_owner(s, q, &uid, &gid);
 
 	if (err)
 		return err;
-	poolfd = pool_make(s->inv->common.runtime_dir, s->name.vm, uid, gid, e);
-	err = poolfd < 0 ? poolfd : share_check_reach(s, q, e);
+	/* Nothing is made for a QEMU that is not there: a command tells when it is first run. */
+	if (!qmp_has_events(q))
+		err = device_plugged(q, e);
+	if (err >= 0) {
+		poolfd = pool_make(s->inv->common.runtime_dir, s->name.vm, uid, gid, e);
+		err = poolfd < 0 ? poolfd : share_check_reach(s, q, e);
+	}
 	if (!err)
-		err = device_plug(q, e);
+		err = plugged = device_plug(q, e);
 	if (err < 0) {
 		mn_error_prefix(e, "%s", s->name.vm);
 		return err;
 	}
 	err = verify_pool(s, q);
+	if (err && plugged)
+		take_back(q);
 	return err ? err : STEAL_FD(poolfd);
 }

@@ -21,9 +21,19 @@ const char *device_driver_name(enum device_driver driver)
 	return names[driver];
 }
 
+/* *list is an array, or unchanged: what does not list is no QEMU, and no word of what it has. */
 static int list_children(struct qmp *q, const char *path, cJSON **list, struct mn_error *e)
 {
-	return qmp_call(q, "qom-list", qmp_strings("path", path, NULL), list, e);
+	cleanup_json cJSON *reply = NULL;
+	int err = qmp_call(q, "qom-list", qmp_strings("path", path, NULL), &reply, e);
+
+	if (err)
+		return err;
+	if (!cJSON_IsArray(reply))
+		return mn_fail(e, MN_FAILED, EPROTO,
+			       "the monitor lists no devices (is it QEMU's own?)");
+	*list = STEAL_PTR(reply);
+	return 0;
 }
 
 /* The QOM type of a peripheral, "child<TYPE>" without the frame, or "". */
@@ -363,12 +373,21 @@ int device_wait_ready(struct qmp *q, struct mn_error *e)
 	return wait_with_grace(q, wait_ready, e);
 }
 
+/* Whether the guest refuses to give up our device: of a DIMM it may, meanwhile. */
+static bool is_our_refusal(const cJSON *event)
+{
+	const char *name = json_string(event, "event");
+	const char *device = json_string(cJSON_GetObjectItemCaseSensitive(event, "data"), "device");
+
+	return name && device && strcmp(name, "DEVICE_UNPLUG_GUEST_ERROR") == 0 &&
+	       strcmp(device, DEVICE_ID) == 0;
+}
+
 /* Waits a little, or until any event, which is a reason to look again. 0 or -errno. */
 static int wait_a_little(struct qmp *q, int64_t deadline_ns, struct mn_error *e)
 {
 	int64_t until = clock_ns() + 100 * NS_PER_MS;
 	cleanup_json cJSON *event = NULL;
-	const char *name;
 	int err;
 
 	if (!qmp_has_events(q)) {
@@ -378,8 +397,7 @@ static int wait_a_little(struct qmp *q, int64_t deadline_ns, struct mn_error *e)
 	err = qmp_event(q, until < deadline_ns ? until : deadline_ns, &event, e);
 	if (err)
 		return err == -ETIMEDOUT ? 0 : err;
-	name = json_string(event, "event");
-	if (name && strcmp(name, "DEVICE_UNPLUG_GUEST_ERROR") == 0)
+	if (is_our_refusal(event))
 		return mn_fail(
 			e, MN_BUSY, EBUSY,
 			"the guest refuses to give the device up (in the guest: memnet share "
@@ -427,13 +445,18 @@ static int wait_gone(struct qmp *q, int64_t until, struct mn_error *e)
 	}
 }
 
+int device_wait_unmounted(struct qmp *q, struct mn_error *e)
+{
+	return wait_with_grace(q, wait_unmounted, e);
+}
+
 int device_unplug(struct qmp *q, struct mn_error *e)
 {
 	int err = device_plugged(q, e);
 
 	if (err <= 0)
 		return err;
-	err = wait_with_grace(q, wait_unmounted, e);
+	err = device_wait_unmounted(q, e);
 	if (err)
 		return err;
 	err = qmp_call(q, "device_del", qmp_strings("id", DEVICE_ID, NULL), NULL, e);

@@ -58,6 +58,9 @@ int device_plug(struct qmp *q, struct mn_error *e);
 /* Waits until the guest's driver runs. 0; -ETIMEDOUT with MN_TIMEOUT and the cause; or -errno. */
 int device_wait_ready(struct qmp *q, struct mn_error *e);
 
+/* Waits until the guest has it mounted no more. 0; -EBUSY with MN_BUSY while it has; or -errno. */
+int device_wait_unmounted(struct qmp *q, struct mn_error *e);
+
 /*
  * Unplugs the device and waits until it is gone. 0, also where there was none; -EBUSY with MN_BUSY
  * while the guest has it mounted, -ETIMEDOUT with MN_TIMEOUT while the guest does not let go, or

@@ -32,8 +32,8 @@ static bool take_space(struct mountinfo *m, const char *root, struct space_info 
 	size_t len = strlen(root);
 	char *save = NULL;
 
-	if (strcmp(m->type, "tmpfs") != 0 || strncmp(m->path, root, len) != 0 ||
-	    m->path[len] != '/' || strlen(m->path) >= sizeof(info->path))
+	if (!mountinfo_is_ours(m) || strncmp(m->path, root, len) != 0 || m->path[len] != '/' ||
+	    strlen(m->path) >= sizeof(info->path))
 		return false;
 	memset(info, 0, offsetof(struct space_info, path));
 	if (name_parse(m->path + len + 1, &info->name, NULL))

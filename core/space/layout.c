@@ -13,11 +13,16 @@
 
 #define PREPARE_TRIES 16
 
+struct owner {
+	uid_t uid;
+	gid_t gid;
+};
+
 /*
  * Makes folder `name` in `dirfd`, opens what is there then and gives it to the owner of the space,
  * the user that QEMU runs as. The descriptor goes to *out, or is closed for NULL.
  */
-static int prepare_folder(int dirfd, const char *name, const struct stat *owner, int *out)
+static int prepare_folder(int dirfd, const char *name, struct owner owner, int *out)
 {
 	cleanup_fd int fd = -1;
 
@@ -26,7 +31,7 @@ static int prepare_folder(int dirfd, const char *name, const struct stat *owner,
 	fd = confine_open(dirfd, name, O_PATH | O_DIRECTORY, 0);
 	if (fd < 0)
 		return fd;
-	if (fchownat(fd, "", owner->st_uid, owner->st_gid, AT_EMPTY_PATH) < 0)
+	if (fchownat(fd, "", owner.uid, owner.gid, AT_EMPTY_PATH) < 0)
 		return -errno;
 	if (out)
 		*out = STEAL_FD(fd);
@@ -50,7 +55,7 @@ static int replace_folder(int dirfd, const char *name)
 	return 0;
 }
 
-static int have_folder(int dirfd, const char *name, const struct stat *owner, int *out)
+static int have_folder(int dirfd, const char *name, struct owner owner, int *out)
 {
 	int err = prepare_folder(dirfd, name, owner, out);
 
@@ -63,29 +68,64 @@ static int have_folder(int dirfd, const char *name, const struct stat *owner, in
  * Folder by folder: the guest may have put a symbolic link in the place of the reserved one, and
  * mkdirat(2) would follow it wherever it leads on the host.
  */
-static int prepare(int rootfd)
+static int prepare(int rootfd, struct owner owner)
 {
 	static const char *const folders[] = {SPACE_PART, SPACE_LIVE, SPACE_JOBS};
 	cleanup_fd int reserved = -1;
+	int err = have_folder(rootfd, SPACE_RESERVED, owner, &reserved);
+
+	for (size_t i = 0; !err && i < sizeof(folders) / sizeof(*folders); i++)
+		err = have_folder(reserved, folders[i] + sizeof(SPACE_RESERVED), owner, NULL);
+	return err;
+}
+
+/* Of several that begin anew at once, one may remove the still empty folder of another. */
+static int prepare_again(int rootfd, struct owner owner)
+{
+	int err = -ENOENT;
+
+	for (int tries = 0; tries < PREPARE_TRIES && err == -ENOENT; tries++)
+		err = prepare(rootfd, owner);
+	return err;
+}
+
+int space_prepare(int rootfd)
+{
+	struct stat root;
+
+	if (fstat(rootfd, &root) < 0)
+		return -errno;
+	return prepare_again(rootfd, (struct owner){root.st_uid, root.st_gid});
+}
+
+/* Made 0600 by the jobs of a QEMU that is gone: none holds it, and those of the next make it anew.
+ */
+static void drop_lock(int rootfd, uid_t uid)
+{
+	cleanup_fd int reserved = confine_open(rootfd, SPACE_RESERVED, O_PATH | O_DIRECTORY, 0);
+	const char *name = SPACE_LOCK + sizeof(SPACE_RESERVED);
+	struct stat st;
+
+	if (reserved >= 0 && fstatat(reserved, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    st.st_uid != uid)
+		unlinkat(reserved, name, 0);
+}
+
+/* The root last: it tells the next one whether anything is left to do. */
+int space_give(int rootfd, uid_t uid, gid_t gid)
+{
 	struct stat root;
 	int err;
 
 	if (fstat(rootfd, &root) < 0)
 		return -errno;
-	err = have_folder(rootfd, SPACE_RESERVED, &root, &reserved);
-	for (size_t i = 0; !err && i < sizeof(folders) / sizeof(*folders); i++)
-		err = have_folder(reserved, folders[i] + sizeof(SPACE_RESERVED), &root, NULL);
-	return err;
-}
-
-/* Of several that begin anew at once, one may remove the still empty folder of another. */
-int space_prepare(int rootfd)
-{
-	int err = -ENOENT;
-
-	for (int tries = 0; tries < PREPARE_TRIES && err == -ENOENT; tries++)
-		err = prepare(rootfd);
-	return err;
+	if (root.st_uid == uid && root.st_gid == gid)
+		return 0;
+	err = prepare_again(rootfd, (struct owner){uid, gid});
+	if (err)
+		return err;
+	drop_lock(rootfd, uid);
+	return fchown(rootfd, uid, gid) < 0 ? -errno : 0;
 }
 
 static int open_part(int rootfd)

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <stddef.h>
+#include <sys/types.h>
 
 #define SPACE_RESERVED ".memnet"
 #define SPACE_PART     ".memnet/part"
@@ -49,6 +50,13 @@
  * -ENOTDIR where the guest put something else in their place.
  */
 int space_prepare(int rootfd);
+
+/*
+ * Gives the space whose root is open as `rootfd` to another user, its reserved folders included;
+ * the lock of the jobs of the old one goes, objects stay with whom they are. Killed half-way, it
+ * can be called again. 0 or -errno as space_prepare(), and the root is as it was.
+ */
+int space_give(int rootfd, uid_t uid, gid_t gid);
 
 /*
  * Finds the space that the folder `dir` lies in: opens its root (O_PATH; the caller closes) and

@@ -132,6 +132,34 @@ static int find_mount(const char *path, struct mounted *on)
 	return err ? err : on->is_9p;
 }
 
+struct busy {
+	const char *tag, *dir;
+	bool here, elsewhere;
+};
+
+static int look_for_tag(struct mountinfo *m, void *context)
+{
+	struct busy *b = context;
+
+	if (strcmp(m->type, "9p") == 0 && strcmp(m->source, b->tag) == 0)
+		*(strcmp(m->path, b->dir) == 0 ? &b->here : &b->elsewhere) = true;
+	return 0;
+}
+
+/*
+ * Who has the device: -EBUSY if it is mounted elsewhere, 0 if it is mounted on `dir` by now, by
+ * another that began when we did; -ENOENT while that one is at it.
+ */
+static int who_has_device(const char *tag, const char *dir)
+{
+	struct busy b = {.tag = tag, .dir = dir};
+	int err = mountinfo_each(look_for_tag, &b);
+
+	if (err)
+		return err;
+	return b.here ? 0 : b.elsewhere ? -EBUSY : -ENOENT;
+}
+
 static int fail_mount(const char *tag, const char *dir, int err, struct mn_error *e)
 {
 	switch (err) {
@@ -179,11 +207,14 @@ static int mount_within(const char *tag, const char *dir, const char *cache, int
 {
 	for (;;) {
 		int err = try_mount(tag, dir, cache);
+		bool busy = err == -EBUSY;
 
+		if (busy)
+			err = who_has_device(tag, dir);
 		if (err != -ENOENT)
 			return err ? fail_mount(tag, dir, -err, e) : 0;
 		if (clock_left_ms(deadline_ns) == 0)
-			return fail_waiting(tag, e);
+			return busy ? fail_mount(tag, dir, EBUSY, e) : fail_waiting(tag, e);
 		poll(NULL, 0, exists("/sys/bus") ? 5 : 100);
 	}
 }

@@ -1,20 +1,25 @@
 #include "space/mountinfo.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "space/tmpfs.h"
 
-/* Octal escapes \ooo in place. */
-static void unescape(char *text)
+static bool is_octal(char c)
+{
+	return c >= '0' && c <= '7';
+}
+
+void mountinfo_unescape(char *text)
 {
 	char *to = text;
 
 	for (const char *from = text; *from; to++) {
-		if (from[0] == '\\' && isdigit((unsigned char)from[1])) {
+		if (from[0] == '\\' && is_octal(from[1]) && is_octal(from[2]) &&
+		    is_octal(from[3])) {
 			*to = (char)strtol((char[]){from[1], from[2], from[3], 0}, NULL, 8);
 			from += 4;
 		} else {
@@ -41,7 +46,7 @@ static int parse(char *line, struct mountinfo *m)
 	if (!m->options || sscanf(fields[2], "%u:%u", &m->major, &m->minor) != 2)
 		return -EINVAL;
 	m->path = fields[4];
-	unescape(m->path);
+	mountinfo_unescape(m->path);
 	return 0;
 }
 
@@ -62,5 +67,11 @@ int mountinfo_each(int (*fn)(struct mountinfo *, void *), void *context)
 		if (parse(line, &m) == 0)
 			err = fn(&m, context);
 	}
-	return err;
+	/* A list cut short would say of what is mounted that it is not. */
+	return err || feof(f) ? err : -EIO;
+}
+
+bool mountinfo_is_ours(const struct mountinfo *m)
+{
+	return strcmp(m->type, "tmpfs") == 0 && strcmp(m->source, TMPFS_SOURCE) == 0;
 }

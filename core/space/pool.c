@@ -89,26 +89,41 @@ int pool_lock(const char *runtime_dir, const char *vm, int64_t wait_ns, struct m
 
 struct pool_search {
 	const char *path;
-	bool found;
+	bool mounted, ours; /* of the upper one, where several are on one folder */
 };
 
 static int match_pool(struct mountinfo *m, void *context)
 {
 	struct pool_search *s = context;
 
-	if (strcmp(m->type, "tmpfs") == 0 && strcmp(m->path, s->path) == 0)
-		s->found = true;
-	return s->found;
+	if (strcmp(m->path, s->path) == 0) {
+		s->mounted = true;
+		s->ours = mountinfo_is_ours(m);
+	}
+	return 0;
 }
 
-bool pool_mounted(const char *runtime_dir, const char *vm)
+/* 1 if the pool is mounted, 0 if nothing is, -EEXIST if it is something else; -errno. */
+static int look_for_pool(const char *runtime_dir, const char *vm)
 {
 	cleanup_free char *root = realpath(runtime_dir, NULL);
 	char path[PATH_MAX];
 	struct pool_search s = {.path = path};
+	int err = 0;
 
-	return root && pool_path(root, vm, path) == 0 && mountinfo_each(match_pool, &s) >= 0 &&
-	       s.found;
+	if (!root)
+		return errno == ENOENT ? 0 : -errno;
+	err = pool_path(root, vm, path);
+	if (!err)
+		err = mountinfo_each(match_pool, &s);
+	if (err)
+		return err;
+	return s.mounted && !s.ours ? -EEXIST : s.ours;
+}
+
+bool pool_mounted(const char *runtime_dir, const char *vm)
+{
+	return look_for_pool(runtime_dir, vm) == 1;
 }
 
 static int own(int rootfd, uid_t uid, gid_t gid)
@@ -156,6 +171,19 @@ static int mount_pool(const char *path, uid_t uid, gid_t gid, struct mn_error *e
 	return tmpfs_place(mountfd, AT_FDCWD, path, e);
 }
 
+/* Whether the pool is still to be mounted: 1, 0, or -errno. Never a second one over the spaces. */
+static int need_mount(const char *runtime_dir, const char *vm, const char *path, struct mn_error *e)
+{
+	int found = look_for_pool(runtime_dir, vm);
+
+	if (found == -EEXIST)
+		return mn_fail(e, MN_BUSY, EEXIST,
+			       "%s: another file system is mounted there (umount it, or set "
+			       "--runtime-dir)",
+			       path);
+	return found < 0 ? mn_fail_errno(e, -found, "%s", path) : !found;
+}
+
 int pool_make(const char *runtime_dir, const char *vm, uid_t uid, gid_t gid, struct mn_error *e)
 {
 	cleanup_fd int fd = -1;
@@ -164,7 +192,9 @@ int pool_make(const char *runtime_dir, const char *vm, uid_t uid, gid_t gid, str
 
 	if (!err && pool_path(runtime_dir, vm, path))
 		err = mn_fail_errno(e, ENAMETOOLONG, "%.64s…", runtime_dir);
-	if (!err && !pool_mounted(runtime_dir, vm))
+	if (!err)
+		err = need_mount(runtime_dir, vm, path, e);
+	if (err > 0)
 		err = mount_pool(path, uid, gid, e);
 	if (err)
 		return err;
@@ -190,7 +220,9 @@ int pool_remove(const char *runtime_dir, const char *vm)
 	if (err)
 		return err < 0 ? err : -EBUSY;
 	err = pool_path(runtime_dir, vm, path);
-	if (!err && pool_mounted(runtime_dir, vm))
+	if (!err)
+		err = look_for_pool(runtime_dir, vm);
+	if (err > 0)
 		err = tmpfs_unmount(path, false);
 	if (err)
 		return err;
@@ -213,8 +245,7 @@ static int note_pool(struct mountinfo *m, void *context)
 	size_t len = strlen(p->root), i = 0;
 	char *vm = m->path + len + 1, *slash;
 
-	if (strcmp(m->type, "tmpfs") != 0 || strncmp(m->path, p->root, len) != 0 ||
-	    m->path[len] != '/')
+	if (!mountinfo_is_ours(m) || strncmp(m->path, p->root, len) != 0 || m->path[len] != '/')
 		return 0;
 	slash = strchr(vm, '/');
 	if (slash)

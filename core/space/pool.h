@@ -31,8 +31,8 @@ int pool_lock(const char *runtime_dir, const char *vm, int64_t wait_ns, struct m
 
 /*
  * Mounts the pool, if need be, and gives it to the user that QEMU runs as. The descriptor of its
- * root, or -errno. pool_remove() takes it away again if it holds no space and nobody uses it; 0, or
- * -EBUSY.
+ * root, or -errno; -EEXIST with MN_BUSY where another file system is mounted there. pool_remove()
+ * takes it away again if it holds no space and nobody uses it; 0, -EBUSY or another -errno.
  */
 int pool_make(const char *runtime_dir, const char *vm, uid_t uid, gid_t gid, struct mn_error *e);
 int pool_remove(const char *runtime_dir, const char *vm);

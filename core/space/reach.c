@@ -1,6 +1,7 @@
 #include "space/reach.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
+#include "space/openfile.h"
 
 static bool same_file(const struct stat *a, const struct stat *b)
 {
@@ -16,20 +18,42 @@ static bool same_file(const struct stat *a, const struct stat *b)
 
 int reach_held_by(pid_t pid, const char *path)
 {
-	char folder[40];
-	cleanup_dir DIR *dir = NULL;
-	struct dirent *entry;
-	struct stat want, have;
+	char process[24];
+	struct stat st;
 
-	if (stat(path, &want) < 0)
+	if (stat(path, &st) < 0)
 		return -errno;
-	snprintf(folder, sizeof(folder), "/proc/%d/fd", (int)pid);
-	dir = opendir(folder);
-	if (!dir)
+	snprintf(process, sizeof(process), "/proc/%d", (int)pid);
+	return openfile_held(AT_FDCWD, process, &(struct openfile){st.st_dev, st.st_ino});
+}
+
+/* Whether no process is hidden from us: not in a container, and not by the rights of our user. */
+static bool sees_every_process(int procfd, const struct openfile *f)
+{
+	static const char first[] = "pid:[4026531836]"; /* PROC_PID_INIT_INO, Linux 3.8 */
+	char space[40];
+	ssize_t n = readlinkat(procfd, "self/ns/pid", space, sizeof(space));
+
+	return n == sizeof(first) - 1 && memcmp(space, first, sizeof(first) - 1) == 0 &&
+	       openfile_held(procfd, "1", f) >= 0;
+}
+
+pid_t reach_holder(const char *path)
+{
+	cleanup_dir DIR *proc = opendir("/proc");
+	struct openfile f;
+	struct dirent *entry;
+	struct stat st;
+
+	if (!proc || stat(path, &st) < 0)
 		return -errno;
-	while ((entry = readdir(dir))) {
-		if (fstatat(dirfd(dir), entry->d_name, &have, 0) == 0 && same_file(&want, &have))
-			return 1;
+	f = (struct openfile){st.st_dev, st.st_ino};
+	if (!sees_every_process(dirfd(proc), &f))
+		return -EPERM;
+	while ((entry = readdir(proc))) {
+		if (openfile_is_other(entry->d_name) &&
+		    openfile_held(dirfd(proc), entry->d_name, &f) == 1)
+			return (pid_t)atoi(entry->d_name);
 	}
 	return 0;
 }

@@ -12,6 +12,12 @@ int reach_held_by(pid_t pid, const char *path);
 int reach_seen_by(pid_t pid, const char *path);
 
 /*
+ * Another process that holds the very folder `path` open, for a QEMU whose process is not known. 0
+ * if none does; -EPERM where that cannot be told, for we do not see every process; or -errno.
+ */
+pid_t reach_holder(const char *path);
+
+/*
  * Whether a folder keeps a user from coming to the absolute `path`: 1 with that folder in `barred`,
  * 0 or -errno. Only real root can ask for others.
  */

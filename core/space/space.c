@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "base/confine.h"
 #include "base/io.h"
 #include "space/layout.h"
+#include "space/openfile.h"
 
 uint64_t space_inodes_default(uint64_t size_bytes)
 {
@@ -70,23 +72,19 @@ int space_resize(const struct space_info *info, const struct tmpfs_options *o, s
 int space_own(const struct space_info *info, uid_t uid, gid_t gid, struct mn_error *e)
 {
 	cleanup_fd int fd = open_root(info, e);
-	struct stat st;
 	int err;
 
 	if (fd < 0)
 		return fd;
-	if (fstat(fd, &st) == 0 && st.st_uid == uid && st.st_gid == gid)
-		return 0;
-	if (fchown(fd, uid, gid) < 0)
-		return mn_fail_errno(e, errno, "cannot give it to user %u", uid);
-	err = space_prepare(fd);
+	err = space_give(fd, uid, gid);
 	return err ? mn_fail_errno(e, -err, "cannot give it to user %u", uid) : 0;
 }
 
-static bool reserved(const char *name)
+/* SPACE_RESERVED is in the root only: anywhere else it is a folder of the guest's. */
+static bool reserved(const char *name, int depth)
 {
-	return strcmp(name, SPACE_RESERVED) == 0 || strcmp(name, SPACE_VIRTFS) == 0 ||
-	       strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
+	return (depth == 0 && strcmp(name, SPACE_RESERVED) == 0) ||
+	       strcmp(name, SPACE_VIRTFS) == 0 || strcmp(name, ".") == 0 || strcmp(name, "..") == 0;
 }
 
 /* One look through a space: the path of what is looked at, as far as it fits, and the sums. */
@@ -137,7 +135,7 @@ static int count_folder(struct walk *w, int dirfd_owned, int depth)
 	while (!err && (entry = readdir(dir))) {
 		if (w->limit && w->c->objects >= w->limit)
 			break;
-		if (reserved(entry->d_name))
+		if (reserved(entry->d_name, depth))
 			continue;
 		snprintf(w->path + above, sizeof(w->path) - above, "%s%s", above ? "/" : "",
 			 entry->d_name);
@@ -201,32 +199,13 @@ int space_count(const struct space_info *info, uint64_t limit, struct space_cens
 	return count_folder(&w, STEAL_FD(fd), 0);
 }
 
-/* The device of what /proc/PID/WHERE/NAME leads to. */
-static bool leads_into(int fd, const char *name, dev_t device)
-{
-	struct stat st;
-
-	return fstatat(fd, name, &st, 0) == 0 && st.st_dev == device;
-}
-
 static bool process_holds(int procfd, const char *pid, dev_t device)
 {
-	char path[300];
-	cleanup_dir DIR *dir = NULL;
-	struct dirent *entry;
-	int fd;
+	const struct openfile any = {.device = device};
+	char cwd[300];
 
-	snprintf(path, sizeof(path), "%s/cwd", pid);
-	if (leads_into(procfd, path, device))
-		return true;
-	snprintf(path, sizeof(path), "%s/fd", pid);
-	fd = openat(procfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	dir = fd < 0 ? NULL : fdopendir(fd);
-	while (dir && (entry = readdir(dir))) {
-		if (entry->d_name[0] != '.' && leads_into(dirfd(dir), entry->d_name, device))
-			return true;
-	}
-	return false;
+	snprintf(cwd, sizeof(cwd), "%s/cwd", pid);
+	return openfile_leads_to(procfd, cwd, &any) || openfile_held(procfd, pid, &any) == 1;
 }
 
 void space_holder(const struct space_info *info, char *buf, size_t size)
@@ -238,8 +217,7 @@ void space_holder(const struct space_info *info, char *buf, size_t size)
 	while (proc && (entry = readdir(proc))) {
 		char path[300], name[32];
 
-		if (entry->d_name[0] < '1' || entry->d_name[0] > '9' ||
-		    (pid_t)atoi(entry->d_name) == getpid() ||
+		if (!openfile_is_other(entry->d_name) ||
 		    !process_holds(dirfd(proc), entry->d_name, info->device))
 			continue;
 		snprintf(path, sizeof(path), "%s/comm", entry->d_name);
@@ -312,11 +290,27 @@ static int unmount_empty(const struct space_info *info, struct mn_error *e)
 	return err;
 }
 
+/* Not between the freeze and its end: the guest's jobs would fail until somebody resizes it. */
+static int unmount_undisturbed(const struct space_info *info, struct mn_error *e)
+{
+	sigset_t stop, before;
+	int err;
+
+	sigemptyset(&stop);
+	sigaddset(&stop, SIGINT);
+	sigaddset(&stop, SIGTERM);
+	sigaddset(&stop, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &stop, &before);
+	err = unmount_empty(info, e);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return err;
+}
+
 int space_destroy(const struct space_info *info, bool force, struct mn_error *e)
 {
 	cleanup_fd int poolfd = -1, fd = -1;
 	char folder[PATH_MAX];
-	int err = force ? unmount(info, true, e) : unmount_empty(info, e);
+	int err = force ? unmount(info, true, e) : unmount_undisturbed(info, e);
 
 	if (err)
 		return err;

@@ -21,15 +21,16 @@ uint64_t space_inodes_default(uint64_t size_bytes);
 
 /*
  * Mounts a new space beneath the pool's root `poolfd` (pool_make()), owned as o->uid and o->gid
- * say, with its reserved folders: it appears whole. 0 or -errno; -EEXIST where the folder has a
- * mount already.
+ * say, with its reserved folders: it appears whole. One of that name is covered by it: the caller
+ * has looked (inventory_find()). 0 or -errno.
  */
 int space_create(int poolfd, const struct space_name *name, const struct tmpfs_options *o,
 		 struct mn_error *e);
 
 /*
  * Changes size, inodes and mpol of a space; what is 0 or NULL in *o stays. Pages stay as they are:
- * memnet stream has to know whether they are huge. 0; -EBUSY with MN_REFUSED when it holds more.
+ * memnet stream has to know whether they are huge. 0; -EINVAL with MN_REFUSED when it holds more;
+ * or -errno.
  */
 int space_resize(const struct space_info *info, const struct tmpfs_options *o, struct mn_error *e);
 
@@ -54,7 +55,8 @@ int space_count(const struct space_info *info, uint64_t limit, struct space_cens
 /*
  * Takes a space away. Unless forced, 0 only if it held no object: -EBUSY with MN_BUSY while a file
  * in it is open, -ENOTEMPTY with MN_REFUSED while objects are in it; nobody can slip one in between
- * the look and the removal. Forced: whatever is in it, open or not. Or -errno.
+ * the look and the removal; INT, TERM and HUP are dealt with after that. Forced: whatever is in it,
+ * open or not. Or -errno.
  */
 int space_destroy(const struct space_info *info, bool force, struct mn_error *e);
 

@@ -80,7 +80,7 @@ static int set_live_options(int fd, const struct tmpfs_options *o, struct mn_err
 static int set_first_options(int fd, const struct tmpfs_options *o, struct mn_error *e)
 {
 	char mode[8];
-	int err = set_string(fd, "source", "memnet", e);
+	int err = set_string(fd, "source", TMPFS_SOURCE, e);
 
 	snprintf(mode, sizeof(mode), "%o", o->mode & 07777);
 	if (!err)

@@ -11,6 +11,9 @@
 
 #include "base/error.h"
 
+/* What /proc/mounts says is mounted, of each tmpfs made here. */
+#define TMPFS_SOURCE "memnet"
+
 /* What is 0, NULL or false is left to the kernel when made, and as it is when reconfigured. */
 struct tmpfs_options {
 	uint64_t size_bytes;

@@ -122,6 +122,26 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 	[ -z "$(share create web1/small2 --size 1M -q 2>&1)" ]
 }
 
+# Stopped before its first instruction, a QEMU keeps a device that it has.
+@test "a create that fails leaves no pool, and plugs nothing for options that no space can have" {
+	qemu fresh -machine q35
+	fails 1 'or --force' create fresh/out --size 900000T
+	fails 1 'mpol=nonsense' create fresh/out --size 1M --mpol nonsense
+	[ -z "$(devices fresh)" ]
+	vm_host test ! -e "$MEMNET_RUNTIME_DIR/fresh"
+	fails 1 'mpol=nonsense' create alone/out --size 1M --mpol nonsense --no-attach
+	vm_host test ! -e "$MEMNET_RUNTIME_DIR/alone"
+	qemu portless -machine q35 -qmp "unix:$VM_DIR/portless.sock,server=on,wait=off" --
+	for verb in 'create portless/out --size 1M' 'attach portless'; do
+		# shellcheck disable=SC2086 # words
+		fails 1 'no PCIe root port' $verb --qmp "$VM_DIR/portless.sock"
+		vm_host test ! -e "$MEMNET_RUNTIME_DIR/portless"
+	done
+	share create fresh/out --size 1M
+	fails 1 'exists with a size' create fresh/out --size 2M
+	[ "$(show fresh/out .size_bytes)" = 1048576 ]
+}
+
 @test "create, again, and with another size" {
 	share create web1/out --size 1M
 	share create web1/out --size 1M
@@ -161,6 +181,13 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 	fails 2 'bad size "-4M": want 64K or more left of 2.00M' resize web1/out -4M
 	[ "$(show web1/out .size_bytes)" = 2097152 ]
 	[ "$(share resize web1/out 3M -j | jq .size_bytes)" = 3145728 ]
+}
+
+@test "resize to fewer inodes than are in use: the kernel's own words" {
+	share create web1/out --size 1M
+	vm_host sh -c 'cd "$1" && touch $(seq 20)' sh "$MEMNET_RUNTIME_DIR/web1/out"
+	fails 7 'Too few inodes for current use' resize web1/out --inodes 16
+	[ "$(show web1/out .inodes)" = 16384 ]
 }
 
 @test "destroy: refused while it holds objects, while it is open, unless forced" {
@@ -206,6 +233,13 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 	[ "$(share resize -n web1/out 2M)" = "would resize web1/out" ]
 	[ "$(share destroy -n web1/out)" = "would destroy web1/out" ]
 	[ "$(share detach -n web1)" = "would detach web1" ]
+	rm "$MEMNET_RUNTIME_DIR/.lock/web1"
+	share resize -n web1/out 2M
+	share destroy -n web1/out
+	fails 4 'no such space' destroy typo/out
+	fails 4 'no such space' resize typo/out 1M
+	[ ! -e "$MEMNET_RUNTIME_DIR/.lock/web1" ]
+	[ ! -e "$MEMNET_RUNTIME_DIR/.lock/typo" ]
 	[ "$(show web1/out .size_bytes)" = 1048576 ]
 }
 
@@ -356,6 +390,18 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 	share check web2 -H | grep -q $'^OK\towner\tuser 0, whom QEMU runs as'
 }
 
+@test "while attach waits for the guest, a space can be resized" {
+	[ "$(id -u)" = 0 ] || skip "not root"
+	share create web1/out --size 1M --owner 1234:5678
+	vm_host setpriv --pdeathsig KILL "$MEMNET" share attach web1 --wait 120s 3>&- &
+	holder=$!
+	# It had the lock when it did this, and waits since.
+	until [ "$(vm_host stat -c %u "$MEMNET_RUNTIME_DIR/web1/out")" = 0 ]; do kill -0 "$holder"; done
+	share resize web1/out 2M --wait 30s
+	kill "$holder"
+	wait "$holder" || true
+}
+
 @test "a monitor through a command, which fails at each of its calls in turn" {
 	monitor_command
 	for ((n = 1; n < 20; n++)); do
@@ -372,6 +418,27 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 		share destroy web2/out
 	done
 	[ "$n" -gt 1 ]
+}
+
+@test "a clone that serves the pool of another VM is found out, through a command too" {
+	local socket=$MEMNET_RUNTIME_DIR/.qmp/clone.sock
+
+	share create web1/out --size 1M
+	monitor_command
+	SOCKET=$socket qemu clone -machine pc -qmp "unix:$socket,server=on,wait=off" \
+		-fsdev "local,path=$MEMNET_RUNTIME_DIR/web1,security_model=$(model),multidevs=remap,id=memnet" --
+	fails 1 'serves another folder' create clone/out --size 1M
+	[ -z "$(share list -H clone)" ]
+	# The device is taken back: QEMU waits for the guest to let it go.
+	printf '%s\n' '{"execute":"qmp_capabilities"}' '{"execute":"device_del","arguments":{"id":"memnet"}}' |
+		socat -t 1 - UNIX-CONNECT:"$socket" | grep -q 'in the process of unplug'
+	[ "$(id -u)" = 0 ] || skip "not root: not every process is seen"
+	[ "$(readlink /proc/self/ns/pid)" = 'pid:[4026531836]' ] || skip "not every process is seen here"
+	fails 1 "clone: QEMU serves another folder than $MEMNET_RUNTIME_DIR/clone, which no process has open" \
+		create clone/out --size 1M --wait 60s --qmp "exec:$VM_DIR/monitor clone"
+	[ -z "$(share list -H clone)" ]
+	share check clone --wait 60s --qmp "exec:$VM_DIR/monitor clone" -H | grep -q $'^BAD\tfolder\tQEMU does not serve '
+	share check web1 --wait 60s --qmp "exec:$VM_DIR/monitor web1" -H | grep -q $'^OK\tfolder\t'
 }
 
 # cut_monitor BYTES: a socket at which the real monitor's words, and the connection, end after so many bytes
@@ -452,6 +519,24 @@ cut_monitor()
 	share destroy web2/out
 	fails 4 'no monitor socket' detach web2 --qmp "$VM_DIR/nosuch" --wait 0
 	[ "$(devices web2)" = memnet ]
+}
+
+@test "detach of a dead VM through a command takes its pool; that of one that lives stays" {
+	qemu gone3 -machine q35
+	share create gone3/out --size 1M
+	share destroy gone3/out
+	monitor_command
+	echo 1 >"$VM_DIR/fail-at"
+	fails 1 'the line went dead' create none/out --size 1M --qmp "exec:$VM_DIR/monitor none"
+	vm_host test ! -e "$MEMNET_RUNTIME_DIR/none"
+	echo 0 >"$VM_DIR/calls"
+	fails 1 'the line went dead' detach gone3 --qmp "exec:$VM_DIR/monitor gone3"
+	vm_host test -d "$MEMNET_RUNTIME_DIR/gone3"
+	kill -KILL "$(cat "$VM_DIR/gone3.pid")"
+	until ! held "$MEMNET_RUNTIME_DIR/gone3"; do :; done
+	echo 0 >"$VM_DIR/calls"
+	share detach gone3 --qmp "exec:$VM_DIR/monitor gone3"
+	vm_host test ! -e "$MEMNET_RUNTIME_DIR/gone3"
 }
 
 @test "a run-time folder without room: what fills it is said, and with room it works" {

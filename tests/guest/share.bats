@@ -110,6 +110,24 @@ first_space()
 	for_each_vm first_space
 }
 
+mount_at_once()
+{
+	share create "$vm/out" --size 1M
+	vm_run "$vm" 'for i in 1 2 3 4 5 6 7 8 9 10; do
+		memnet share umount || exit
+		memnet share mount & first=$!
+		memnet share mount & second=$!
+		memnet share mount && wait $first && wait $second || exit
+		[ "$(grep -c " /mnt/memnet 9p " /proc/mounts)" = 1 ] || exit
+	done'
+	vm_run "$vm" 'mkdir -p /mnt/other; memnet share mount memnet /mnt/other; echo $?' 2>&1 |
+		grep -q 'memnet: the device is mounted elsewhere already'
+}
+
+@test "mount is safe to run several times at the same moment" {
+	for_each_vm mount_at_once
+}
+
 later_space()
 {
 	share create "$vm/a" --size 1M
@@ -402,7 +420,7 @@ monitor()
 		[ "$(cat $p/name)" != org.qemu.guest_agent.0 ] || echo /dev/${p##*/}; done)" >/tmp/ga.log 2>&1 &'
 	share create ga/out --size 1M --qga "$VM_DIR/ga.sock" --mount /mnt/pool
 	vm_run ga 'echo x >/mnt/pool/out/x; grep " /mnt/pool 9p .*msize=512000" /proc/mounts'
-	share create ga/out --size 1M --qga "$VM_DIR/ga.sock" --mount /mnt/pool
+	share create ga/out --size 1M --qga "$VM_DIR/ga.sock" --mount /mnt//pool/
 	fails 5 'mounted on /mnt/pool already' create ga/out --size 1M --qga "$VM_DIR/ga.sock" --mount /mnt/other
 	share check ga --qga "$VM_DIR/ga.sock" | grep -q '^OK *mount  *.*/mnt/pool .*msize=512000'
 	vm_run ga 'umount /mnt/pool; mount -t 9p -o trans=virtio,cache=loose memnet /mnt/pool'

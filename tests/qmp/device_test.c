@@ -81,12 +81,16 @@ static void test_plug(void)
 	       "out of luck");
 }
 
-/* Answers of the wrong shape: nothing is found, nothing crashes. */
+/* Answers of the wrong shape: nothing is found, nothing crashes, nothing is taken for done. */
 static void test_nonsense(void)
 {
-	expect("a list that is none", device_plug,
-	       LIST "7\n" Q35 LIST "{\"name\":\"memnet-port\"}\n", -ENODEV, MN_FAILED,
-	       "no PCIe root port");
+	expect("a list that is none", device_plug, LIST "7\n", -EPROTO, MN_FAILED,
+	       "lists no devices");
+	expect("a list of ports that is none", device_plug,
+	       EMPTY Q35 LIST "{\"name\":\"memnet-port\"}\n", -EPROTO, MN_FAILED,
+	       "lists no devices");
+	expect("no list of what to unplug", device_unplug, LIST "{}\n", -EPROTO, MN_FAILED,
+	       "lists no devices");
 	expect("children without names", device_plug,
 	       LIST "[{},7,{\"name\":7},null]\n" Q35 LIST
 		    "[{\"type\":\"child<pcie-root-port>\"},{\"name\":{},\"type\":[]},"
@@ -151,8 +155,15 @@ static void test_unplug(void)
 	       0, 0, "");
 	expect("refused by the guest", device_unplug,
 	       BEGIN_UNPLUG "< device_del\n= {}\n" LIST "[" OURS "]\n"
-			    "> {\"event\":\"DEVICE_UNPLUG_GUEST_ERROR\"}\n",
+			    "> {\"event\":\"DEVICE_UNPLUG_GUEST_ERROR\",\"data\":{\"device\":"
+			    "\"memnet\"}}\n",
 	       -EBUSY, MN_BUSY, "the guest refuses");
+	expect("other devices refused by the guest", device_unplug,
+	       BEGIN_UNPLUG "< device_del\n= {}\n" LIST "[" OURS "]\n"
+			    "> {\"event\":\"DEVICE_UNPLUG_GUEST_ERROR\",\"data\":{\"device\":"
+			    "\"dimm0\"}}\n" LIST "[" OURS "]\n"
+			    "> {\"event\":\"DEVICE_UNPLUG_GUEST_ERROR\",\"data\":7}\n" EMPTY,
+	       0, 0, "");
 	expect_within(SHORT, "mounted: nothing is asked for", device_unplug, HERE MOUNTED "serve\n",
 		      -EBUSY, MN_BUSY, "memnet share umount");
 	expect_within(SHORT, "the guest does not let go", device_unplug,

@@ -146,6 +146,14 @@ static void test_count_little(void)
 	is_int((intmax_t)c.objects, 1, "its object counts");
 	unlink(RUN "/web1/in/x/a");
 	rename(RUN "/web1/in/x", RUN "/web1/in/.memnet");
+	mkdir(RUN "/web1/in/d", 0700);
+	mkdir(RUN "/web1/in/d/.memnet", 0700);
+	put(RUN "/web1/in/d/.memnet/a", 100);
+	is_int(space_count(&info, 0, &c), 0, "with a folder called as the reserved one below");
+	is_int((intmax_t)c.objects, 1, "its object counts");
+	unlink(RUN "/web1/in/d/.memnet/a");
+	rmdir(RUN "/web1/in/d/.memnet");
+	rmdir(RUN "/web1/in/d");
 }
 
 static void test_count(void)
@@ -280,6 +288,54 @@ static void test_destroy(void)
 	is_int(pool_remove(RUN, "web3"), 0, "and again");
 }
 
+/* Sends TERM to a destroy while the space is frozen. Whether it came to that. */
+static bool terminate_destroy(const struct space_info *info)
+{
+	bool frozen = false;
+	pid_t pid;
+
+	fflush(stdout);
+	pid = fork();
+	if (pid == 0) {
+		space_destroy(info, false, NULL);
+		_exit(0);
+	}
+	while (!frozen && waitpid(pid, NULL, WNOHANG) == 0)
+		frozen = find(info->name.vm, info->name.space).read_only;
+	if (frozen) {
+		kill(pid, SIGTERM);
+		waitpid(pid, NULL, 0);
+	}
+	return frozen;
+}
+
+/* So many folders that a look at them takes a while, and somebody who keeps it from going. */
+static void test_destroy_terminated(void)
+{
+	const struct tmpfs_options many = {.inodes = 20000};
+	struct space_info info;
+	bool frozen = false;
+	pid_t pid;
+
+	make("web9", "s", 16 * MB);
+	info = find("web9", "s");
+	space_resize(&info, &many, NULL);
+	for (int i = 0; i < 10000; i++) {
+		char path[64];
+
+		snprintf(path, sizeof(path), RUN "/web9/s/%d", i);
+		mkdir(path, 0700);
+	}
+	pid = hold(RUN "/web9/s", O_RDONLY | O_DIRECTORY);
+	for (int tries = 0; !frozen && tries < 100; tries++)
+		frozen = terminate_destroy(&info);
+	ok(frozen, "a destroy is told to end while it looks");
+	ok(!find("web9", "s").read_only, "and leaves no space that cannot be written");
+	drop(pid);
+	space_destroy(&info, true, NULL);
+	pool_remove(RUN, "web9");
+}
+
 /* Pools of VMs that died. */
 static void test_sweep(void)
 {
@@ -308,6 +364,26 @@ static void test_sweep(void)
 	is_int(access(RUN "/web7", F_OK), -1, "until that is destroyed");
 }
 
+/* A run-time folder that others use too: what is theirs is neither listed nor taken away. */
+static void test_foreign(void)
+{
+	struct mn_error e = MN_ERROR_INIT;
+	char all[256] = "";
+
+	mkdir(RUN "/scratch", 0700);
+	mount("none", RUN "/scratch", "tmpfs", 0, NULL);
+	put(RUN "/scratch/file", 10);
+	is_int(pool_make(RUN, "scratch", 0, 0, &e), -EEXIST, "no pool over another's tmpfs");
+	is_int(e.status, MN_BUSY, "exit status");
+	is_int(pool_remove(RUN, "scratch"), -EEXIST, "nor is that one removed");
+	pool_sweep(RUN);
+	is_int(access(RUN "/scratch/file", F_OK), 0, "or swept away");
+	mkdir(RUN "/scratch/in", 0700);
+	mount("none", RUN "/scratch/in", "tmpfs", 0, NULL);
+	is_int(inventory_each(RUN, collect, all), 0, "listed");
+	ok(!strstr(all, "scratch"), "one below it is no space: %s", all);
+}
+
 /* What a kill between two steps leaves. */
 static void test_half_way(void)
 {
@@ -332,6 +408,13 @@ static void test_half_way(void)
 	is_int(space_destroy(&info, false, &e), 0, "or a destroy ends it");
 }
 
+static int owner_of(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) < 0 ? -errno : (int)st.st_uid;
+}
+
 /* A guest's answer to space_prepare(): links where folders were. */
 static void test_hostile_prepare(void)
 {
@@ -345,6 +428,68 @@ static void test_hostile_prepare(void)
 	symlink("/tmp/outside", RUN "/web5/s/.memnet");
 	ok(space_own(&info, 12345, 12345, &e) != 0, "is refused");
 	is_int(access("/tmp/outside/part", F_OK), -1, "and nothing is made outside");
+	is_int(owner_of(info.path), 0, "nor is it another's before all in it is");
+}
+
+/* The next QEMU's user. */
+static void test_own(void)
+{
+	struct space_info info;
+	struct mn_error e = MN_ERROR_INIT;
+
+	make("web8", "s", MB);
+	info = find("web8", "s");
+	put(RUN "/web8/s/.memnet/lock", 0);
+	is_int(space_own(&info, 0, 0, &e), 0, "given to whom it belongs");
+	is_int(access(RUN "/web8/s/.memnet/lock", F_OK), 0, "the lock stays");
+	if (space_own(&info, 12345, 12346, &e)) {
+		skip(4, "only real root can give away");
+		return;
+	}
+	is_int(access(RUN "/web8/s/.memnet/lock", F_OK), -1, "to another, and the lock goes");
+	is_int(owner_of(RUN "/web8/s/.memnet/part"), 12345, "the folders are the other's");
+	put(RUN "/web8/s/.memnet/lock", 0);
+	(void)!chown(RUN "/web8/s/.memnet/lock", 12345, 12346);
+	(void)!chown(RUN "/web8/s", 0, 0);
+	is_int(space_own(&info, 12345, 12346, &e), 0, "what was left half-way is done again");
+	is_int(access(RUN "/web8/s/.memnet/lock", F_OK), 0, "a lock of the right user stays");
+}
+
+/* A file system whose server never answers, on `path`. Its descriptor, or -1. */
+static int mount_dead(const char *path)
+{
+	char options[80];
+	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+
+	mkdir(path, 0700);
+	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0", fd);
+	if (fd >= 0 && mount("dead", path, "fuse", MS_NOSUID | MS_NODEV, options) < 0) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+/* Whoever asks it with stat(2) is never seen again. */
+static void test_dead_server(void)
+{
+	struct space_info info = find("web1", "out");
+	cleanup_fd int fd = mount_dead("/tmp/dead");
+	char holder[64];
+	pid_t pid;
+
+	if (fd < 0) {
+		skip(2, "no FUSE here");
+		return;
+	}
+	pid = hold("/tmp/dead", O_PATH | O_DIRECTORY);
+	alarm(60);
+	is_int(reach_held_by(pid, RUN "/web1"), 0, "a process with a file of a dead server's");
+	space_holder(&info, holder, sizeof(holder));
+	is_str(holder, "", "and all processes");
+	alarm(0);
+	drop(pid);
+	umount2("/tmp/dead", MNT_DETACH);
 }
 
 static void test_process_views(void)
@@ -353,6 +498,12 @@ static void test_process_views(void)
 
 	is_int(reach_held_by(pid, RUN "/web1"), 1, "a process that has the pool open");
 	is_int(reach_held_by(pid, RUN "/web2"), 0, "and not another");
+	if (reach_holder(RUN "/web1") == -EPERM) {
+		skip(2, "not every process is seen here");
+	} else {
+		is_int(reach_holder(RUN "/web1"), pid, "found among all");
+		is_int(reach_holder(RUN "/web1/out"), 0, "of another folder there is none");
+	}
 	is_int(reach_seen_by(pid, RUN "/web1/out"), 1, "and sees the space");
 	drop(pid);
 	fflush(stdout);
@@ -395,10 +546,14 @@ int main(void)
 	test_count();
 	test_resize();
 	test_destroy();
+	test_destroy_terminated();
 	test_sweep();
+	test_foreign();
 	test_barred();
 	test_half_way();
 	test_hostile_prepare();
+	test_own();
 	test_process_views();
+	test_dead_server();
 	return done_testing();
 }
