@@ -98,12 +98,11 @@ int space_prepare(int rootfd)
 	return prepare_again(rootfd, (struct owner){root.st_uid, root.st_gid});
 }
 
-/* Made 0600 by the jobs of a QEMU that is gone: none holds it, and those of the next make it anew.
- */
+/* Made 0600 by the jobs of a QEMU that is gone: none holds it, and the next one's make it anew. */
 static void drop_lock(int rootfd, uid_t uid)
 {
 	cleanup_fd int reserved = confine_open(rootfd, SPACE_RESERVED, O_PATH | O_DIRECTORY, 0);
-	const char *name = SPACE_LOCK + sizeof(SPACE_RESERVED);
+	const char *name = &SPACE_LOCK[sizeof(SPACE_RESERVED)];
 	struct stat st;
 
 	if (reserved >= 0 && fstatat(reserved, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&

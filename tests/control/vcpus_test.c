@@ -18,7 +18,9 @@ static int listen_at(const char *path)
 	struct sockaddr_un at = {.sun_family = AF_UNIX};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	snprintf(at.sun_path, sizeof(at.sun_path), "%s", path);
+	if (strlen(path) >= sizeof(at.sun_path))
+		abort();
+	memcpy(at.sun_path, path, strlen(path));
 	if (fd < 0 || bind(fd, (const void *)&at, sizeof(at)) < 0 || listen(fd, 4) < 0)
 		abort();
 	return fd;
