@@ -1,5 +1,6 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC1091,SC2016,SC2317 # sourced by a variable path; an inner shell expands
+# shellcheck disable=SC1091,SC2016,SC2030,SC2031,SC2317 # sourced by a variable path; an inner shell
+# expands; what a test sets is its own
 # The live loop of memnet tune, on real tmpfs spaces in a namespace, with real producers (memnet
 # compress --to) and a real drain (memnet stream --release delivered).
 
@@ -321,6 +322,7 @@ M=$((1024 * 1024))
 	create vm1/out 64M
 	LOG=$BATS_TEST_TMPDIR/fifo
 	mkfifo "$LOG"
+	# shellcheck disable=SC2217 # it holds the pipe open, and reads nothing
 	sleep 60 <"$LOG" 3>&- 4>&- &
 	PIDS+=("$!")
 	start_tune --set period=20ms --set guard=10ms vm1/out,min=16M,max=256M
