@@ -188,7 +188,7 @@ static int check_ranges(const struct control_tuning *t, struct mn_error *e)
 	const char *wrong = NULL;
 
 	if (t->period_ns < 10 * NS_PER_MS || (t->guard_ns && t->guard_ns < 10 * NS_PER_MS))
-		wrong = "period and guard must be 10ms or more, and guard at most a period";
+		wrong = "period and guard must be 10ms or more";
 	else if (t->period_ns > PERIOD_MAX)
 		wrong = "period must be a day at most";
 	else if (!(t->reserve < 1))

@@ -99,7 +99,7 @@ int streaming_open(struct tuner *t, struct mn_error *e)
 	streaming_move(t);
 	t->named = calloc(t->config->nstreams * t->config->nspaces + 1, sizeof(*t->named));
 	if (err || !t->named)
-		return mn_fail_errno(e, ENOMEM, "streams");
+		return mn_fail_errno(e, err ? -err : ENOMEM, "streams");
 	for (size_t i = 0; !err && i < t->config->nstreams; i++) {
 		t->stream[i].space = take_figure;
 		t->stream[i].done = scraped;
