@@ -10,10 +10,6 @@
 
 #define PAGE 4096
 
-#ifndef SO_BUF_LOCK
-#	define SO_BUF_LOCK 72 /* Linux 5.14, musl 1.2.4 */
-#endif
-
 /* A quantum: so much of the rate, no more than a packet holds, but what a tick needs. */
 #define PERIOD_NS     (198 * NS_PER_MS)
 #define PERIOD_BBR_NS (235 * NS_PER_MS)

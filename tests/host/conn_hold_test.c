@@ -2,7 +2,7 @@
  * What a client's TCP takes of an object, and acknowledges: who is given up, and what is released
  * when.
  */
-#include "host/conn.h"
+#include "host/pacer.h"
 
 #include <errno.h>
 #include <sys/mount.h>
@@ -41,6 +41,30 @@ static void test_stall_under_rate(void)
 	ok(gone_within(150), "it is given up under a rate, too");
 	is_int(w->counters.stalls, 1, "as stalled");
 	close(client);
+	end();
+}
+
+/* For a second of a rate that was lent, say. */
+static void test_rate_lifted(void)
+{
+	const struct server_options options = {.client_rate = 100000};
+	int locked = 0;
+	socklen_t size = sizeof(locked);
+
+	serve(&options, false);
+	object_of("x", 8000000);
+	client = connect_with(16384);
+	ask(client, "GET", "x", "");
+	turns();
+	getsockopt(only_conn()->watch.fd, SOL_SOCKET, SO_BUF_LOCK, &locked, &size);
+	ok(locked, "under a slow rate a socket's buffer has a size");
+	atomic_store(&server.limits.client.bps, 0);
+	later(NS_PER_S);
+	turns();
+	getsockopt(only_conn()->watch.fd, SOL_SOCKET, SO_BUF_LOCK, &locked, &size);
+	is_int(locked, 0, "which grows again when that is lifted");
+	close(client);
+	ok(until(all_gone), "the client has gone");
 	end();
 }
 
@@ -347,6 +371,7 @@ static void test_full_space(void)
 int main(void)
 {
 	test_stall_under_rate();
+	test_rate_lifted();
 	test_stall_with_a_request();
 	test_stall_at_end();
 	test_slow_reader();
