@@ -26,9 +26,10 @@ end_live() {
 	rm "$D/.memnet/live/l.ts"
 }
 
-# gst PROTOCOL URL FILE
+# gst PROTOCOL URL FILE — what it wrote is compared, not its status: at the end its own TEARDOWN can overtake its
+# PAUSE, which it then calls an error ("Received end-of-file") with every byte there.
 gst() {
-	timeout 30 gst-launch-1.0 -q rtspsrc location="$2" protocols="$1" ! rtpmp2tdepay ! filesink buffer-mode=2 location="$3" 3>&-
+	timeout 30 gst-launch-1.0 -q rtspsrc location="$2" protocols="$1" ! rtpmp2tdepay ! filesink buffer-mode=2 location="$3" 3>&- || true
 }
 
 # vlc ARG… — as another user: it does not run as root.
