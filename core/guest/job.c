@@ -257,6 +257,23 @@ static void close_folders(struct job *j)
 	close_one(&j->lockfd);
 	close_one(&j->livefd);
 	close_one(&j->partfd);
+	close_one(&j->parentfd);
+}
+
+bool job_keep_parent(struct job *j, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	const size_t size = slash ? (size_t)(slash - path) : 0;
+
+	if (j->parentfd >= 0 && strlen(j->parent) == size && memcmp(j->parent, path, size) == 0)
+		return true;
+	close_one(&j->parentfd);
+	if (size == 0) /* the root, which is open */
+		return true;
+	memcpy(j->parent, path, size);
+	j->parent[size] = '\0';
+	j->parentfd = confine_open(j->rootfd, j->parent, O_PATH | O_DIRECTORY, 0);
+	return j->parentfd != -ENOENT;
 }
 
 static int job_open(struct job *j)
@@ -361,7 +378,12 @@ int job_begin(struct job *j, const char *dir, enum record_kind kind, int64_t max
 {
 	int err;
 
-	*j = (struct job){.rootfd = -1, .partfd = -1, .livefd = -1, .lockfd = -1, .pagefd = -1};
+	*j = (struct job){.rootfd = -1,
+			  .partfd = -1,
+			  .livefd = -1,
+			  .lockfd = -1,
+			  .pagefd = -1,
+			  .parentfd = -1};
 	j->record.kind = kind;
 	if (make_id(j->record.id))
 		return mn_fail(e, MN_FAILED, EIO, "no random number for the job's id");

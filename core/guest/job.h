@@ -22,10 +22,12 @@ struct job {
 	int rootfd; /* owned */
 	int partfd; /* SPACE_PART and SPACE_LIVE, O_PATH */
 	int livefd;
-	int lockfd; /* SPACE_LOCK */
-	int pagefd; /* the record's page */
+	int lockfd;   /* SPACE_LOCK */
+	int pagefd;   /* the record's page */
+	int parentfd; /* the folder `parent`, O_PATH; negative: none; see job_keep_parent() */
 	unsigned parts;
 	char below[OBJECT_PATH_MAX + 1]; /* the folder in the space that names are relative to */
+	char parent[OBJECT_PATH_MAX + 1];
 	struct room room;
 	struct turn turn;
 	struct record record; /* the caller keeps bytes and objects up to date */
@@ -49,6 +51,13 @@ int job_end(struct job *j, enum record_status status);
 /* LOCK_HOUSE, waited for no longer than for room. 0, -ETIMEDOUT, -EINTR on a request to stop. */
 int job_lock(struct job *j);
 void job_unlock(struct job *j);
+
+/*
+ * Keeps the folder open that the object `path` goes into, until the next one or job_renew(): a
+ * guest's kernel walks there anew for each path, and has the way as long as somebody has the folder
+ * open. Nothing is done through it; names are looked up from the root. False: it is not there.
+ */
+bool job_keep_parent(struct job *j, const char *path);
 
 /* Whether any job, dead or alive, has a live object in the space, as far as is easily told. */
 bool job_has_live(const struct job *j);

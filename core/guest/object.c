@@ -159,7 +159,7 @@ int object_begin(struct object *o, struct job *job, const char *path, bool repla
 			     .publish = PUBLISH_INIT};
 	if (!object_path_valid(path))
 		return -EINVAL;
-	if (!replace && object_taken(job->rootfd, path))
+	if (job_keep_parent(job, path) && !replace && object_taken(job->rootfd, path))
 		return -EEXIST;
 	err = begin_part(o);
 	while (live && !err && o->publish.markerfd < 0) {

@@ -146,6 +146,28 @@ FIXED=54
 	[ "$all" -le $((3 + FIXED)) ]
 }
 
+@test "a small file of many is sixteen messages of 9p, however deep its folder" {
+	can_count || skip "the guest's kernel does not count messages of 9p"
+	vm_run web 'rm -rf /tmp/set /tmp/one; mkdir -p /tmp/set/x/y/z /tmp/one/x/y/z; for i in 0 1 2 3 4 5 6 7 8 9 a; do echo $i >/tmp/set/x/y/z/$i; done
+		cp /tmp/set/x/y/z/0 /tmp/one/x/y/z; memnet compress -q -r --to /mnt/memnet/out /tmp/one /tmp/set; rm -r /mnt/memnet/out/*'
+	read -r one _ < <(messages 'memnet compress -q -r --to /mnt/memnet/out /tmp/one')
+	read -r all _ < <(messages 'memnet compress -q -r --to /mnt/memnet/out /tmp/set')
+	[ $(((all - one) / 10)) -le 16 ]
+}
+
+@test "the host removes the folder of a job's objects between two of them" {
+	share resize web/out 3M
+	vm_run web 'mkdir /mnt/memnet/out/a; memnet compress -q --fast=1 --to /mnt/memnet/out/a /tmp/words /tmp/random' 3>&- &
+	job=$!
+	until_true space_is_full
+	vm_host rm -r "$space/a"
+	share resize web/out 32M
+	wait "$job"
+	[ "$(objects)" = a/random.zst ]
+	[ "$(sum_of_object a/random.zst)" = "$(sum_in_guest /tmp/random)" ]
+	[ -z "$(parts)" ]
+}
+
 @test "a long wait asks for room, and for little else" {
 	can_count || skip "the guest's kernel does not count messages of 9p"
 	share resize web/out 3M
