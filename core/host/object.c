@@ -270,7 +270,7 @@ int store_get(struct store *store, struct site *site, const char *path, int64_t 
 	rootfd = site_root(site, now_ns);
 	if (known && !known->live && rootfd >= 0 && site->generation == known->generation &&
 	    unchanged(known, rootfd)) {
-		if (worth_mapping(known))
+		if (store->may_cache && worth_mapping(known))
 			map_object(known);
 		*out = hold(known);
 		return 0;

@@ -19,6 +19,7 @@ struct holding {
 	dev_t dev;
 	ino_t ino;
 	bool flows;	  /* it was live when it was met: give back while reading */
+	bool moved;	  /* since the last look: there may be something to give back */
 	bool done;	  /* delivered whole, and waits for its other readers */
 	int64_t given;	  /* a multiple of PAGE */
 	int64_t front;	  /* >= given */
@@ -187,6 +188,7 @@ static int join(struct release *r, struct reader *reader, int fd, bool live, int
 		h->peer = *peer;
 	}
 	h->left_ns = 0;
+	h->moved = true;
 	reader->holding = h;
 	reader->flows = h->flows;
 	reader->acked = from;
@@ -243,13 +245,15 @@ static void give_back(struct release *r, struct holding *h, int fd, int64_t leas
 	const int64_t all = limit(h), to = all - all % PAGE;
 	int64_t from;
 
-	if (to - h->given < least || !mark(h, fd))
+	h->moved = to - h->given >= least;
+	if (!h->moved || !mark(h, fd))
 		return;
 	from = punch_start(h, fd);
 	if (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, from, to - from) < 0)
 		return;
 	count_bytes(r, h->dev, (uint64_t)(to - h->given));
 	h->given = to;
+	h->moved = false;
 }
 
 static void advance(struct reader *reader, int64_t acked)
@@ -259,6 +263,7 @@ static void advance(struct reader *reader, int64_t acked)
 	if (acked <= reader->acked)
 		return;
 	reader->acked = acked;
+	h->moved = true;
 	if (reader->counts && acked > h->front)
 		h->front = acked;
 }
@@ -270,7 +275,8 @@ int64_t release_acked(struct release *r, struct reader *reader, int fd, int64_t 
 
 	pthread_mutex_lock(&r->lock);
 	advance(reader, acked);
-	if (h->flows)
+	/* Of a thousand readers that ask every few milliseconds, not each looks at all others. */
+	if (h->flows && (now || h->moved))
 		give_back(r, h, fd, now ? PAGE : RELEASE_STEP);
 	given = h->given;
 	pthread_mutex_unlock(&r->lock);
@@ -329,6 +335,7 @@ static bool leave(struct release *r, struct reader *reader, const struct release
 
 	list_remove(&reader->link);
 	reader->holding = NULL;
+	h->moved = true;
 	h->done |= name->size >= 0 && reader->counts && h->front >= name->size;
 	if (!list_empty(&h->readers))
 		return false;

@@ -76,24 +76,31 @@ static size_t piece_for(int sock, size_t size)
 	return size < room ? size : room;
 }
 
-/* Sends a piece; -EFAULT: the memory is not there any more, and nothing of it was sent. */
+/*
+ * Sends a piece; -EFAULT: the memory is not there any more, and nothing of it was sent. A splice
+ * that is cut short has not met a full socket yet: a host that is suspended, or a process that is
+ * stopped, does that too, and no event would follow.
+ */
 static ssize_t send_piece(struct sender *s, int sock, void *from, size_t size, bool more,
 			  bool *full)
 {
 	const struct iovec piece = {from, size};
 	const ssize_t put = vmsplice(s->pipe[1], &piece, 1, SPLICE_F_NONBLOCK);
-	ssize_t n;
+	ssize_t n = 0, sent = 0;
+	int err;
 
 	if (put <= 0)
 		return -EFAULT;
-	n = splice(s->pipe[0], NULL, sock, NULL, (size_t)put,
-		   SPLICE_F_NONBLOCK | (more ? SPLICE_F_MORE : 0));
-	if (n < 0)
-		n = -errno;
-	*full = n < put;
-	if (*full)
-		drop_rest(s, (size_t)(put - (n > 0 ? n : 0)));
-	return n;
+	while (n >= 0 && sent < put) {
+		n = splice(s->pipe[0], NULL, sock, NULL, (size_t)(put - sent),
+			   SPLICE_F_NONBLOCK | (more ? SPLICE_F_MORE : 0));
+		sent += n > 0 ? n : 0;
+	}
+	err = n < 0 ? errno : 0;
+	*full = err == EAGAIN;
+	if (err)
+		drop_rest(s, (size_t)(put - sent));
+	return sent > 0 ? sent : -err;
 }
 
 /* As sender_send(); -EFAULT: not from the mapping. */

@@ -107,6 +107,23 @@ static void test_still_read(void)
 	close(fd);
 }
 
+/* The one that stays has nothing new to tell, and its writer may wait for that very room. */
+static void test_slow_one_leaves(void)
+{
+	int fd = make("slow", 4 * MB);
+	struct reader a = {0}, b = {0};
+
+	JOIN(a, fd, true, 0, &alice);
+	JOIN(b, fd, true, 0, &bob);
+	release_acked(&table, &a, fd, 4 * MB, false);
+	is_int(given(fd), 0, "one has read nothing: all of it stays");
+	leave(&b, fd, "slow", -1);
+	release_acked(&table, &a, fd, 4 * MB, false);
+	is_int(given(fd), 4 * MB, "it has left: what the other one has is given back");
+	leave(&a, fd, "slow", -1);
+	close(fd);
+}
+
 static void test_only_kept(void)
 {
 	int fd = make("played", 10000);
@@ -323,6 +340,7 @@ int main(void)
 	test_whole();
 	test_resumed();
 	test_still_read();
+	test_slow_one_leaves();
 	test_only_kept();
 	test_replaced();
 	test_link();
