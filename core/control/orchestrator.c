@@ -424,31 +424,37 @@ unsigned int control_apply(const struct control *control, struct control_facts f
 	return made;
 }
 
+/* What is safe while nobody looks: of a quiet space its entitlement, for jobs will come. */
+static struct budget_claim safe_claim(const struct control *control,
+				      const struct control_space *space, const struct totals *sum,
+				      const struct control_facts *facts, uint64_t fixed_bytes)
+{
+	double least = fmax((double)space->wish.min_bytes, (double)facts->used_bytes);
+	double floor = fmax(least, (double)fixed_bytes);
+	double entitled = entitlement(space, sum), safe;
+
+	safe = estimator_failsafe(&space->est, facts->used_bytes, space->model_q99,
+				  seconds(control->tuning.failsafe_ns));
+	safe = fixed_bytes ? 0 : fmin(fmax(safe, entitled), (double)space->wish.max_bytes);
+	safe = fmax(safe, floor);
+	return (struct budget_claim){
+		.floor = floor, .need = safe, .want = safe, .entitlement = entitled};
+}
+
 void control_failsafe(const struct control *control, const struct control_facts facts[],
 		      uint64_t size_bytes[])
 {
-	double sum = 0, floors = 0, scale = 1, budget = (double)control->tuning.budget_bytes;
+	struct totals sum = sum_up(control, facts);
+	double most = control->tuning.budget_bytes ? sum.capacity : INFINITY;
+	struct budget_claim *claim = control->claim;
 
-	for (size_t i = 0; i < control->nspaces; i++) {
-		const struct control_space *space = &control->space[i];
-		double floor = fmax((double)space->wish.min_bytes, (double)facts[i].used_bytes);
-		double size = estimator_failsafe(&space->est, facts[i].used_bytes, space->model_q99,
-						 seconds(control->tuning.failsafe_ns));
-
-		size = fmax(floor, fmin(size, (double)space->wish.max_bytes));
-		size_bytes[i] = facts[i].absent ? 0 : (uint64_t)size;
-		sum += facts[i].absent ? 0 : size - floor;
-		floors += facts[i].absent ? 0 : floor;
-	}
-	if (budget > 0 && floors + sum > budget)
-		scale = sum > 0 ? fmax(0, budget - floors) / sum : 0;
-	for (size_t i = 0; i < control->nspaces; i++) {
-		uint64_t min = control->space[i].wish.min_bytes, used = facts[i].used_bytes;
-		uint64_t floor = used > min ? used : min;
-
-		if (!facts[i].absent)
-			size_bytes[i] =
-				floor + (uint64_t)(scale * (double)(size_bytes[i] - floor)) /
-						GRAIN_BYTES * GRAIN_BYTES;
-	}
+	for (size_t i = 0; i < control->nspaces; i++)
+		claim[i] = facts[i].absent ? (struct budget_claim){0}
+					   : safe_claim(control, &control->space[i], &sum,
+							&facts[i], size_bytes[i]);
+	budget_share(claim, control->nspaces, most);
+	for (size_t i = 0; i < control->nspaces; i++)
+		size_bytes[i] =
+			bytes_of(claim[i].floor) +
+			bytes_of(claim[i].grant - claim[i].floor) / GRAIN_BYTES * GRAIN_BYTES;
 }

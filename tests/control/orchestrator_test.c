@@ -323,7 +323,7 @@ static void away_and_back(void)
 
 static void failsafe(void)
 {
-	uint64_t size_bytes[N], sum = 0;
+	uint64_t size_bytes[N] = {0}, sum = 0;
 	struct world world;
 	bool safe = true;
 
@@ -341,6 +341,70 @@ static void failsafe(void)
 	}
 	ok(safe, "fail-safe sizes hold the use and the minimum");
 	ok(sum <= BUDGET, "within the budget");
+	control_close(&world.control);
+}
+
+/* Three spaces at night: size_bytes[] is what they are left with until somebody looks again. */
+static void failsafe_of_quiet(struct world *world, uint64_t size_bytes[3])
+{
+	world->now_ns += GUARD;
+	control_tick(&world->control, world->now_ns, world->facts, world->orders);
+	control_failsafe(&world->control, world->facts, size_bytes);
+}
+
+/* A grain below the entitlement is it, too. */
+static bool entitled(const struct world *world, size_t i, uint64_t size_bytes)
+{
+	return size_bytes + 65536 > world->orders[i].entitlement_bytes;
+}
+
+static void failsafe_quiet(void)
+{
+	uint64_t size[3] = {0};
+	struct world world;
+
+	open_world(&world, BUDGET, GUARD, 3);
+	failsafe_of_quiet(&world, size);
+	ok(entitled(&world, 0, size[0]) && entitled(&world, 1, size[1]) &&
+		   entitled(&world, 2, size[2]),
+	   "who is quiet is left with its entitlement: %ju, %ju, %ju MB", (uintmax_t)(size[0] / MB),
+	   (uintmax_t)(size[1] / MB), (uintmax_t)(size[2] / MB));
+	ok(size[0] + size[1] + size[2] <= BUDGET / 100 * 98, "all within the budget's capacity");
+	memset(size, 0, sizeof(size));
+	world.control.space[1].wish.max_bytes = 100 * MB;
+	failsafe_of_quiet(&world, size);
+	ok(size[1] <= 100 * MB, "and no more than max");
+	control_close(&world.control);
+}
+
+/* What one wants, or is given anyhow, is not taken from what the others are entitled to. */
+static void failsafe_greedy(void)
+{
+	uint64_t size[3] = {0};
+	struct world world;
+
+	open_world(&world, BUDGET, GUARD, 3);
+	failsafe_of_quiet(&world, size);
+	memset(size, 0, sizeof(size));
+	world.control.space[0].model_q99 = 1e18;
+	control_failsafe(&world.control, world.facts, size);
+	ok(entitled(&world, 1, size[1]) && entitled(&world, 2, size[2]),
+	   "one that would be safe with all leaves the others theirs: %ju, %ju MB",
+	   (uintmax_t)(size[1] / MB), (uintmax_t)(size[2] / MB));
+	ok(size[0] + size[1] + size[2] <= BUDGET / 100 * 98, "within the capacity");
+	world.control.space[0].model_q99 = 0;
+	memset(size, 0, sizeof(size));
+	size[2] = 1500 * MB;
+	control_failsafe(&world.control, world.facts, size);
+	is_int((intmax_t)size[2], 1500 * MB, "a size that is given is what it gets");
+	ok(size[0] + size[1] + size[2] <= BUDGET / 100 * 98 && size[0] > 64 * MB &&
+		   size[1] > 64 * MB,
+	   "and the others what is left: %ju, %ju MB", (uintmax_t)(size[0] / MB),
+	   (uintmax_t)(size[1] / MB));
+	world.facts[1].absent = true;
+	memset(size, 0, sizeof(size));
+	control_failsafe(&world.control, world.facts, size);
+	is_int((intmax_t)size[1], 0, "one that is away gets none");
 	control_close(&world.control);
 }
 
@@ -379,6 +443,8 @@ int main(void)
 	absent_and_refused();
 	away_and_back();
 	failsafe();
+	failsafe_quiet();
+	failsafe_greedy();
 	reload();
 	is_str(control_reason_name(CONTROL_PAYBACK * 100), "unknown", "no name for no reason");
 	ok(control_alarm_text(CONTROL_CPU_BOUND) != control_alarm_text(CONTROL_DEADLOCK),
