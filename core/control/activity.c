@@ -173,6 +173,14 @@ static bool take_part(struct activity *a, ino_t inode)
 	return false;
 }
 
+/* Of a sparse file, or one of which parts are gone, no more than what the space can hold. */
+static double counted_size(const struct activity *a, const struct stat *st)
+{
+	double size = (double)st->st_size, most = (double)a->space_bytes;
+
+	return most > 0 && size > most ? most : size;
+}
+
 static void count_complete(struct activity *a, double size)
 {
 	a->counts.completed++;
@@ -203,18 +211,20 @@ static uint64_t forget(struct activity *a, uint64_t hash)
 static void complete(struct activity *a, int rootfd, const char *path, uint64_t hash)
 {
 	struct stat st;
+	double size;
 
 	if (object_stat(rootfd, path, &st)) {
 		complete_unknown(a);
 		return;
 	}
+	size = counted_size(a, &st);
 	a->known++;
-	a->known_bytes += (double)st.st_size;
+	a->known_bytes += size;
 	forget(a, hash); /* one that it replaced: what that freed is in the use already */
 	a->recent[a->nrecent++ % ACTIVITY_RECENT] =
 		(struct activity_object){hash, (uint64_t)st.st_blocks * 512};
 	take_part(a, st.st_ino);
-	count_complete(a, (double)st.st_size);
+	count_complete(a, size);
 }
 
 /* Renamed; and of the one before nobody has seen where it went. */

@@ -57,6 +57,7 @@ struct activity {
 	bool missing; /* a reserved folder is not there */
 	bool records; /* something may be in jobs/: cleared by who takes it */
 	bool unmounted;
+	uint64_t space_bytes; /* its size: no object counts as larger; 0: not known */
 	struct activity_folder folder[ACTIVITY_FOLDERS];
 	unsigned int nfolders;
 	uint64_t marker[ACTIVITY_GROWING], plain[ACTIVITY_GROWING];

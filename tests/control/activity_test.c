@@ -47,6 +47,14 @@ static void begin(void)
 	look();
 }
 
+static int truncateat(const char *path, off_t size)
+{
+	int fd = openat(root, path, O_WRONLY | O_CLOEXEC), err = fd < 0 || ftruncate(fd, size);
+
+	close(fd);
+	return err;
+}
+
 static unsigned int watches(void)
 {
 	char path[64], line[256];
@@ -82,6 +90,28 @@ static void publishes(void)
 	c = look();
 	is_int(c.started, 1, "linked: begun once");
 	ok(c.completed == 1 && c.completed_bytes == 7, "and complete once");
+	activity_close(&activity);
+}
+
+/* A file tells any size. */
+static void sparse(void)
+{
+	struct activity_counts c;
+
+	begin();
+	activity.space_bytes = 1000;
+	for (int i = 0; i < 2; i++) {
+		scratch_file(root, SPACE_PART "/job.7", "1", 1);
+		if (truncateat(SPACE_PART "/job.7", INT64_C(1) << 40))
+			abort();
+		look();
+		move(SPACE_PART "/job.7", i ? "giant" : "titan");
+		if (i) /* gone when it is looked at: as large as those before */
+			unlinkat(root, "giant", 0);
+		c = look();
+		ok(c.completed == 1 && c.completed_bytes == 1000 && c.completed_bytes2 == 1e6,
+		   "%s object counts as large as its space", i ? "the next" : "a sparse");
+	}
 	activity_close(&activity);
 }
 
@@ -170,6 +200,7 @@ int main(void)
 	publishes();
 	link_between_looks();
 	replaced();
+	sparse();
 	folders_come_and_go();
 	folders_change_places();
 	close(root);
