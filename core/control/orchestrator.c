@@ -6,11 +6,13 @@
  * need.c says what each space needs; here is what all of them get.
  *
  * A budget. Everybody gets what he needs while it suffices. If not, slack goes first; then see
- * budget.c. Nobody may borrow more above his entitlement than his drain pays back in time, so one
- * who delivers nothing cannot hoard. A space that gets less than half of what it lacks is to write
- * fewer objects at once, for half-written objects free nothing. One that is full of them would
- * stand still for ever: it gets all that is left, reserve included, and other such spaces start
- * nothing until it moves.
+ * budget.c. Nobody may borrow more above his entitlement than his drain pays back in time. A space
+ * that gets less than half of what it lacks is to write fewer objects at once, for half-written
+ * objects free nothing. One that is full of them would stand still for ever: it gets all that is
+ * left, reserve included, and other such spaces start nothing until it moves. But a guest can also
+ * mean to never finish what it has begun, and what is used nobody can take back. So this gift
+ * goes above the entitlement by what the space has delivered so far, or by the reserve if that is
+ * more: who delivers nothing cannot hoard.
  */
 #include "control/orchestrator.h"
 
@@ -26,8 +28,9 @@
 
 #define SECOND_NS	 UINT64_C(1000000000)
 #define GRAIN_BYTES	 65536
-#define LOOKS_REMEMBERED 100 /* how many it takes to forget a late one */
-#define LOOK_MAX	 4   /* guard intervals; what a suspended host tells of more is nothing */
+#define LEAST_GIFT	 (1 << 20) /* with less a space counts as full still */
+#define LOOKS_REMEMBERED 100	   /* how many it takes to forget a late one */
+#define LOOK_MAX	 4 /* guard intervals; what a suspended host tells of more is nothing */
 
 static const char *const reason_names[] = {
 	"hold", "grow", "shrink", "guard", "stall", "budget", "failsafe", "refused",
@@ -201,15 +204,42 @@ static unsigned int growing_limit(const struct control_space *space,
 	return (unsigned int)fmax(1, round(space->most_growing * got / lacks));
 }
 
-/* The stalled space that is nearest to its way out: the one that lacks least. */
+/* What a stalled space may have, at most. */
+static double stalled_most(const struct control *control, size_t i)
+{
+	const struct control_space *space = &control->space[i];
+	double reserve = control->tuning.reserve * (double)control->tuning.budget_bytes;
+
+	return fmin(control->claim[i].entitlement + fmax(reserve, space->delivered),
+		    (double)space->wish.max_bytes);
+}
+
+static bool has_less(const struct control *control, const struct control_facts facts[], size_t i)
+{
+	return (double)facts[i].used_bytes <= control->claim[i].entitlement;
+}
+
+/* Who has not got his entitlement goes first; then who is nearest to his way out, lacking least. */
+static bool goes_before(const struct control *control, const struct control_facts facts[], size_t i,
+			size_t j)
+{
+	bool less = has_less(control, facts, i);
+
+	return less != has_less(control, facts, j) ? less : facts[i].growing < facts[j].growing;
+}
+
+/* Of the stalled spaces that may have more. */
 static size_t pick_stalled(const struct control *control, const struct control_facts facts[])
 {
 	size_t pick = control->nspaces;
 
 	for (size_t i = 0; i < control->nspaces; i++) {
-		if (facts[i].absent || control->space[i].stalled_ticks < 2)
+		const struct control_space *space = &control->space[i];
+
+		if (facts[i].absent || space->stalled_ticks < 2 ||
+		    stalled_most(control, i) < space->want + LEAST_GIFT)
 			continue;
-		if (pick == control->nspaces || facts[i].growing < facts[pick].growing)
+		if (pick == control->nspaces || goes_before(control, facts, i, pick))
 			pick = i;
 	}
 	return pick;
@@ -232,7 +262,7 @@ static void make_claims(struct control *control, const struct control_facts fact
 	}
 }
 
-/* All that is left, reserve included, to one stalled space; the others start nothing. */
+/* What is left, reserve included, to one stalled space; the others start nothing. */
 static void free_stalled(struct control *control, const struct control_facts facts[],
 			 struct control_order orders[], double left)
 {
@@ -243,8 +273,8 @@ static void free_stalled(struct control *control, const struct control_facts fac
 	for (size_t i = 0; i < control->nspaces; i++)
 		if (i != pick && !facts[i].absent && control->space[i].stalled_ticks >= 2)
 			orders[i].growing_limit = 0;
-	control->space[pick].want = fmin(control->space[pick].want + fmax(left, 0),
-					 (double)control->space[pick].wish.max_bytes);
+	control->space[pick].want =
+		fmin(control->space[pick].want + fmax(left, 0), stalled_most(control, pick));
 	control->space[pick].reason = CONTROL_STALL;
 }
 

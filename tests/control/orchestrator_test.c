@@ -276,6 +276,87 @@ static void deadlock(void)
 	control_close(&world.control);
 }
 
+/* A guest's writes into its space, 8 MB a look: parts that it does not finish. */
+static void write_parts(struct world *world, size_t i, unsigned int parts)
+{
+	struct control_facts *facts = &world->facts[i];
+	uint64_t room = facts->size_bytes - facts->used_bytes;
+
+	facts->inflow_bytes = room < 8 * MB ? room : 8 * MB;
+	facts->used_bytes += facts->inflow_bytes;
+	facts->full = facts->size_bytes - facts->used_bytes < 1 << 20;
+	facts->growing = parts;
+}
+
+static void tick(struct world *world)
+{
+	world->now_ns += GUARD;
+	control_tick(&world->control, world->now_ns, world->facts, world->orders);
+	control_apply(&world->control, world->facts, world->orders, resize, world);
+}
+
+/* One part that is never finished buys no more than the reserve; who wakes later gets his own. */
+static void hoarder_of_a_part(void)
+{
+	uint64_t reserve = BUDGET / 50, before;
+	unsigned int alarms = 0;
+	struct world world;
+
+	open_world(&world, BUDGET, GUARD, 2);
+	for (int i = 0; i < 2000; i++) {
+		write_parts(&world, 0, 1);
+		tick(&world);
+		alarms |= world.orders[0].alarms;
+	}
+	ok(world.facts[0].used_bytes <= world.orders[0].entitlement_bytes + reserve,
+	   "who never finishes a part has %ju of %ju MB",
+	   (uintmax_t)(world.facts[0].used_bytes / MB), (uintmax_t)(BUDGET / MB));
+	ok(alarms & CONTROL_DEADLOCK, "and is known as deadlocked");
+	/* Three parts: an honest one is freed, though the other has fewer. */
+	for (int i = 0; i < 2000; i++) {
+		write_parts(&world, 0, 1);
+		write_parts(&world, 1, 3);
+		tick(&world);
+	}
+	ok(world.facts[1].size_bytes + reserve >= world.orders[1].entitlement_bytes,
+	   "who wakes later has his %ju MB, but for the reserve",
+	   (uintmax_t)(world.facts[1].size_bytes / MB));
+	/* The first gives up half of it: the other is the one that is freed, and only up to its
+	 * bound. */
+	before = world.facts[1].size_bytes;
+	world.facts[0].used_bytes /= 2;
+	for (int i = 0; i < 100; i++) {
+		write_parts(&world, 1, 3);
+		world.facts[0].inflow_bytes = 0;
+		world.facts[0].full = false;
+		tick(&world);
+	}
+	ok(world.facts[1].size_bytes > before &&
+		   world.facts[1].used_bytes <= world.orders[1].entitlement_bytes + reserve,
+	   "and more when there is more: %ju MB", (uintmax_t)(world.facts[1].size_bytes / MB));
+	control_close(&world.control);
+}
+
+/* One that has delivered before is believed to do so again. */
+static void freed_by_what_it_delivered(void)
+{
+	struct world world;
+
+	open_world(&world, BUDGET, GUARD, 2);
+	world.facts[0].delivered_bytes = 600 * MB;
+	tick(&world);
+	world.facts[0].delivered_bytes = 0;
+	for (int i = 0; i < 2000; i++) {
+		write_parts(&world, 0, 4);
+		tick(&world);
+	}
+	ok(world.facts[0].used_bytes > world.orders[0].entitlement_bytes + 550 * MB,
+	   "a stalled space has %ju MB to finish in", (uintmax_t)(world.facts[0].used_bytes / MB));
+	ok(world.facts[0].used_bytes <= world.orders[0].entitlement_bytes + 600 * MB,
+	   "as much above its own as it ever delivered");
+	control_close(&world.control);
+}
+
 static void absent_and_refused(void)
 {
 	struct world world;
@@ -440,6 +521,8 @@ int main(void)
 	adversary("one, no budget", 0, GUARD, 1, 2);
 	hoarder();
 	deadlock();
+	hoarder_of_a_part();
+	freed_by_what_it_delivered();
 	absent_and_refused();
 	away_and_back();
 	failsafe();
