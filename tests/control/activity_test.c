@@ -93,6 +93,33 @@ static void publishes(void)
 	activity_close(&activity);
 }
 
+/* A link that is closed is a file made in sight; with it no byte comes or goes. */
+static void linked_again(void)
+{
+	static char piece[4096];
+	uint64_t removed = 0;
+	struct stat st;
+
+	begin();
+	scratch_file(root, SPACE_PART "/job.8", piece, sizeof(piece));
+	look();
+	move(SPACE_PART "/job.8", "film");
+	look();
+	fstatat(root, "film", &st, 0);
+	for (int i = 0; i < 5; i++) {
+		if (linkat(root, "film", root, "again", 0) || truncateat("again", sizeof(piece)))
+			abort();
+		is_int(look().completed, 1, "a link is an object like others");
+		unlinkat(root, "again", 0);
+		removed += look().removed_bytes;
+	}
+	unlinkat(root, "film", 0);
+	removed += look().removed_bytes;
+	is_int((intmax_t)removed, (intmax_t)st.st_blocks * 512,
+	       "a file that had six names is removed once");
+	activity_close(&activity);
+}
+
 /* A file tells any size. */
 static void sparse(void)
 {
@@ -196,10 +223,12 @@ static void folders_change_places(void)
 
 int main(void)
 {
+	setenv("TMPDIR", "/dev/shm", 1); /* a tmpfs, as spaces are: its inodes do not come again */
 	root = scratch_open();
 	publishes();
 	link_between_looks();
 	replaced();
+	linked_again();
 	sparse();
 	folders_come_and_go();
 	folders_change_places();
