@@ -173,8 +173,9 @@ static enum step send_body(struct conn *c, size_t size, int64_t *share)
 {
 	const bool copied = c->reader.holding && c->reader.flows && in_large_pages(c->object);
 	struct sender *sender = &c->worker->sender;
+	bool full = false;
 	const ssize_t n = copied ? sender_copy(sender, c->watch.fd, c->object, c->at, size)
-				 : sender_send(sender, c->watch.fd, c->object, c->at, size);
+				 : sender_send(sender, c->watch.fd, c->object, c->at, size, &full);
 
 	if (n == 0)
 		return STEP_RESET; /* truncated */
@@ -191,7 +192,10 @@ static enum step send_body(struct conn *c, size_t size, int64_t *share)
 	if (c->chunked)
 		c->chunk -= n;
 	*share -= n;
-	return STEP_GO_ON;
+	if (!full)
+		return STEP_GO_ON;
+	conn_full(c);
+	return STEP_WAIT;
 }
 
 enum step conn_send(struct conn *c, int64_t *share)

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sock_diag.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -9,11 +10,11 @@
 
 #include "host/object.h"
 
-/*
- * What goes through the pipe at a time. What the socket does not take of it was looked up for
- * nothing: with 512 KiB that is about a tenth, with 1 MiB a quarter; less costs more calls.
- */
+/* What goes through the pipe at a time, at most. */
 #define PIECE (512 * 1024)
+
+/* What TCP begins while its buffer is not full, it fills. */
+#define PACKET (64 * 1024)
 
 /* Less is not worth two calls. */
 #define MAPPED_MIN (32 * 1024)
@@ -55,8 +56,29 @@ static void drop_rest(struct sender *s, size_t rest)
 	}
 }
 
+/*
+ * How much of `size` the socket will take, about; the rest would be looked up for nothing. A client
+ * that reads slowly makes room for a packet or two at a time.
+ */
+static size_t piece_for(int sock, size_t size)
+{
+	uint32_t mem[SK_MEMINFO_VARS];
+	socklen_t mem_size = sizeof(mem);
+	size_t room = PIECE - PACKET;
+
+	if (size > PACKET && getsockopt(sock, SOL_SOCKET, SO_MEMINFO, mem, &mem_size) == 0) {
+		const uint32_t all = mem[SK_MEMINFO_SNDBUF], queued = mem[SK_MEMINFO_WMEM_QUEUED];
+
+		if (queued + room > all)
+			room = queued < all ? all - queued : 0;
+	}
+	room += PACKET - room % PACKET;
+	return size < room ? size : room;
+}
+
 /* Sends a piece; -EFAULT: the memory is not there any more, and nothing of it was sent. */
-static ssize_t send_piece(struct sender *s, int sock, void *from, size_t size, bool more)
+static ssize_t send_piece(struct sender *s, int sock, void *from, size_t size, bool more,
+			  bool *full)
 {
 	const struct iovec piece = {from, size};
 	const ssize_t put = vmsplice(s->pipe[1], &piece, 1, SPLICE_F_NONBLOCK);
@@ -68,36 +90,38 @@ static ssize_t send_piece(struct sender *s, int sock, void *from, size_t size, b
 		   SPLICE_F_NONBLOCK | (more ? SPLICE_F_MORE : 0));
 	if (n < 0)
 		n = -errno;
-	if (n < put)
+	*full = n < put;
+	if (*full)
 		drop_rest(s, (size_t)(put - (n > 0 ? n : 0)));
 	return n;
 }
 
 /* As sender_send(); -EFAULT: not from the mapping. */
-static ssize_t send_mapped(struct sender *s, int sock, struct object *o, int64_t at, size_t size)
+static ssize_t send_mapped(struct sender *s, int sock, struct object *o, int64_t at, size_t size,
+			   bool *full)
 {
 	size_t sent = 0;
 
-	while (sent < size) {
-		const size_t left = size - sent, piece = left < PIECE ? left : PIECE;
+	while (sent < size && !*full) {
+		const size_t left = size - sent, piece = piece_for(sock, left);
 		char *from = object_mapping(o, at + (int64_t)sent, piece);
-		ssize_t n = from ? send_piece(s, sock, from, piece, piece < left) : -EFAULT;
+		ssize_t n = from ? send_piece(s, sock, from, piece, piece < left, full) : -EFAULT;
 
 		if (n < 0)
 			return sent > 0 ? (ssize_t)sent : n;
 		sent += (size_t)n;
-		if ((size_t)n < piece)
-			break;
 	}
 	return (ssize_t)sent;
 }
 
-ssize_t sender_send(struct sender *s, int sock, struct object *o, int64_t at, size_t size)
+ssize_t sender_send(struct sender *s, int sock, struct object *o, int64_t at, size_t size,
+		    bool *full)
 {
 	ssize_t n = -EFAULT;
 
+	*full = false;
 	if (o->map && s->pipe[0] >= 0 && size >= MAPPED_MIN)
-		n = send_mapped(s, sock, o, at, size);
+		n = send_mapped(s, sock, o, at, size, full);
 	/* What the mapping does not have, the file may: it says how far it goes now. */
 	if (n == -EFAULT)
 		n = sendfile(sock, o->fd, &at, size);

@@ -17,6 +17,7 @@ MEMNET=${MEMNET:-build/memnet}
 LIGHTTPD=${LIGHTTPD:-$(command -v lighttpd || true)}
 NGINX=${NGINX:-$(command -v nginx || true)}
 bench=$PWD/build/tests/bench/http_bench
+clients=$PWD/build/tests/bench/client_bench
 [ "$(id -u)" = 0 ] || { echo "stream.sh: not root: skipped" && exit; }
 
 work=$(mktemp -d)
@@ -263,6 +264,26 @@ paced() {
 	done
 }
 
+# reading CASE CLIENTS [GOAL] — clients that read at 2 Mbit/s what a server gives without a rate, as
+# players do.
+reading() {
+	local before after
+	congestion cubic
+	start_all 10.99.0.1
+	for _ in $(seq "$ROUNDS"); do
+		for s in $servers; do
+			before=$(spent "${pid[$s]}")
+			ip netns exec "$cli" taskset -c 1 bash -c '"$@"; times' - "$clients" -n "$2" -u 1 -t 8 \
+				"http://10.99.0.1:${port[$s]}/www/16m" >"$work/out"
+			after=$(spent "${pid[$s]}")
+			keep "$1.$s" "$(awk 'NR == 2 { print $3 / 1e3 }' "$work/out")" "$before" "$after" \
+				"$(client_us)"
+		done
+	done
+	stop_all
+	report "$1" 1 s/GB "${3-}"
+}
+
 # mine SERVER GOAL — the goal, if the server is memnet.
 mine() {
 	[ "$1" != memnet ] || echo "$2"
@@ -276,7 +297,7 @@ bulk() {
 }
 
 default=$(sysctl -n net.ipv4.tcp_congestion_control)
-[ $# -gt 0 ] || set -- 4k 64k large large-cubic veth veth-cubic veth-own paced cubic own many fast
+[ $# -gt 0 ] || set -- 4k 64k large large-cubic veth veth-cubic veth-own paced cubic own reading many fast
 for case; do
 	congestion "$default"
 	case $case in
@@ -296,6 +317,7 @@ for case; do
 	paced) paced paced-bbr bbr "$CLIENTS" 0.50 ;;
 	cubic) paced paced-cubic cubic "$CLIENTS" 0.90 ;;
 	own) paced paced-own "" "$CLIENTS" 0.50 ;;
+	reading) reading reading "$CLIENTS" 0.90 ;;
 	many) paced paced-8000 cubic 8000 0.90 ;;
 	fast) paced paced-20-mbit cubic "$((CLIENTS / 10))" "" 2500000 ;;
 	*) echo "stream.sh: no case $case" >&2 && exit 2 ;;

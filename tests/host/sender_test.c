@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -80,6 +81,13 @@ static int in_pipe(void)
 	return sender.pipe[0] < 0 || ioctl(sender.pipe[0], FIONREAD, &n) < 0 ? 0 : n;
 }
 
+static ssize_t send_once(int sock, struct object *o, int64_t at, size_t size)
+{
+	bool full;
+
+	return sender_send(&sender, sock, o, at, size, &full);
+}
+
 static ssize_t drain(int sock, unsigned char *got, ssize_t at, ssize_t room)
 {
 	ssize_t n;
@@ -96,7 +104,7 @@ static bool sent_to_two(struct object *o)
 	int64_t sent[2] = {0};
 	ssize_t have[2] = {0};
 	int pair[2][2], full = 0;
-	bool clean = true;
+	bool clean = true, told;
 
 	connect_pair(pair[0]);
 	connect_pair(pair[1]);
@@ -104,7 +112,7 @@ static bool sent_to_two(struct object *o)
 		for (int i = 0; i < 2; i++) {
 			ssize_t n = sent[i] == SIZE ? 0
 						    : sender_send(&sender, pair[i][0], o, sent[i],
-								  (size_t)(SIZE - sent[i]));
+								  (size_t)(SIZE - sent[i]), &told);
 
 			if (n < 0 && n != -EAGAIN)
 				return false;
@@ -171,16 +179,15 @@ static void test_truncated(void)
 	scratch_file(root, "t", data, SIZE);
 	o = get_again("t");
 	connect_pair(pair);
-	ok(sender_send(&sender, pair[0], o, 0, 100000) > 0, "sent a part");
+	ok(send_once(pair[0], o, 0, 100000) > 0, "sent a part");
 	fd = openat(root, "t", O_RDWR | O_CLOEXEC);
 	if (ftruncate(fd, 50000) < 0)
 		abort();
-	is_int(sender_send(&sender, pair[0], o, 100000, 400000), 0,
-	       "truncated before: the object ends");
-	ok(sender_send(&sender, pair[0], o, 0, 100000) <= 53248, "truncated within: a part");
+	is_int(send_once(pair[0], o, 100000, 400000), 0, "truncated before: the object ends");
+	ok(send_once(pair[0], o, 0, 100000) <= 53248, "truncated within: a part");
 	if (ftruncate(fd, SIZE) < 0)
 		abort();
-	ok(sender_send(&sender, pair[0], o, 100000, 50000) != -EFAULT, "grown again: no error");
+	ok(send_once(pair[0], o, 100000, 50000) != -EFAULT, "grown again: no error");
 	is_int(in_pipe(), 0, "nothing stays in the pipe");
 	close(fd);
 	close_pair(pair);
@@ -202,6 +209,32 @@ static void test_holes(void)
 	put(o);
 }
 
+/* What is said to be full is not tried again: its next event has to come. */
+static void test_full(void)
+{
+	struct epoll_event event = {.events = EPOLLOUT | EPOLLET};
+	const int epfd = epoll_create1(EPOLL_CLOEXEC);
+	static unsigned char got[SIZE];
+	struct object *o = get_again("x");
+	bool full = false;
+	ssize_t n = 0;
+	int pair[2];
+
+	connect_pair(pair);
+	epoll_ctl(epfd, EPOLL_CTL_ADD, pair[0], &event);
+	is_int(epoll_wait(epfd, &event, 1, 0), 1, "there is room");
+	while (n >= 0 && !full)
+		n = sender_send(&sender, pair[0], o, 0, SIZE, &full);
+	ok(n > 0, "full is told with the last bytes, not by another call");
+	is_int(epoll_wait(epfd, &event, 1, 0), 0, "no room");
+	drain(pair[1], got, 0, SIZE);
+	is_int(epoll_wait(epfd, &event, 1, 10000), 1, "room again");
+	ok(send_once(pair[0], o, 0, SIZE) > 0, "and it takes more");
+	close_pair(pair);
+	close(epfd);
+	put(o);
+}
+
 static void test_client_gone(void)
 {
 	const struct linger hard = {.l_onoff = 1, .l_linger = 0};
@@ -210,12 +243,12 @@ static void test_client_gone(void)
 	ssize_t n;
 
 	connect_pair(pair);
-	while ((n = sender_send(&sender, pair[0], o, 0, SIZE)) > 0)
+	while ((n = send_once(pair[0], o, 0, SIZE)) > 0)
 		;
 	is_int(n, -EAGAIN, "the socket is full");
 	setsockopt(pair[1], SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
 	close(pair[1]);
-	n = sender_send(&sender, pair[0], o, 0, SIZE);
+	n = send_once(pair[0], o, 0, SIZE);
 	ok(n == -ECONNRESET || n == -EPIPE, "the client has reset it");
 	is_int(in_pipe(), 0, "nothing stays in the pipe");
 	close(pair[0]);
@@ -241,6 +274,7 @@ int main(void)
 	test_far_ahead();
 	test_truncated();
 	test_holes();
+	test_full();
 	test_client_gone();
 	store_fini(&store);
 	sender_fini(&sender);
