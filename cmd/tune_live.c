@@ -91,9 +91,8 @@ static void ticked(struct tuner *tuner, bool period)
 }
 
 /* The memory of the figures is taken here, once for a configuration. */
-static int open_figures(struct live *live, struct mn_error *e)
+static int open_figures(struct live *live, const struct tune_config *c, struct mn_error *e)
 {
-	const struct tune_config *c = &live->config;
 	size_t room = FIGURES_ROOM(c->tuner.nspaces);
 
 	live->answer = c->metrics[0] ? malloc(room) : NULL;
@@ -114,6 +113,26 @@ static void close_figures(struct live *live)
 	live->answer = live->text = NULL;
 }
 
+/* The figures first, for they may be refused; at the address of those there are, too. */
+static int adopt(struct live *live, const struct tune_config *config, struct mn_error *e)
+{
+	struct mn_error before = MN_ERROR_INIT;
+	int err;
+
+	close_figures(live);
+	err = open_figures(live, config, e);
+	if (!err)
+		err = tuner_reopen(&live->tuner, &config->tuner, e);
+	if (!err)
+		return 0;
+	close_figures(live);
+	if (open_figures(live, &live->config, &before))
+		log_error("%s; figures are not served until that is mended and the configuration "
+			  "read once more",
+			  before.text);
+	return err;
+}
+
 /* A bad configuration is told and refused: the loop goes on with the one it has. */
 static void reload(struct live *live)
 {
@@ -124,7 +143,7 @@ static void reload(struct live *live)
 	notify_state("RELOADING=1");
 	err = tune_config_read(&config, &live->inv->common, &live->options->words, &e);
 	if (!err)
-		err = tuner_reopen(&live->tuner, &config.tuner, &e);
+		err = adopt(live, &config, &e);
 	if (err) {
 		log_error("%s; the old configuration stays", e.text);
 		tune_config_free(&config);
@@ -140,11 +159,6 @@ static void reload(struct live *live)
 		live->config = config;
 		live->tuner.config = &live->config.tuner;
 		free(old);
-		close_figures(live);
-		if (open_figures(live, &e))
-			log_error("%s; figures are not served until that is mended and the "
-				  "configuration read once more",
-				  e.text);
 		log_info("configuration read again");
 	}
 	notify_state("READY=1");
@@ -175,7 +189,7 @@ static int start(struct live *live, struct mn_error *e)
 	err = tuner_open(&live->tuner, &live->loop, common->runtime_dir, &live->config.tuner,
 			 common->dry_run, e);
 	if (!err)
-		err = open_figures(live, e);
+		err = open_figures(live, &live->config, e);
 	if (!err && live->options->record)
 		err = recording_create(&live->recording, live->options->record, &live->config.tuner,
 				       e);

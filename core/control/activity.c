@@ -173,6 +173,14 @@ static bool take_part(struct activity *a, ino_t inode)
 	return false;
 }
 
+/* Of a sparse file, or one of which parts are gone, no more than what the space can hold. */
+static double counted_size(const struct activity *a, const struct stat *st)
+{
+	double size = (double)st->st_size, most = (double)a->space_bytes;
+
+	return most > 0 && size > most ? most : size;
+}
+
 static void count_complete(struct activity *a, double size)
 {
 	a->counts.completed++;
@@ -186,7 +194,7 @@ static void complete_unknown(struct activity *a)
 	count_complete(a, a->known > 0 ? a->known_bytes / a->known : 0);
 }
 
-/* What was known of an object of that name, which is forgotten with it. */
+/* What was known of an object of that name; of its inode stays known that it has been counted. */
 static uint64_t forget(struct activity *a, uint64_t hash)
 {
 	uint64_t bytes = 0;
@@ -195,26 +203,44 @@ static uint64_t forget(struct activity *a, uint64_t hash)
 		if (a->recent[i].hash != hash)
 			continue;
 		bytes += a->recent[i].bytes;
-		a->recent[i] = (struct activity_object){0};
+		a->recent[i].hash = a->recent[i].bytes = 0;
 	}
 	return bytes;
+}
+
+/* One inode is one object, by whatever names it goes: those of tmpfs do not come again. */
+static void remember(struct activity *a, uint64_t hash, const struct stat *st)
+{
+	struct activity_object *known = NULL;
+	uint64_t bytes = (uint64_t)st->st_blocks * 512;
+
+	for (unsigned int i = 0; i < ACTIVITY_RECENT && !known; i++) {
+		if (a->recent[i].inode == st->st_ino)
+			known = &a->recent[i];
+	}
+	if (known)
+		bytes = known->bytes;
+	else
+		known = &a->recent[a->nrecent++ % ACTIVITY_RECENT];
+	forget(a, hash); /* one that it replaced: what that freed is in the use already */
+	*known = (struct activity_object){hash, st->st_ino, bytes};
 }
 
 static void complete(struct activity *a, int rootfd, const char *path, uint64_t hash)
 {
 	struct stat st;
+	double size;
 
 	if (object_stat(rootfd, path, &st)) {
 		complete_unknown(a);
 		return;
 	}
+	size = counted_size(a, &st);
 	a->known++;
-	a->known_bytes += (double)st.st_size;
-	forget(a, hash); /* one that it replaced: what that freed is in the use already */
-	a->recent[a->nrecent++ % ACTIVITY_RECENT] =
-		(struct activity_object){hash, (uint64_t)st.st_blocks * 512};
+	a->known_bytes += size;
+	remember(a, hash, &st);
 	take_part(a, st.st_ino);
-	count_complete(a, (double)st.st_size);
+	count_complete(a, size);
 }
 
 /* Renamed; and of the one before nobody has seen where it went. */

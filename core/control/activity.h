@@ -12,7 +12,8 @@
  * is there. A file that somebody makes in plain sight, which memnet's own jobs never do, begins
  * when it is made and is complete when it is closed. What is published into a folder that was made
  * for it is known by its inode in the census. Bytes are known of what is still there when its event
- * is read; what came and went between two looks counts as large as the others before it.
+ * is read; what came and went between two looks counts as large as the others before it. An inode
+ * is removed once, whatever a guest links and unlinks, as long as it is among those remembered.
  */
 #pragma once
 
@@ -46,8 +47,9 @@ struct activity_folder {
 };
 
 struct activity_object {
-	uint64_t hash; /* of its path */
-	uint64_t bytes;
+	uint64_t hash; /* of its path; 0: it is gone from there */
+	ino_t inode;
+	uint64_t bytes; /* to be counted when it goes, once */
 };
 
 struct activity {
@@ -57,6 +59,7 @@ struct activity {
 	bool missing; /* a reserved folder is not there */
 	bool records; /* something may be in jobs/: cleared by who takes it */
 	bool unmounted;
+	uint64_t space_bytes; /* its size: no object counts as larger; 0: not known */
 	struct activity_folder folder[ACTIVITY_FOLDERS];
 	unsigned int nfolders;
 	uint64_t marker[ACTIVITY_GROWING], plain[ACTIVITY_GROWING];

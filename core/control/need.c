@@ -83,6 +83,7 @@ static void observe(const struct need_look *look, struct control_space *space,
 	};
 
 	estimator_observe(&space->est, &seen);
+	space->delivered += (double)facts->delivered_bytes;
 	if (facts->full && look->dt_s > 0)
 		slo_full(&space->slo, look->now_ns - (uint64_t)(look->dt_s * 1e9), look->now_ns);
 	take_records(space, look->now_ns, facts);

@@ -24,7 +24,8 @@ struct control_space {
 	uint64_t peak_bytes;		     /* since the last period */
 	uint64_t headroom_before_bytes, used_before_bytes;
 	bool met, full_in_period, rejecting;
-	double idle; /* byte-seconds since the room was last needed */
+	double idle;	  /* byte-seconds since the room was last needed */
+	double delivered; /* bytes, ever */
 	double stall_factor;
 	unsigned int stalled_ticks, most_growing;
 	double model_q95, model_q99, rho_drain;

@@ -6,11 +6,13 @@
  * need.c says what each space needs; here is what all of them get.
  *
  * A budget. Everybody gets what he needs while it suffices. If not, slack goes first; then see
- * budget.c. Nobody may borrow more above his entitlement than his drain pays back in time, so one
- * who delivers nothing cannot hoard. A space that gets less than half of what it lacks is to write
- * fewer objects at once, for half-written objects free nothing. One that is full of them would
- * stand still for ever: it gets all that is left, reserve included, and other such spaces start
- * nothing until it moves.
+ * budget.c. Nobody may borrow more above his entitlement than his drain pays back in time. A space
+ * that gets less than half of what it lacks is to write fewer objects at once, for half-written
+ * objects free nothing. One that is full of them would stand still for ever: it gets all that is
+ * left, reserve included, and other such spaces start nothing until it moves. But a guest can also
+ * mean to never finish what it has begun, and what is used nobody can take back. So this gift
+ * goes above the entitlement by what the space has delivered so far, or by the reserve if that is
+ * more: who delivers nothing cannot hoard.
  */
 #include "control/orchestrator.h"
 
@@ -26,8 +28,9 @@
 
 #define SECOND_NS	 UINT64_C(1000000000)
 #define GRAIN_BYTES	 65536
-#define LOOKS_REMEMBERED 100 /* how many it takes to forget a late one */
-#define LOOK_MAX	 4   /* guard intervals; what a suspended host tells of more is nothing */
+#define LEAST_GIFT	 (1 << 20) /* with less a space counts as full still */
+#define LOOKS_REMEMBERED 100	   /* how many it takes to forget a late one */
+#define LOOK_MAX	 4 /* guard intervals; what a suspended host tells of more is nothing */
 
 static const char *const reason_names[] = {
 	"hold", "grow", "shrink", "guard", "stall", "budget", "failsafe", "refused",
@@ -201,15 +204,42 @@ static unsigned int growing_limit(const struct control_space *space,
 	return (unsigned int)fmax(1, round(space->most_growing * got / lacks));
 }
 
-/* The stalled space that is nearest to its way out: the one that lacks least. */
+/* What a stalled space may have, at most. */
+static double stalled_most(const struct control *control, size_t i)
+{
+	const struct control_space *space = &control->space[i];
+	double reserve = control->tuning.reserve * (double)control->tuning.budget_bytes;
+
+	return fmin(control->claim[i].entitlement + fmax(reserve, space->delivered),
+		    (double)space->wish.max_bytes);
+}
+
+static bool has_less(const struct control *control, const struct control_facts facts[], size_t i)
+{
+	return (double)facts[i].used_bytes <= control->claim[i].entitlement;
+}
+
+/* Who has not got his entitlement goes first; then who is nearest to his way out, lacking least. */
+static bool goes_before(const struct control *control, const struct control_facts facts[], size_t i,
+			size_t j)
+{
+	bool less = has_less(control, facts, i);
+
+	return less != has_less(control, facts, j) ? less : facts[i].growing < facts[j].growing;
+}
+
+/* Of the stalled spaces that may have more. */
 static size_t pick_stalled(const struct control *control, const struct control_facts facts[])
 {
 	size_t pick = control->nspaces;
 
 	for (size_t i = 0; i < control->nspaces; i++) {
-		if (facts[i].absent || control->space[i].stalled_ticks < 2)
+		const struct control_space *space = &control->space[i];
+
+		if (facts[i].absent || space->stalled_ticks < 2 ||
+		    stalled_most(control, i) < space->want + LEAST_GIFT)
 			continue;
-		if (pick == control->nspaces || facts[i].growing < facts[pick].growing)
+		if (pick == control->nspaces || goes_before(control, facts, i, pick))
 			pick = i;
 	}
 	return pick;
@@ -232,7 +262,7 @@ static void make_claims(struct control *control, const struct control_facts fact
 	}
 }
 
-/* All that is left, reserve included, to one stalled space; the others start nothing. */
+/* What is left, reserve included, to one stalled space; the others start nothing. */
 static void free_stalled(struct control *control, const struct control_facts facts[],
 			 struct control_order orders[], double left)
 {
@@ -243,8 +273,8 @@ static void free_stalled(struct control *control, const struct control_facts fac
 	for (size_t i = 0; i < control->nspaces; i++)
 		if (i != pick && !facts[i].absent && control->space[i].stalled_ticks >= 2)
 			orders[i].growing_limit = 0;
-	control->space[pick].want = fmin(control->space[pick].want + fmax(left, 0),
-					 (double)control->space[pick].wish.max_bytes);
+	control->space[pick].want =
+		fmin(control->space[pick].want + fmax(left, 0), stalled_most(control, pick));
 	control->space[pick].reason = CONTROL_STALL;
 }
 
@@ -424,31 +454,37 @@ unsigned int control_apply(const struct control *control, struct control_facts f
 	return made;
 }
 
+/* What is safe while nobody looks: of a quiet space its entitlement, for jobs will come. */
+static struct budget_claim safe_claim(const struct control *control,
+				      const struct control_space *space, const struct totals *sum,
+				      const struct control_facts *facts, uint64_t fixed_bytes)
+{
+	double least = fmax((double)space->wish.min_bytes, (double)facts->used_bytes);
+	double floor = fmax(least, (double)fixed_bytes);
+	double entitled = entitlement(space, sum), safe;
+
+	safe = estimator_failsafe(&space->est, facts->used_bytes, space->model_q99,
+				  seconds(control->tuning.failsafe_ns));
+	safe = fixed_bytes ? 0 : fmin(fmax(safe, entitled), (double)space->wish.max_bytes);
+	safe = fmax(safe, floor);
+	return (struct budget_claim){
+		.floor = floor, .need = safe, .want = safe, .entitlement = entitled};
+}
+
 void control_failsafe(const struct control *control, const struct control_facts facts[],
 		      uint64_t size_bytes[])
 {
-	double sum = 0, floors = 0, scale = 1, budget = (double)control->tuning.budget_bytes;
+	struct totals sum = sum_up(control, facts);
+	double most = control->tuning.budget_bytes ? sum.capacity : INFINITY;
+	struct budget_claim *claim = control->claim;
 
-	for (size_t i = 0; i < control->nspaces; i++) {
-		const struct control_space *space = &control->space[i];
-		double floor = fmax((double)space->wish.min_bytes, (double)facts[i].used_bytes);
-		double size = estimator_failsafe(&space->est, facts[i].used_bytes, space->model_q99,
-						 seconds(control->tuning.failsafe_ns));
-
-		size = fmax(floor, fmin(size, (double)space->wish.max_bytes));
-		size_bytes[i] = facts[i].absent ? 0 : (uint64_t)size;
-		sum += facts[i].absent ? 0 : size - floor;
-		floors += facts[i].absent ? 0 : floor;
-	}
-	if (budget > 0 && floors + sum > budget)
-		scale = sum > 0 ? fmax(0, budget - floors) / sum : 0;
-	for (size_t i = 0; i < control->nspaces; i++) {
-		uint64_t min = control->space[i].wish.min_bytes, used = facts[i].used_bytes;
-		uint64_t floor = used > min ? used : min;
-
-		if (!facts[i].absent)
-			size_bytes[i] =
-				floor + (uint64_t)(scale * (double)(size_bytes[i] - floor)) /
-						GRAIN_BYTES * GRAIN_BYTES;
-	}
+	for (size_t i = 0; i < control->nspaces; i++)
+		claim[i] = facts[i].absent ? (struct budget_claim){0}
+					   : safe_claim(control, &control->space[i], &sum,
+							&facts[i], size_bytes[i]);
+	budget_share(claim, control->nspaces, most);
+	for (size_t i = 0; i < control->nspaces; i++)
+		size_bytes[i] =
+			bytes_of(claim[i].floor) +
+			bytes_of(claim[i].grant - claim[i].floor) / GRAIN_BYTES * GRAIN_BYTES;
 }

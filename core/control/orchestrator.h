@@ -149,6 +149,10 @@ unsigned int control_apply(const struct control *control, struct control_facts f
 			   int (*resize)(void *cookie, size_t space, uint64_t *size_bytes),
 			   void *cookie);
 
-/* Sizes at which every space is safe while nobody looks, within the budget. */
+/*
+ * Sizes at which every space is safe while nobody looks; under a budget at least what it is
+ * entitled to. In: 0, or what a space keeps or is given anyhow; out: all sizes, 0 of one that is
+ * absent. Their sum is within the budget without its reserve, if what they hold and keep is.
+ */
 void control_failsafe(const struct control *control, const struct control_facts facts[],
 		      uint64_t size_bytes[]);

@@ -116,6 +116,7 @@ static void look_inside(struct profiler *p, int64_t now_ns, struct profiler_scra
 
 	if (rootfd >= 0 && !p->watching)
 		begin(p, rootfd);
+	p->activity.space_bytes = facts->size_bytes;
 	activity_read(&p->activity, rootfd, &scratch->reader, counts);
 	if (rootfd >= 0 && p->activity.records)
 		take_records(p, rootfd, now_ns, scratch, facts);

@@ -197,7 +197,7 @@ static int open_control(struct run *run)
 /* The controller dies; its watchdog leaves safe sizes, and a new one knows nothing. */
 static int kill_control(struct run *run, uint64_t step)
 {
-	uint64_t safe_bytes[SIM_VMS_MAX];
+	uint64_t safe_bytes[SIM_VMS_MAX] = {0};
 
 	look(run);
 	control_failsafe(&run->control, run->facts, safe_bytes);

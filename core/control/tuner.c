@@ -49,10 +49,20 @@ static uint64_t failsafe_size(const struct tuner_wish *wish, const struct contro
 	return size > facts->used_bytes ? size : facts->used_bytes;
 }
 
+/* What is not up to the controller: the others share what that leaves of the budget. */
+static uint64_t fixed_size(const struct tuner_wish *wish, const struct control_facts *facts)
+{
+	if (wish->failsafe == TUNER_FAILSAFE_OFF)
+		return facts->size_bytes;
+	return wish->failsafe == TUNER_FAILSAFE_SIZE ? wish->failsafe_bytes : 0;
+}
+
 static void fill_rows(struct tuner *t)
 {
 	uint64_t size[TUNER_SPACES_MAX];
 
+	for (size_t i = 0; i < t->config->nspaces; i++)
+		size[i] = fixed_size(&t->config->space[i], &t->facts[i]);
 	control_failsafe(&t->control, t->facts, size);
 	for (size_t i = 0; i < t->config->nspaces; i++)
 		t->row[i] = (struct watchdog_row){

@@ -224,6 +224,34 @@ M=$((1024 * 1024))
 	until_true said 'of 2 spaces'
 }
 
+@test "SIGHUP: metrics that cannot be served are refused, and those there were are served on" {
+	create vm1/out 64M
+	with() { printf '[tune]\nmetrics = %s\n[space vm1/out]\nmin = %s\nmax = 256M\n' "$BATS_TEST_TMPDIR/$1" "$2" >"$MEMNET_CONF"; }
+	served() { vm_host curl -sf --unix-socket "$BATS_TEST_TMPDIR/$1" http://x/metrics | grep -q "size_bytes{space=\"vm1/out\"} $(($2 * M))\$"; }
+	begin socat -u "UNIX-LISTEN:$BATS_TEST_TMPDIR/taken,fork" OPEN:/dev/null
+	until_true test -S "$BATS_TEST_TMPDIR/taken"
+	with one 32M
+	tune
+	until_true served one 32
+	with taken 16M
+	kill -HUP "$TUNE"
+	until_true said "metrics on $BATS_TEST_TMPDIR/taken"
+	until_true said 'the old configuration stays'
+	served one 32
+	is vm1/out size_bytes = $((32 * M))
+	run ! said 'configuration read again'
+	# At another place, and at the same.
+	with two 16M
+	kill -HUP "$TUNE"
+	until_true served two 16
+	[ ! -e "$BATS_TEST_TMPDIR/one" ]
+	with two 24M
+	kill -HUP "$TUNE"
+	until_true served two 24
+	stop_tune
+	[ ! -e "$BATS_TEST_TMPDIR/two" ]
+}
+
 @test "a section without keys is a space that has the defaults" {
 	create vm1/out 128M
 	create vm2/out 128M
@@ -351,8 +379,9 @@ M=$((1024 * 1024))
 	wait "$TUNE" || true
 	until_true said 'the controller died'
 	until_true no_watchdog
-	# Fifteen seconds of the fastest inflow, within the budget.
+	# Fifteen seconds of the fastest inflow, within the budget; and what the quiet one is entitled to.
 	is vm1/out size_bytes -gt $((64 * M))
+	is vm2/out size_bytes -gt $((190 * M))
 	[ $(($(figure vm1/out size_bytes) + $(figure vm2/out size_bytes))) -le $((400 * M)) ]
 	# Whoever comes next may have the spaces.
 	tune --budget 400M vm1/out,min=16M vm2/out,min=16M

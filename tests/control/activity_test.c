@@ -47,6 +47,14 @@ static void begin(void)
 	look();
 }
 
+static int truncateat(const char *path, off_t size)
+{
+	int fd = openat(root, path, O_WRONLY | O_CLOEXEC), err = fd < 0 || ftruncate(fd, size);
+
+	close(fd);
+	return err;
+}
+
 static unsigned int watches(void)
 {
 	char path[64], line[256];
@@ -82,6 +90,55 @@ static void publishes(void)
 	c = look();
 	is_int(c.started, 1, "linked: begun once");
 	ok(c.completed == 1 && c.completed_bytes == 7, "and complete once");
+	activity_close(&activity);
+}
+
+/* A link that is closed is a file made in sight; with it no byte comes or goes. */
+static void linked_again(void)
+{
+	static char piece[4096];
+	uint64_t removed = 0;
+	struct stat st;
+
+	begin();
+	scratch_file(root, SPACE_PART "/job.8", piece, sizeof(piece));
+	look();
+	move(SPACE_PART "/job.8", "film");
+	look();
+	fstatat(root, "film", &st, 0);
+	for (int i = 0; i < 5; i++) {
+		if (linkat(root, "film", root, "again", 0) || truncateat("again", sizeof(piece)))
+			abort();
+		is_int(look().completed, 1, "a link is an object like others");
+		unlinkat(root, "again", 0);
+		removed += look().removed_bytes;
+	}
+	unlinkat(root, "film", 0);
+	removed += look().removed_bytes;
+	is_int((intmax_t)removed, (intmax_t)st.st_blocks * 512,
+	       "a file that had six names is removed once");
+	activity_close(&activity);
+}
+
+/* A file tells any size. */
+static void sparse(void)
+{
+	struct activity_counts c;
+
+	begin();
+	activity.space_bytes = 1000;
+	for (int i = 0; i < 2; i++) {
+		scratch_file(root, SPACE_PART "/job.7", "1", 1);
+		if (truncateat(SPACE_PART "/job.7", INT64_C(1) << 40))
+			abort();
+		look();
+		move(SPACE_PART "/job.7", i ? "giant" : "titan");
+		if (i) /* gone when it is looked at: as large as those before */
+			unlinkat(root, "giant", 0);
+		c = look();
+		ok(c.completed == 1 && c.completed_bytes == 1000 && c.completed_bytes2 == 1e6,
+		   "%s object counts as large as its space", i ? "the next" : "a sparse");
+	}
 	activity_close(&activity);
 }
 
@@ -166,10 +223,13 @@ static void folders_change_places(void)
 
 int main(void)
 {
+	setenv("TMPDIR", "/dev/shm", 1); /* a tmpfs, as spaces are: its inodes do not come again */
 	root = scratch_open();
 	publishes();
 	link_between_looks();
 	replaced();
+	linked_again();
+	sparse();
 	folders_come_and_go();
 	folders_change_places();
 	close(root);

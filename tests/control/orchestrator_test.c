@@ -276,6 +276,87 @@ static void deadlock(void)
 	control_close(&world.control);
 }
 
+/* A guest's writes into its space, 8 MB a look: parts that it does not finish. */
+static void write_parts(struct world *world, size_t i, unsigned int parts)
+{
+	struct control_facts *facts = &world->facts[i];
+	uint64_t room = facts->size_bytes - facts->used_bytes;
+
+	facts->inflow_bytes = room < 8 * MB ? room : 8 * MB;
+	facts->used_bytes += facts->inflow_bytes;
+	facts->full = facts->size_bytes - facts->used_bytes < 1 << 20;
+	facts->growing = parts;
+}
+
+static void tick(struct world *world)
+{
+	world->now_ns += GUARD;
+	control_tick(&world->control, world->now_ns, world->facts, world->orders);
+	control_apply(&world->control, world->facts, world->orders, resize, world);
+}
+
+/* One part that is never finished buys no more than the reserve; who wakes later gets his own. */
+static void hoarder_of_a_part(void)
+{
+	uint64_t reserve = BUDGET / 50, before;
+	unsigned int alarms = 0;
+	struct world world;
+
+	open_world(&world, BUDGET, GUARD, 2);
+	for (int i = 0; i < 2000; i++) {
+		write_parts(&world, 0, 1);
+		tick(&world);
+		alarms |= world.orders[0].alarms;
+	}
+	ok(world.facts[0].used_bytes <= world.orders[0].entitlement_bytes + reserve,
+	   "who never finishes a part has %ju of %ju MB",
+	   (uintmax_t)(world.facts[0].used_bytes / MB), (uintmax_t)(BUDGET / MB));
+	ok(alarms & CONTROL_DEADLOCK, "and is known as deadlocked");
+	/* Three parts: an honest one is freed, though the other has fewer. */
+	for (int i = 0; i < 2000; i++) {
+		write_parts(&world, 0, 1);
+		write_parts(&world, 1, 3);
+		tick(&world);
+	}
+	ok(world.facts[1].size_bytes + reserve >= world.orders[1].entitlement_bytes,
+	   "who wakes later has his %ju MB, but for the reserve",
+	   (uintmax_t)(world.facts[1].size_bytes / MB));
+	/* The first gives up half of it: the other is the one that is freed, and only up to its
+	 * bound. */
+	before = world.facts[1].size_bytes;
+	world.facts[0].used_bytes /= 2;
+	for (int i = 0; i < 100; i++) {
+		write_parts(&world, 1, 3);
+		world.facts[0].inflow_bytes = 0;
+		world.facts[0].full = false;
+		tick(&world);
+	}
+	ok(world.facts[1].size_bytes > before &&
+		   world.facts[1].used_bytes <= world.orders[1].entitlement_bytes + reserve,
+	   "and more when there is more: %ju MB", (uintmax_t)(world.facts[1].size_bytes / MB));
+	control_close(&world.control);
+}
+
+/* One that has delivered before is believed to do so again. */
+static void freed_by_what_it_delivered(void)
+{
+	struct world world;
+
+	open_world(&world, BUDGET, GUARD, 2);
+	world.facts[0].delivered_bytes = 600 * MB;
+	tick(&world);
+	world.facts[0].delivered_bytes = 0;
+	for (int i = 0; i < 2000; i++) {
+		write_parts(&world, 0, 4);
+		tick(&world);
+	}
+	ok(world.facts[0].used_bytes > world.orders[0].entitlement_bytes + 550 * MB,
+	   "a stalled space has %ju MB to finish in", (uintmax_t)(world.facts[0].used_bytes / MB));
+	ok(world.facts[0].used_bytes <= world.orders[0].entitlement_bytes + 600 * MB,
+	   "as much above its own as it ever delivered");
+	control_close(&world.control);
+}
+
 static void absent_and_refused(void)
 {
 	struct world world;
@@ -323,7 +404,7 @@ static void away_and_back(void)
 
 static void failsafe(void)
 {
-	uint64_t size_bytes[N], sum = 0;
+	uint64_t size_bytes[N] = {0}, sum = 0;
 	struct world world;
 	bool safe = true;
 
@@ -341,6 +422,70 @@ static void failsafe(void)
 	}
 	ok(safe, "fail-safe sizes hold the use and the minimum");
 	ok(sum <= BUDGET, "within the budget");
+	control_close(&world.control);
+}
+
+/* Three spaces at night: size_bytes[] is what they are left with until somebody looks again. */
+static void failsafe_of_quiet(struct world *world, uint64_t size_bytes[3])
+{
+	world->now_ns += GUARD;
+	control_tick(&world->control, world->now_ns, world->facts, world->orders);
+	control_failsafe(&world->control, world->facts, size_bytes);
+}
+
+/* A grain below the entitlement is it, too. */
+static bool entitled(const struct world *world, size_t i, uint64_t size_bytes)
+{
+	return size_bytes + 65536 > world->orders[i].entitlement_bytes;
+}
+
+static void failsafe_quiet(void)
+{
+	uint64_t size[3] = {0};
+	struct world world;
+
+	open_world(&world, BUDGET, GUARD, 3);
+	failsafe_of_quiet(&world, size);
+	ok(entitled(&world, 0, size[0]) && entitled(&world, 1, size[1]) &&
+		   entitled(&world, 2, size[2]),
+	   "who is quiet is left with its entitlement: %ju, %ju, %ju MB", (uintmax_t)(size[0] / MB),
+	   (uintmax_t)(size[1] / MB), (uintmax_t)(size[2] / MB));
+	ok(size[0] + size[1] + size[2] <= BUDGET / 100 * 98, "all within the budget's capacity");
+	memset(size, 0, sizeof(size));
+	world.control.space[1].wish.max_bytes = 100 * MB;
+	failsafe_of_quiet(&world, size);
+	ok(size[1] <= 100 * MB, "and no more than max");
+	control_close(&world.control);
+}
+
+/* What one wants, or is given anyhow, is not taken from what the others are entitled to. */
+static void failsafe_greedy(void)
+{
+	uint64_t size[3] = {0};
+	struct world world;
+
+	open_world(&world, BUDGET, GUARD, 3);
+	failsafe_of_quiet(&world, size);
+	memset(size, 0, sizeof(size));
+	world.control.space[0].model_q99 = 1e18;
+	control_failsafe(&world.control, world.facts, size);
+	ok(entitled(&world, 1, size[1]) && entitled(&world, 2, size[2]),
+	   "one that would be safe with all leaves the others theirs: %ju, %ju MB",
+	   (uintmax_t)(size[1] / MB), (uintmax_t)(size[2] / MB));
+	ok(size[0] + size[1] + size[2] <= BUDGET / 100 * 98, "within the capacity");
+	world.control.space[0].model_q99 = 0;
+	memset(size, 0, sizeof(size));
+	size[2] = 1500 * MB;
+	control_failsafe(&world.control, world.facts, size);
+	is_int((intmax_t)size[2], 1500 * MB, "a size that is given is what it gets");
+	ok(size[0] + size[1] + size[2] <= BUDGET / 100 * 98 && size[0] > 64 * MB &&
+		   size[1] > 64 * MB,
+	   "and the others what is left: %ju, %ju MB", (uintmax_t)(size[0] / MB),
+	   (uintmax_t)(size[1] / MB));
+	world.facts[1].absent = true;
+	memset(size, 0, sizeof(size));
+	control_failsafe(&world.control, world.facts, size);
+	is_int((intmax_t)size[1], 0, "one that is away gets none");
 	control_close(&world.control);
 }
 
@@ -376,9 +521,13 @@ int main(void)
 	adversary("one, no budget", 0, GUARD, 1, 2);
 	hoarder();
 	deadlock();
+	hoarder_of_a_part();
+	freed_by_what_it_delivered();
 	absent_and_refused();
 	away_and_back();
 	failsafe();
+	failsafe_quiet();
+	failsafe_greedy();
 	reload();
 	is_str(control_reason_name(CONTROL_PAYBACK * 100), "unknown", "no name for no reason");
 	ok(control_alarm_text(CONTROL_CPU_BOUND) != control_alarm_text(CONTROL_DEADLOCK),

@@ -100,6 +100,21 @@ static void an_object(void)
 	is_int(facts.deliverable, 0, "nothing to deliver");
 }
 
+/* It says that it is larger than any memory. */
+static void a_sparse_object(void)
+{
+	struct publish p = PUBLISH_INIT;
+
+	publish_begin(&p, root, "job", 12);
+	is_int(ftruncate(p.fd, INT64_C(1) << 40), 0, "an object without bytes");
+	publish_commit(&p, "sparse", false);
+	look();
+	is_int((intmax_t)facts.completed_bytes, 32 * MB, "counts as large as the space");
+	unlinkat(root, "sparse", 0);
+	look();
+	is_int((intmax_t)facts.freed_bytes, 0, "and frees nothing");
+}
+
 /* One leaves while another comes: the use alone says nothing. */
 static void both_ways(void)
 {
@@ -416,6 +431,7 @@ int main(void)
 	is_int(profiler_init(&profiler, "/tmp/run", &name, false), 0, "a profiler");
 	absent();
 	an_object();
+	a_sparse_object();
 	both_ways();
 	a_live_object();
 	linked();
