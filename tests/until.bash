@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# Waiting for what another process brings about: for all tests that are bats files.
+# For all tests that are bats files: waiting for what another process brings about, and ports for servers that cannot
+# choose one, or would not tell it.
 
 # until_true COMMAND… — until it succeeds, for at most UNTIL_S seconds (30). A failure shows the file ERR, or `err` of the
 # test, if it is there: what the program under test has to say.
@@ -14,4 +15,19 @@ until_true() {
 		fi
 		sleep 0.02
 	done
+}
+
+# free_ports COUNT — on a line: so many of TCP that nobody listens at, below those that the kernel gives to clients and to
+# who asks for any; those of two tests at a time are others, as each takes its own by chance.
+free_ports() {
+	python3 - "$1" <<-'END'
+		import random, socket, sys
+		free = []
+		while len(free) < int(sys.argv[1]):
+		    try:
+		        free.append(socket.create_server(('127.0.0.1', random.randrange(10000, 30000))))
+		    except OSError:
+		        pass
+		print(*(s.getsockname()[1] for s in free))
+	END
 }

@@ -4,6 +4,8 @@
 
 bats_require_minimum_version 1.5.0
 
+load ../until.bash
+
 setup_file() {
 	: "${MEMNET_SRC:=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)}"
 	: "${MEMNET:=$MEMNET_SRC/build/memnet}"
@@ -34,9 +36,10 @@ serve() {
 
 # serve_nginx BYTES: each connection gets so many a second
 serve_nginx() {
-	local nginx port=$((18400 + BATS_TEST_NUMBER))
+	local nginx port
 
 	nginx=$(command -v nginx) || skip "no nginx"
+	port=$(free_ports 1)
 	cat >conf <<-CONF
 		daemon off; master_process off; pid $PWD/pid; error_log $PWD/err;
 		events {}
@@ -61,10 +64,19 @@ sum() {
 	awk -F '\t' -v name="$1" 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) n = i } NR == 2 { print $n }' sums
 }
 
+# measure ARG… — client_bench with these, the sums to sums. What it says of a time in which it had no CPU itself, which its
+# last column tells, is about this machine: then it is done again.
+measure() {
+	for _ in 1 2 3 4 5; do
+		"$clients" "$@" >sums || return
+		cat sums
+		if awk -v late="$(sum late_s)" 'BEGIN { exit !(late < 0.15) }'; then return; fi
+	done
+}
+
 @test "each client gets its rate, no more, and does not stall" {
 	serve
-	"$clients" -n 20 -r 400kbit -t 4 -u 500ms -o a. "$url" >sums
-	cat sums
+	measure -n 20 -r 400kbit -t 4 -u 500ms -o a. "$url"
 	[ "$(sum clients)" = 20 ]
 	[ "$(sum served)" = 20 ]
 	[ "$(sum stalls)" = 0 ]
@@ -80,15 +92,15 @@ sum() {
 @test "a file is fetched again and again, over the same connection" {
 	serve
 	head -c 3000 /dev/urandom >"$BATS_FILE_TMPDIR/www/small"
-	"$clients" -n 2 -r 400kbit -t 3 -u 0s "${url%file}small" >sums
+	measure -n 2 -r 400kbit -t 3 -u 0s "${url%file}small"
 	[ "$(sum served)" = 2 ]
 	[ "$(sum failures)" = 0 ]
 }
 
 @test "of a server that gives half, clients get half, and stall for half of the time" {
 	serve_nginx 25000
-	"$clients" -n 5 -r 400kbit -t 8 -u 0s -o b. "$url" >sums
-	cat sums b.stalls.tsv
+	measure -n 5 -r 400kbit -t 8 -u 0s -o b. "$url"
+	cat b.stalls.tsv
 	[ "$(sum served)" = 0 ]
 	[ "$(sum stalled)" = 5 ]
 	awk -F '\t' 'NR > 2 { n++; if ($4 < 0.12 || $4 > 0.28) { print; bad = 1 } } END { exit bad || n != 5 }' b.clients.tsv
@@ -100,8 +112,7 @@ sum() {
 
 @test "a client that never gets to play has stalled all the time" {
 	serve_nginx 1000
-	"$clients" -n 2 -r 400kbit -t 4 -u 0s -o d. "$url" >sums
-	cat sums
+	measure -n 2 -r 400kbit -t 4 -u 0s -o d. "$url"
 	[ "$(sum stalled)" = 2 ]
 	[ "$(sum stalls)" = 2 ]
 	awk -F '\t' 'NR > 2 { n++; if ($2 > 0.3 || $3 < 3.5) bad = 1 } END { exit bad || n != 2 }' d.stalls.tsv
@@ -124,9 +135,9 @@ sum() {
 
 @test "where nothing comes it fails, and says why" {
 	serve
-	run -1 --separate-stderr "$clients" -n 2 -t 1 "${url}not"
+	run -1 --separate-stderr "$clients" -n 2 -t 3 "${url}not"
 	[[ $stderr == *"status was 404"* ]]
-	run -1 --separate-stderr "$clients" -n 2 -t 1 http://127.0.0.1:1/file
+	run -1 --separate-stderr "$clients" -n 2 -t 3 http://127.0.0.1:1/file
 	[[ $stderr == *refused* ]]
 }
 

@@ -30,6 +30,17 @@ needs() {
 	command -v "$1" >/dev/null || skip "needs $1"
 }
 
+# begin_growing NAME FILE — a live object of its first half; end_growing NAME FILE: the second one
+begin_growing() {
+	echo >"$D/.memnet/live/$1"
+	head -c $(($(stat -c %s "$2") / 2)) "$2" >"$D/$1"
+}
+
+end_growing() {
+	tail -c +$(($(stat -c %s "$D/$1") + 1)) "$2" >>"$D/$1"
+	rm "$D/.memnet/live/$1"
+}
+
 # grow NAME FILE — makes a live object of it in 2 seconds, from the first tenth on
 grow() {
 	local size step
@@ -47,10 +58,6 @@ grow() {
 	PIDS+=($!)
 }
 
-growing() {
-	[ -e "$D/.memnet/live/$1" ]
-}
-
 frames() {
 	ffmpeg -v error -i "$1" -map 0:v -f framemd5 - </dev/null | sed '/^#/d; s/.* //'
 }
@@ -60,11 +67,11 @@ frames() {
 	get -r 0-2999999 -o "$GOT/1" -r 0-2999999 "$URL/x.bin"
 	get -r 3000000- "$URL/x.bin" | cat "$GOT/1" - | cmp - "$D/x.bin"
 	head -c 40000000 /dev/urandom >"$D/large.bin" # curl takes some MB before it slows down
-	run curl -s --limit-rate 2M --max-time 1 -o "$GOT/large" "$URL/large.bin"
-	[ "$status" = 28 ]
-	[ -s "$GOT/large" ]
-	get -C - --limit-rate 30M -o "$GOT/large" "$URL/large.bin"
-	cmp "$GOT/large" "$D/large.bin"
+	begin_slowly 2M large.bin
+	kill "$FETCHER"
+	wait "$FETCHER" || true
+	get -C - --limit-rate 30M -o "$BATS_TEST_TMPDIR/large.bin" "$URL/large.bin"
+	cmp "$BATS_TEST_TMPDIR/large.bin" "$D/large.bin"
 	get -Z -o "$GOT/a" "$URL/x.bin" -o "$GOT/b" "$URL/x.bin"
 	cmp "$GOT/a" "$D/x.bin"
 	cmp "$GOT/b" "$D/x.bin"
@@ -72,11 +79,20 @@ frames() {
 
 @test "curl: a growing object, resumed at its edge" {
 	serve
-	grow l.bin "$D/x.bin"
-	curl -s --max-time 0.5 -o "$GOT/l" "$URL/l.bin" || true
-	growing l.bin
-	[ -s "$GOT/l" ]
-	get -C - -o "$GOT/l" "$URL/l.bin"
+	begin_growing l.bin "$D/x.bin"
+	has_all() { [ "$(stat -c %s "$GOT/l")" = "$(stat -c %s "$D/l.bin")" ]; }
+	get -N -o "$GOT/l" "$URL/l.bin" 3>&- &
+	client=$!
+	until_true has_all
+	kill "$client"
+	wait "$client" || true
+	get -N -C - -o "$GOT/l" "$URL/l.bin" 3>&- &
+	client=$!
+	PIDS+=("$client")
+	head -c 5000000 "$D/x.bin" | tail -c +4000001 >>"$D/l.bin"
+	until_true has_all
+	end_growing l.bin "$D/x.bin"
+	wait "$client"
 	cmp "$GOT/l" "$D/x.bin"
 }
 
@@ -109,14 +125,15 @@ frames() {
 
 @test "aria2c: eight segments at once, and the rest of them when it was killed" {
 	needs aria2c
-	serve --access-log "$BATS_TEST_TMPDIR/log"
+	# At a rate at which the first one does not get far before the others ask.
+	serve --client-rate 1MB --access-log "$BATS_TEST_TMPDIR/log"
 	aria=(aria2c -q --no-conf -x8 -s8 -k1M --file-allocation=none --auto-save-interval=1 -d "$GOT")
 	"${aria[@]}" -o x "$URL/x.bin"
 	cmp "$GOT/x" "$D/x.bin"
 	stop
 	[ "$(grep -c ' 206 ' "$BATS_TEST_TMPDIR/log")" -ge 7 ]
 	serve
-	"${aria[@]}" --max-download-limit=2M -o y "$URL/x.bin" 3>&- &
+	"${aria[@]}" --max-download-limit=500K -o y "$URL/x.bin" 3>&- &
 	client=$!
 	PIDS+=("$client")
 	until_true test -s "$GOT/y.aria2"
@@ -142,7 +159,7 @@ frames() {
 	needs wrk
 	head -c 4096 /dev/urandom >"$D/4k"
 	serve --access-log "$BATS_TEST_TMPDIR/log"
-	wrk -t 2 -c 64 -d 2 --timeout 5 "$URL/4k" >"$GOT/said"
+	wrk -t 2 -c 64 -d 2 --timeout 20 "$URL/4k" >"$GOT/said"
 	cat "$GOT/said"
 	if grep -E 'Socket errors|Non-2xx' "$GOT/said"; then false; fi
 	asked=$(sed -n 's/^ *\([0-9]*\) requests in.*/\1/p' "$GOT/said")
@@ -180,8 +197,9 @@ frames() {
 
 @test "GStreamer: each byte of a finished and of a growing object" {
 	gst-inspect-1.0 souphttpsrc >/dev/null 2>&1 || skip "needs GStreamer's souphttpsrc"
+	# Its status at its own end says nothing: the bytes do.
 	gst() {
-		timeout 40 gst-launch-1.0 -q souphttpsrc location="$1" ! filesink location="$2" 3>&-
+		timeout 40 gst-launch-1.0 -q souphttpsrc location="$1" ! filesink location="$2" 3>&- || true
 	}
 	serve
 	gst "$URL/x.bin" "$GOT/x"
@@ -198,15 +216,19 @@ frames() {
 		[ "$(id -u)" != 0 ] || set -- setpriv --reuid 65534 --regid 65534 --clear-groups "$@"
 		HOME=/nonexistent timeout 60 "$@" 2>"$BATS_TEST_TMPDIR/vlc" 3>&-
 	}
+	# dump URL FILE — its status at its own end says nothing: the bytes do.
+	dump() {
+		vlc "$1" --demux=dump --demuxdump-file="$2" vlc://quit || true
+	}
 	vlc --version >/dev/null || skip "needs VLC"
 	needs ffmpeg
 	VLC=$(mktemp -d)
 	chmod 777 "$VLC"
 	serve
 	cp "$BATS_FILE_TMPDIR/clip.ts" "$D/c.ts"
-	vlc "$URL/c.ts" --demux=dump --demuxdump-file="$VLC/c" vlc://quit
+	dump "$URL/c.ts" "$VLC/c"
 	cmp "$VLC/c" "$D/c.ts"
 	grow l.ts "$D/c.ts"
-	vlc "$URL/l.ts" --demux=dump --demuxdump-file="$VLC/l" vlc://quit
+	dump "$URL/l.ts" "$VLC/l"
 	cmp "$VLC/l" "$D/c.ts"
 }

@@ -23,19 +23,14 @@ certificate() {
 	cat "$F/cert" "$F/key" >"$F/memnet.pem"
 }
 
-free_port() {
-	python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])'
-}
-
 # behind nginx|haproxy OPTION… — memnet stream with OPTIONs behind it; $TLS is where the space is.
 behind() {
-	local front=$1 port upstream
+	local front=$1 port metrics upstream
 	shift
-	port=$(free_port)
-	METRICS=http://127.0.0.1:$port/metrics
-	serve --metrics "127.0.0.1:$port" "$@"
+	read -r port metrics < <(free_ports 2)
+	METRICS=http://127.0.0.1:$metrics/metrics
+	serve --metrics "127.0.0.1:$metrics" "$@"
 	upstream=${URL#http://} upstream=${upstream%%/*}
-	port=$(free_port)
 	certificate
 	"start_$front" "$port" "$upstream"
 	TLS=https://127.0.0.1:$port/vm1/out

@@ -8,7 +8,7 @@ load push.bash
 # nginx, which takes uploads into $G; $URL
 webdav() {
 	local port
-	port=$(python3 -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')
+	port=$(free_ports 1)
 	mkdir -p "$BATS_TEST_TMPDIR/nginx"
 	cat >"$BATS_TEST_TMPDIR/nginx.conf" <<-END
 		daemon off; master_process off; pid $BATS_TEST_TMPDIR/nginx.pid;
@@ -33,8 +33,9 @@ webdav() {
 	until_true curl -so /dev/null "$URL"
 }
 
-received() {
-	[ "$(wc -l <"$BATS_TEST_TMPDIR/log")" -ge "$1" ]
+# logged REGEX WANT — nginx's log has these, one behind the other. It writes a line when the client has its answer.
+logged() {
+	[ "$(grep -o "$1" "$BATS_TEST_TMPDIR/nginx.log" | paste -sd' ')" = "$2" ]
 }
 
 @test "http: all that is there, once, on one connection, in the order of publication" {
@@ -48,8 +49,7 @@ received() {
 	cmp "$D/a b%ü?" "$G/in/a b%ü?"
 	cmp "$D/deep/er/c" "$G/in/deep/er/c"
 	[ -e "$G/in/empty" ]
-	[ "$(grep -o 'PUT [^ ]*' "$BATS_TEST_TMPDIR/nginx.log" | paste -sd' ')" = \
-		"PUT /in/b PUT /in/a%20b%25%C3%BC%3F PUT /in/empty PUT /in/deep/er/c" ]
+	until_true logged 'PUT [^ ]*' "PUT /in/b PUT /in/a%20b%25%C3%BC%3F PUT /in/empty PUT /in/deep/er/c"
 }
 
 @test "http: what is published later, in that order, and released" {
@@ -59,7 +59,7 @@ received() {
 		echo "$i" | publish "s$i"
 	done
 	until_true gone "$D/s1"
-	[ "$(grep -o 'PUT /s.' "$BATS_TEST_TMPDIR/nginx.log" | tr -dc 0-9)" = 987654321 ]
+	until_true logged '/s[0-9]' '/s9 /s8 /s7 /s6 /s5 /s4 /s3 /s2 /s1'
 	echo deep | publish new/folder/x
 	until_true gone "$D/new/folder/x"
 	[ "$(cat "$G/new/folder/x")" = deep ]
@@ -88,7 +88,7 @@ received() {
 	) >"$D/x"
 	until_true test -e "$G/x"
 	[ "$(cat "$G/x")" = $'one\ntwo' ]
-	[ "$(grep -c PUT "$BATS_TEST_TMPDIR/nginx.log")" = 1 ]
+	until_true logged PUT PUT
 }
 
 @test "a glob, and what is never sent" {
@@ -225,8 +225,8 @@ received() {
 	mkdir -p "$D/.memnet/part"
 	echo x | publish x
 	until_true gone "$D/x"
-	sleep 0.1
-	[ -z "$(find "/proc/$PUSHER/fd" -lname "$D*")" ]
+	not_open() { [ -z "$(find "/proc/$PUSHER/fd" -lname "$D*")" ]; }
+	until_true not_open
 }
 
 @test "few rights are left: one port, no files but the space's" {
@@ -261,7 +261,7 @@ received() {
 @test "congestion control: cubic, where it can be had, whatever the system's is" {
 	grep -q cubic /proc/sys/net/ipv4/tcp_allowed_congestion_control || skip "no cubic but for root"
 	receiver tcp
-	pushing "tcp://127.0.0.1:$PORT" --rate 1MB vm1/out
+	pushing "tcp://127.0.0.1:$PORT" --rate 200kB vm1/out
 	random 3000000 | publish x
 	until_true eval "ss -tin state established 'dport = :$PORT' | grep -q cubic"
 }
@@ -269,7 +269,7 @@ received() {
 @test "congestion control: the one that is asked for" {
 	grep -q reno /proc/sys/net/ipv4/tcp_allowed_congestion_control || skip "no reno but for root"
 	receiver tcp
-	pushing "tcp://127.0.0.1:$PORT" --rate 1MB --congestion reno vm1/out
+	pushing "tcp://127.0.0.1:$PORT" --rate 200kB --congestion reno vm1/out
 	random 3000000 | publish x
 	until_true eval "ss -tin state established 'dport = :$PORT' | grep -q reno"
 }

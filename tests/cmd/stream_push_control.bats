@@ -7,7 +7,7 @@ load push.bash
 
 # ask LINE… — of $PUSHER; the answers.
 ask() {
-	printf '%s\n' "$@" | timeout 10 socat -t 5 - "UNIX-CONNECT:$BATS_TEST_TMPDIR/run/.stream/$PUSHER.sock,shut-down"
+	printf '%s\n' "$@" | timeout 20 socat -t 20 - "UNIX-CONNECT:$BATS_TEST_TMPDIR/run/.stream/$PUSHER.sock,shut-down"
 }
 
 # is FIELD OP NUMBER — of vm1/out's line.

@@ -31,8 +31,20 @@ got_datagrams() {
 	[ "$(stat -c %s "$G/got")" = $(($1 * 1316)) ]
 }
 
-free_port() {
-	python3 -c 'import socket; s = socket.socket(type=socket.SOCK_DGRAM); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1] & ~1)'
+# free_pair — the first of two of UDP that nobody has, below those that the kernel gives to who asks for any
+free_pair() {
+	python3 - <<-'END'
+		import random, socket
+		while True:
+		    port = random.randrange(10000, 30000, 2)
+		    try:
+		        for n in 0, 1:
+		            socket.socket(type=socket.SOCK_DGRAM).bind(('127.0.0.1', port + n))
+		        break
+		    except OSError:
+		        pass
+		print(port)
+	END
 }
 
 # probe URL ARG… — in the background: the number of frames that ffprobe sees goes to $G/frames
@@ -49,8 +61,8 @@ bound() {
 @test "udp: ffprobe has every frame of all objects" {
 	cp "$BATS_FILE_TMPDIR/clip.ts" "$D/a.ts"
 	publish b.ts <"$BATS_FILE_TMPDIR/clip.ts"
-	port=$(free_port)
-	probe "udp://127.0.0.1:$port?timeout=1500000"
+	port=$(free_pair)
+	probe "udp://127.0.0.1:$port?timeout=6000000" # how it ends: that long nothing came
 	until_true bound "$port"
 	push "udp://127.0.0.1:$port" --once vm1/out
 	wait $PROBE
@@ -60,11 +72,12 @@ bound() {
 @test "rtp: ffprobe has every frame of all objects, and ends by itself" {
 	cp "$BATS_FILE_TMPDIR/1.ts" "$D/1.ts"
 	publish 2.ts <"$BATS_FILE_TMPDIR/2.ts"
-	port=$(free_port)
+	port=$(free_pair)
 	printf '%s\n' v=0 'o=- 1 1 IN IP4 127.0.0.1' s=- 'c=IN IP4 127.0.0.1' 't=0 0' "m=video $port RTP/AVP 33" \
 		>"$G/x.sdp"
 	probe -protocol_whitelist file,udp,rtp "$G/x.sdp"
 	until_true bound "$port"
+	until_true bound $((port + 1))
 	push "rtp://127.0.0.1:$port" --once vm1/out
 	wait $PROBE
 	[ "$(cat "$G/frames")" = 50 ]
@@ -76,13 +89,19 @@ bound() {
 	publish z.ts <"$BATS_FILE_TMPDIR/1.ts"
 	publish a.ts <"$BATS_FILE_TMPDIR/2.ts"
 	until_true gone "$D/a.ts"
-	got "$BATS_FILE_TMPDIR/clip.ts"
+	until_true got "$BATS_FILE_TMPDIR/clip.ts"
 	gone "$D/z.ts"
 	gone "$G/odd"
-	# Its 50 frames take two seconds; half of the bytes are there after about half of it.
-	awk '{ b += $2; t[NR] = $1; s[NR] = b }
-		END { if (t[NR] < 1.7 || t[NR] > 4) exit 1
-			for (i = 1; i <= NR; i++) if (s[i] > b / 2) exit !(t[i] > 0.2 * t[NR] && t[i] < 0.8 * t[NR]) }' "$G/times"
+	# Its 50 frames take two seconds, and each half of the bytes its part of that. A machine that stands still makes it
+	# longer by a few gaps; without the five longest it is never as long as at half the speed.
+	awk '{ b += $2; t[NR] = $1; s[NR] = b; gap[NR] = $1 - t[NR - 1] }
+		END { for (i = 1; s[i] <= b / 2; i++);
+			for (all = t[NR]; n < 5; n++) {
+				for (j = most = 1; j <= NR; j++) if (gap[j] > gap[most]) most = j
+				all -= gap[most]; gap[most] = 0
+			}
+			print "half after", t[i], "all after", t[NR], "without the longest gaps", all
+			exit !(t[i] > 0.4 && t[NR] - t[i] > 0.4 && t[NR] > 1.7 && all < 3.5) }' "$G/times"
 }
 
 @test "rtp: one numbered stream, reports, BYE when it ends" {
@@ -107,7 +126,7 @@ bound() {
 	cat "$BATS_FILE_TMPDIR/2.ts" >>"$D/l.ts"
 	rm "$D/.memnet/live/l.ts"
 	until_true gone "$D/l.ts"
-	got "$BATS_FILE_TMPDIR/clip.ts"
+	until_true got "$BATS_FILE_TMPDIR/clip.ts"
 	gone "$G/odd"
 }
 
@@ -126,7 +145,8 @@ bound() {
 	[ -e "$D/noclock.ts" ]
 	[ -e "$D/empty.ts" ]
 	gone "$D/torn.ts"
-	got <(head -c 1880 "$BATS_FILE_TMPDIR/clip.ts")
+	head -c 1880 "$BATS_FILE_TMPDIR/clip.ts" >"$BATS_TEST_TMPDIR/torn"
+	until_true got "$BATS_TEST_TMPDIR/torn"
 
 	rm "$D"/*
 	echo -n 1 >"$D/.memnet/live/l.ts"
@@ -140,7 +160,7 @@ bound() {
 }
 
 @test "where nobody listens nothing is delivered; who comes late has it all" {
-	port=$(free_port)
+	port=$(free_pair)
 	publish a.ts <"$BATS_FILE_TMPDIR/clip.ts"
 	run push "udp://127.0.0.1:$port" --once --release delivered vm1/out
 	[ "$status" = 1 ]
@@ -180,7 +200,7 @@ in_namespace() {
 }
 
 @test "no socket can be opened any more, and options are checked" {
-	pushing "udp://127.0.0.1:$(free_port)" vm1/out
+	pushing "udp://127.0.0.1:$(free_pair)" vm1/out
 	grep -q '^Seccomp:.2' "/proc/$PUSHER/status"
 	run push udp://127.0.0.1:9 --rate 1MB vm1/out
 	[[ $status = 2 && $output == *"go by their stream's clock"* ]]

@@ -92,7 +92,7 @@ many() {
 
 heard() {
 	local word
-	read -r -t 60 word <&6
+	read -r -t 180 word <&6
 	[ "$word" = "$1" ]
 }
 
@@ -104,7 +104,7 @@ heard() {
 	get "$URL/x" | cmp - "$D/x"
 	had=$(memory)
 	before=$(descriptors)
-	many 10000
+	many 10000 180
 	heard connected
 	until_true sh -c "[ \$(find /proc/$SERVER/fd -type l | wc -l) -ge 10000 ]"
 	idle=$(memory)
@@ -166,19 +166,7 @@ again() {
 
 # serve_for_kills OPTION… — HTTP, metrics and RTSP
 serve_for_kills() {
-	# Ports that no client gets for its own side while the server is away.
-	read -r HTTP METRICS RTSP < <(python3 -c '
-import random, socket
-free = []
-while len(free) < 3:
-    try:
-        free.append(socket.create_server(("127.0.0.1", random.randrange(10000, 30000))))
-    except OSError:
-        pass
-ports = [x.getsockname()[1] for x in free]
-for x in free:
-    x.close()
-print(*ports)')
+	read -r HTTP METRICS RTSP < <(free_ports 3) # which no client gets for its own side while the server is away
 	serve --listen "http://127.0.0.1:$HTTP" --metrics "127.0.0.1:$METRICS" --rtsp "127.0.0.1:$RTSP" "$@" ||
 		{ cat "$BATS_TEST_TMPDIR/err" && false; }
 	URL=$(sed -n 's/.*listening on \(http.*\)/\1/p' "$BATS_TEST_TMPDIR/err")/vm1/out
@@ -262,11 +250,11 @@ all_end() {
 	for i in 1 2; do random 20000000 >"$D/x$i"; done
 	random 20000000 >"$GOT/want"
 	begin_growing
-	serve_for_kills
+	serve_for_kills --client-rate 5MB # or they could have it all before the first kill
 	for i in 1 2; do fetch "x$i"; done
 	fetch l
 	grow "$GOT/want"
-	killed x1 3000000
+	killed x1 3000000 --client-rate 5MB
 	all_end
 	for i in 1 2; do cmp "$GOT/x$i" "$D/x$i"; done
 	cmp "$GOT/l" "$GOT/want"

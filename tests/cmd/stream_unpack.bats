@@ -190,7 +190,7 @@ parts() {
 @test "an object that is truncated or overwritten while its content is sent" {
 	content 30000000 >"$PLAIN"
 	pack 1000000 x.zst <"$PLAIN"
-	serve --client-rate 20MB
+	serve --client-rate 3MB
 	curl -s --max-time 20 -o "$BATS_TEST_TMPDIR/got" "$URL/x" 3>&- &
 	client=$!
 	until_true [ -s "$BATS_TEST_TMPDIR/got" ]
@@ -204,7 +204,7 @@ parts() {
 @test "an object that is truncated while ranges of its content are sent" {
 	content 30000000 >"$PLAIN"
 	pack 1000000 x.zst <"$PLAIN"
-	serve --client-rate 20MB
+	serve --client-rate 3MB
 	got=$BATS_TEST_TMPDIR/got
 	curl -s --max-time 20 -o "$got" -r 10000000-29000000,5-9 "$URL/x" 3>&- &
 	client=$!

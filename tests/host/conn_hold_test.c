@@ -81,6 +81,7 @@ static bool begin_request(size_t size)
 	turns();
 	setsockopt(only_conn()->watch.fd, SOL_SOCKET, SO_SNDBUFFORCE, &little, sizeof(little));
 	send(client, "G", 1, 0);
+	arrive(client);
 	turns();
 	later(31 * NS_PER_S);
 	turns();

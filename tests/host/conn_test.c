@@ -164,6 +164,7 @@ static void test_refused_unread(void)
 	client = connect_with(0);
 	got_size = 0;
 	send(client, "GET /", 5, MSG_NOSIGNAL);
+	arrive(client);
 	turns();
 	later(31 * NS_PER_S);
 	until(whole_answer);
@@ -189,6 +190,7 @@ static void test_flood(void)
 	serve(&plain, false);
 	client = connect_with(0);
 	is_int(send(client, "no request\r\n\r\n", 14, 0), 14, "what is no request");
+	arrive(client);
 	until(connected);
 	turns();
 	is_int(only_conn()->state, CONN_LINGER, "is refused");

@@ -185,6 +185,16 @@ HELPER int connect_with(int room)
 	return fd;
 }
 
+/* Waits until the server's TCP has what was sent: on a busy machine not yet when send() is back. */
+HELPER void arrive(int fd)
+{
+	const time_t late = time(NULL) + 20;
+	int left = 1;
+
+	while (ioctl(fd, SIOCOUTQ, &left) == 0 && left > 0 && time(NULL) < late)
+		usleep(100);
+}
+
 HELPER void ask(int fd, const char *method, const char *name, const char *fields)
 {
 	char request[1024];
@@ -193,6 +203,7 @@ HELPER void ask(int fd, const char *method, const char *name, const char *fields
 
 	if (send(fd, request, (size_t)n, MSG_NOSIGNAL) != n)
 		abort();
+	arrive(fd);
 }
 
 /* All that has come, to a NUL. */

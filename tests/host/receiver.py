@@ -1,6 +1,6 @@
 """Peers for memnet stream --push: receiver.py KIND FOLDER prints its port. What is being received is in
 FOLDER/part, the Nth object in object.N; FOLDER/log has a line for each, that says how it ended."""
-import os, socket, sys, time
+import os, random, socket, sys, time
 
 kind, folder = sys.argv[1:]
 count = 0
@@ -98,6 +98,9 @@ if kind == 'unix':
     s = socket.socket(socket.AF_UNIX)
     s.bind(folder + '/sock')
     s.listen()
+elif kind == 'closed':
+    # below those that the kernel gives out: so that it is still nobody's when the test listens there
+    s = socket.create_server(('127.0.0.1', random.randrange(10000, 30000)))
 else:
     s = socket.create_server(('127.0.0.1', 0))
     if kind == 'slow':

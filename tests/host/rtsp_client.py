@@ -31,7 +31,7 @@ def ask(method, path, *fields):
     return status, text
 def told(**want):
     """Waits until the control socket tells these of vm1/out; gives all it tells."""
-    for _ in range(500):
+    for _ in range(1000):
         with socket.socket(socket.AF_UNIX) as u:
             u.connect(sys.argv[2])
             u.sendall(b'get\n')

@@ -26,7 +26,8 @@ ask()
 		lines+=("{\"execute\":\"$1\",\"arguments\":$2,\"id\":1}")
 		shift 2
 	done
-	printf '%s\n' "${lines[@]}" | socat -t 1 - UNIX-CONNECT:"$BATS_FILE_TMPDIR/qmp.sock" | jq -c 'select(.id)'
+	# QEMU ends the connection when it has answered all: -t is for how long it may take to.
+	printf '%s\n' "${lines[@]}" | socat -t 30 - UNIX-CONNECT:"$BATS_FILE_TMPDIR/qmp.sock" | jq -c 'select(.id)'
 }
 
 plug='{"driver":"virtio-9p-pci","id":"ID","fsdev":"memnet","mount_tag":"memnet","bus":"BUS"}'

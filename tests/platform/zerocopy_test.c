@@ -48,7 +48,7 @@ static int was_copied(int sock)
 	struct pollfd p = {.fd = sock};
 	const struct sock_extended_err *e;
 
-	if (poll(&p, 1, 5000) <= 0 || recvmsg(sock, &m, MSG_ERRQUEUE) < 0)
+	if (poll(&p, 1, 20000) <= 0 || recvmsg(sock, &m, MSG_ERRQUEUE) < 0)
 		return -1;
 	e = (const void *)CMSG_DATA(CMSG_FIRSTHDR(&m));
 	return e->ee_origin == SO_EE_ORIGIN_ZEROCOPY ? (e->ee_code & 1) != 0 : -1;
