@@ -499,7 +499,7 @@ cut_monitor()
 	share destroy web1/out
 	vm_host test -d "$MEMNET_RUNTIME_DIR/gone" # its QEMU has it open
 	kill -KILL "$(cat "$VM_DIR/gone.pid")"
-	until ! held "$MEMNET_RUNTIME_DIR/gone"; do :; done
+	vm_wait_gone "$(cat "$VM_DIR/gone.pid")"
 	share create web1/out --size 1M
 	share destroy web1/out
 	vm_host test ! -e "$MEMNET_RUNTIME_DIR/gone"
@@ -510,9 +510,7 @@ cut_monitor()
 	qemu gone2 -machine q35
 	share create gone2/out --size 1M
 	kill -KILL "$(cat "$VM_DIR/gone2.pid")"
-	until ! held "$MEMNET_RUNTIME_DIR/gone2"; do :; done
-	# Its main thread is gone; the others may have its sockets open a moment longer.
-	until [[ $(share check gone2 --wait 0) == *"nobody listens"* ]]; do :; done
+	vm_wait_gone "$(cat "$VM_DIR/gone2.pid")"
 	fails 4 'nobody listens' detach gone2
 	vm_host umount "$MEMNET_RUNTIME_DIR/gone2/out"
 	share detach gone2
@@ -537,7 +535,7 @@ cut_monitor()
 	fails 1 'the line went dead' detach gone3 --qmp "exec:$VM_DIR/monitor gone3"
 	vm_host test -d "$MEMNET_RUNTIME_DIR/gone3"
 	kill -KILL "$(cat "$VM_DIR/gone3.pid")"
-	until ! held "$MEMNET_RUNTIME_DIR/gone3"; do :; done
+	vm_wait_gone "$(cat "$VM_DIR/gone3.pid")"
 	echo 0 >"$VM_DIR/calls"
 	share detach gone3 --qmp "exec:$VM_DIR/monitor gone3"
 	vm_host test ! -e "$MEMNET_RUNTIME_DIR/gone3"

@@ -127,8 +127,8 @@ script() {
 @test "a failing input keeps no other waiting" {
 	script 8M <<-'END'
 		echo bad >in/a; for i in 1 2 3 4; do echo $i >in/b$i; done
-		hook --once --retries 1 --json --name '{}' -- sh -c '[ "$MEMNET_OBJECT" != a ] && cat "$1"' - {} >lines || [ $? = 3 ]
-		# Its second attempt came after all the others.
+		hook --once --retries 3 --json --name '{}' -- sh -c '[ "$MEMNET_OBJECT" != a ] && cat "$1"' - {} >lines || [ $? = 3 ]
+		# Its last attempt, seven seconds after its first, came after all the others.
 		[ "$(grep -n '"event":"done"' lines | tail -1 | cut -d: -f1)" -lt "$(grep -n '"event":"fail"' lines | cut -d: -f1)" ]
 	END
 }
