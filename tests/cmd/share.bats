@@ -264,7 +264,7 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 	socat UNIX-CONNECT:"$MEMNET_RUNTIME_DIR/.qmp/web1.sock" EXEC:'sleep 100' 3>&- &
 	holder=$!
 	until [[ $(share check web1 --wait 200ms) == *"does not greet"* ]]; do :; done
-	fails 6 'does not greet' create web1/out --size 1M --wait 200ms
+	until_true fails 6 'does not greet' create web1/out --size 1M --wait 200ms
 	[ -z "$(share list --wait 100ms)" ]
 	kill "$holder"
 	wait "$holder" || true
@@ -275,7 +275,7 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 @test "a stopped QEMU is told from a busy one" {
 	kill -STOP "$(cat "$VM_DIR/web1.pid")"
 	until_true grep -q '^State:.T' "/proc/$(cat "$VM_DIR/web1.pid")/status"
-	fails 6 'kill -CONT' create web1/out --size 1M --wait 200ms
+	until_true fails 6 'kill -CONT' create web1/out --size 1M --wait 200ms
 	kill -CONT "$(cat "$VM_DIR/web1.pid")"
 	share create web1/out --size 1M
 }
