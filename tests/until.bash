@@ -2,10 +2,10 @@
 # For all tests that are bats files: waiting for what another process brings about, and ports for servers that cannot
 # choose one, or would not tell it.
 
-# until_true COMMAND… — until it succeeds, for at most UNTIL_S seconds (30). A failure shows the file ERR, or `err` of the
+# until_true COMMAND… — until it succeeds, for at most UNTIL_S seconds (90). A failure shows the file ERR, or `err` of the
 # test, if it is there: what the program under test has to say.
 until_true() {
-	local end=$((SECONDS + ${UNTIL_S:-30})) log=${ERR:-${BATS_TEST_TMPDIR-}/err}
+	local end=$((SECONDS + ${UNTIL_S:-90})) log=${ERR:-${BATS_TEST_TMPDIR-}/err}
 
 	until "$@"; do
 		if [ "$SECONDS" -gt "$end" ]; then

@@ -96,6 +96,17 @@ static bool is_ours(const char *name)
 	return strcmp(name, PLAYLISTS_ASIDE) == 0 || strcmp(name, TAKEN) == 0;
 }
 
+/*
+ * What ffmpeg's muxers write before they rename it into place. They do that right behind the close,
+ * but nothing bounds how long a busy machine makes of it; taken in between, the rename would fail.
+ */
+static bool is_temporary(const char *name)
+{
+	size_t len = strlen(name);
+
+	return len > 4 && strcmp(name + len - 4, ".tmp") == 0;
+}
+
 /* nftw(3) takes no cookie. */
 static struct {
 	struct staging *staging;
@@ -184,7 +195,7 @@ static int walk_whole(const char *path, const struct stat *st, int type, struct 
 	int found = is_file(path, st, type);
 
 	(void)at;
-	if (found != 1 || !claim_whole_at(AT_FDCWD, path))
+	if (found != 1 || is_temporary(name) || !claim_whole_at(AT_FDCWD, path))
 		return found < 0 ? found : 0;
 	return playlists_match(name) ? playlists_add(&walk.staging->playlists, name)
 				     : keep_found(walk.staging, name);
@@ -269,6 +280,8 @@ static int take_event(struct staging *s, const struct inotify_event *event,
 		s->rescan |= (event->mask & IN_CLOSE_WRITE) != 0;
 		return 0;
 	}
+	if (is_temporary(name))
+		return 0;
 	return playlists_match(name) ? playlists_add(&s->playlists, name) : 1;
 }
 

@@ -1,7 +1,8 @@
 /*
  * A folder (guest/tempdir.h) in the guest's own memory or disk, where a command writes files of its
  * choice: the segments and playlists of a muxer. Each is handed out when it is complete, which is
- * when its writer closed it or renamed it into place, in the order that this happened. It is not in
+ * when its writer closed it or renamed it into place, in the order that this happened; one whose
+ * name ends in ".tmp" is not complete before it is renamed, or the command is done. It is not in
  * the space, because there the command itself would run into a full space, and would write in its
  * own small pieces, which 9p makes dear.
  *

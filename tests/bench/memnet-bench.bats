@@ -4,6 +4,8 @@
 
 bats_require_minimum_version 1.5.0
 
+load ../until.bash
+
 setup_file() {
 	: "${MEMNET_SRC:=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)}"
 	export MEMNET_SRC
@@ -117,6 +119,11 @@ value() {
 }
 
 @test "power is sampled often enough for a short job" {
+	# Where the machine does not let it: again.
+	until_true sampled
+}
+
+sampled() {
 	local began=$EPOCHREALTIME
 
 	"$MEMNET_SRC/build/tests/bench/power_bench" 2 $$ >power
@@ -376,7 +383,7 @@ start() {
 }
 
 said() {
-	local end=$((SECONDS + 120))
+	local end=$((SECONDS + 300))
 
 	until grep -qs "$1" said; do
 		if [ "$SECONDS" -ge "$end" ] || ! kill -0 "$pid"; then

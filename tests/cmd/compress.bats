@@ -548,16 +548,20 @@ line.zst" words
 }
 
 @test "killed at 200 instants: no visible partial object, no input lost, and the next job cleans up" {
-	export SPACE_TIMEOUT=300
+	export SPACE_TIMEOUT=1200
 	script 24M <<-'END'
 		cp ../random .
 		cat random random >large
 		cp large keep
-		# The instants spread over what a job takes here.
-		begin=$(date +%s%N)
-		memnet compress --to "$space" large
-		took=$((($(date +%s%N) - begin) / 1000))
-		rm "$space/large.zst"
+		# The instants spread over what a job takes here, when nothing else holds it up.
+		took=100000000
+		for i in 1 2 3 4 5; do
+			begin=$(date +%s%N)
+			memnet compress --to "$space" large
+			us=$((($(date +%s%N) - begin) / 1000))
+			[ $us -ge $took ] || took=$us
+			rm "$space/large.zst"
+		done
 		left=0 gone=0
 		for i in $(seq 200); do
 			[ -e large ] || cp keep large

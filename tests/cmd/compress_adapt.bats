@@ -77,11 +77,11 @@ level()
 	shift 2
 	begin stream --listen http://127.0.0.1:8080 --release delivered --rate "$rate" vm1/out
 	until_true reached
-	vm_host timeout 100 "$MEMNET" compress -vj --adapt "$@" --live --to "$space" -o x.zst "$BATS_TEST_TMPDIR/input" \
+	vm_host timeout 600 "$MEMNET" compress -vj --adapt "$@" --live --to "$space" -o x.zst "$BATS_TEST_TMPDIR/input" \
 		>"$BATS_TEST_TMPDIR/json" 2>"$BATS_TEST_TMPDIR/levels" 3>&- 4>&- &
 	job=$!
 	until_true in_space x.zst
-	vm_host curl -sS --max-time 100 http://127.0.0.1:8080/vm1/out/x.zst >"$BATS_TEST_TMPDIR/got"
+	vm_host curl -sS --max-time 600 http://127.0.0.1:8080/vm1/out/x.zst >"$BATS_TEST_TMPDIR/got"
 	wait "$job"
 	zstd -dcq "$BATS_TEST_TMPDIR/got" | cmp - "$BATS_TEST_TMPDIR/input"
 	LEVEL=$(sed -n 's/.*"level":\([0-9]*\).*/\1/p' "$BATS_TEST_TMPDIR/json")

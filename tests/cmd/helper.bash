@@ -30,7 +30,7 @@ killed_after()
 # show SPACE FILTER
 show()
 {
-	share show -j "$1" | jq -r "$2"
+	share show -j --wait 30s "$1" | jq -r "$2"
 }
 
 # qemu VM ARG… [--]: starts one without a guest, stopped before its first instruction, with what
@@ -70,7 +70,7 @@ share_words()
 devices()
 {
 	printf '%s\n' '{"execute":"qmp_capabilities"}' '{"execute":"qom-list","arguments":{"path":"/machine/peripheral"}}' |
-		socat -t 1 - UNIX-CONNECT:"$MEMNET_RUNTIME_DIR/.qmp/$1.sock" |
+		socat -t 30 - UNIX-CONNECT:"$MEMNET_RUNTIME_DIR/.qmp/$1.sock" |
 		jq -r 'select(.return | type == "array").return[] | select(.type == "child<virtio-9p-pci>").name'
 }
 
@@ -96,7 +96,7 @@ echo \$n >"$VM_DIR/calls"
 [ \$n != "\$(cat "$VM_DIR/fail-at")" ] || { echo 'error: the line went dead' >&2; exit 1; }
 call=\$(printf '%s' "\$2" | jq -c 'if .id then error("duplicate key id") else .id = "libvirt-7" end') || exit
 printf '%s\n' '{"execute":"qmp_capabilities"}' "\$call" |
-	socat -t 1 - UNIX-CONNECT:"$MEMNET_RUNTIME_DIR/.qmp/\$1.sock" | grep '"id": "libvirt-7"'
+	socat -t 30 - UNIX-CONNECT:"$MEMNET_RUNTIME_DIR/.qmp/\$1.sock" | grep '"id": "libvirt-7"'
 END
 	chmod 755 "$VM_DIR/monitor"
 	echo 0 >"$VM_DIR/calls"

@@ -5,6 +5,8 @@
 
 bats_require_minimum_version 1.5.0
 
+load ../until.bash
+
 setup_file()
 {
 	type qemu-system-x86_64 socat jq >/dev/null 2>&1 || skip "no QEMU, socat or jq"
@@ -93,7 +95,7 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 }
 
 @test "create waits for the monitor of a QEMU that is being started" {
-	vm_host "$MEMNET" share create late/out --size 1M --wait 20s 3>&- &
+	vm_host "$MEMNET" share create late/out --size 1M --wait 120s 3>&- &
 	creator=$!
 	until [ -e "$MEMNET_RUNTIME_DIR/.lock/late" ]; do :; done
 	qemu late -machine q35
@@ -252,16 +254,17 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 }
 
 @test "attach without a guest: plugged, exit 6, and why; detach waits for nobody" {
-	fails 6 'the VM is prelaunch' attach web1 --wait 200ms
+	# Again, where QEMU had no time to answer within it.
+	until_true fails 6 'the VM is prelaunch' attach web1 --wait 200ms
 	[ "$(devices web1)" = memnet ]
-	fails 6 'does not let the device go' detach web1 --wait 200ms
+	until_true fails 6 'does not let the device go' detach web1 --wait 200ms
 }
 
 @test "a monitor that another client holds" {
 	socat UNIX-CONNECT:"$MEMNET_RUNTIME_DIR/.qmp/web1.sock" EXEC:'sleep 100' 3>&- &
 	holder=$!
 	until [[ $(share check web1 --wait 200ms) == *"does not greet"* ]]; do :; done
-	fails 6 'does not greet' create web1/out --size 1M --wait 200ms
+	until_true fails 6 'does not greet' create web1/out --size 1M --wait 200ms
 	[ -z "$(share list --wait 100ms)" ]
 	kill "$holder"
 	wait "$holder" || true
@@ -271,7 +274,8 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 
 @test "a stopped QEMU is told from a busy one" {
 	kill -STOP "$(cat "$VM_DIR/web1.pid")"
-	fails 6 'kill -CONT' create web1/out --size 1M --wait 200ms
+	until_true grep -q '^State:.T' "/proc/$(cat "$VM_DIR/web1.pid")/status"
+	until_true fails 6 'kill -CONT' create web1/out --size 1M --wait 200ms
 	kill -CONT "$(cat "$VM_DIR/web1.pid")"
 	share create web1/out --size 1M
 }
@@ -385,7 +389,7 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 	[ "$(id -u)" = 0 ] || skip "not root"
 	share create web2/out --size 1M --owner 1234:5678
 	share check web2 -H | grep -q $'^BAD\towner\tQEMU runs as user 0, and the pool is user 1234\'s (memnet share attach web2)'
-	fails 6 prelaunch attach web2 --wait 100ms
+	until_true fails 6 prelaunch attach web2 --wait 100ms
 	[ "$(vm_host stat -c %u:%g "$MEMNET_RUNTIME_DIR/web2" "$MEMNET_RUNTIME_DIR/web2/out" "$MEMNET_RUNTIME_DIR/web2/out/.memnet/part" | sort -u)" = 0:0 ]
 	share check web2 -H | grep -q $'^OK\towner\tuser 0, whom QEMU runs as'
 }
@@ -431,7 +435,7 @@ source "${BATS_TEST_DIRNAME:-tests/cmd}/helper.bash"
 	[ -z "$(share list -H clone)" ]
 	# The device is taken back: QEMU waits for the guest to let it go.
 	printf '%s\n' '{"execute":"qmp_capabilities"}' '{"execute":"device_del","arguments":{"id":"memnet"}}' |
-		socat -t 1 - UNIX-CONNECT:"$socket" | grep -q 'in the process of unplug'
+		socat -t 30 - UNIX-CONNECT:"$socket" | grep -q 'in the process of unplug'
 	[ "$(id -u)" = 0 ] || skip "not root: not every process is seen"
 	[ "$(readlink /proc/self/ns/pid)" = 'pid:[4026531836]' ] || skip "not every process is seen here"
 	fails 1 "clone: QEMU serves another folder than $MEMNET_RUNTIME_DIR/clone, which no process has open" \
@@ -495,7 +499,7 @@ cut_monitor()
 	share destroy web1/out
 	vm_host test -d "$MEMNET_RUNTIME_DIR/gone" # its QEMU has it open
 	kill -KILL "$(cat "$VM_DIR/gone.pid")"
-	until ! held "$MEMNET_RUNTIME_DIR/gone"; do :; done
+	vm_wait_gone "$(cat "$VM_DIR/gone.pid")"
 	share create web1/out --size 1M
 	share destroy web1/out
 	vm_host test ! -e "$MEMNET_RUNTIME_DIR/gone"
@@ -506,9 +510,7 @@ cut_monitor()
 	qemu gone2 -machine q35
 	share create gone2/out --size 1M
 	kill -KILL "$(cat "$VM_DIR/gone2.pid")"
-	until ! held "$MEMNET_RUNTIME_DIR/gone2"; do :; done
-	# Its main thread is gone; the others may have its sockets open a moment longer.
-	until [[ $(share check gone2 --wait 0) == *"nobody listens"* ]]; do :; done
+	vm_wait_gone "$(cat "$VM_DIR/gone2.pid")"
 	fails 4 'nobody listens' detach gone2
 	vm_host umount "$MEMNET_RUNTIME_DIR/gone2/out"
 	share detach gone2
@@ -533,7 +535,7 @@ cut_monitor()
 	fails 1 'the line went dead' detach gone3 --qmp "exec:$VM_DIR/monitor gone3"
 	vm_host test -d "$MEMNET_RUNTIME_DIR/gone3"
 	kill -KILL "$(cat "$VM_DIR/gone3.pid")"
-	until ! held "$MEMNET_RUNTIME_DIR/gone3"; do :; done
+	vm_wait_gone "$(cat "$VM_DIR/gone3.pid")"
 	echo 0 >"$VM_DIR/calls"
 	share detach gone3 --qmp "exec:$VM_DIR/monitor gone3"
 	vm_host test ! -e "$MEMNET_RUNTIME_DIR/gone3"

@@ -10,7 +10,7 @@ in_space() {
 	mkdir -p "$space" "$BATS_TEST_TMPDIR/work"
 	export -f new_space
 	# shellcheck disable=SC2016 # expanded inside
-	unshare -Urm --propagation private timeout "${SPACE_TIMEOUT:-60}" bash -c 'set -e; new_space; cd "$0"; "$@"' \
+	unshare -Urm --propagation private timeout "${SPACE_TIMEOUT:-300}" bash -c 'set -e; new_space; cd "$0"; "$@"' \
 		"$BATS_TEST_TMPDIR/work" "$@"
 }
 

@@ -30,12 +30,12 @@ type_into() {
 	rm -f "$HOME/typed" "$HOME/ready"
 	mkfifo "$HOME/ready"
 	{
-		timeout 30 cat "$HOME/ready"
+		timeout 120 cat "$HOME/ready"
 		for line; do
 			printf '%s\t\030p\025' "$line"
 		done
 		printf 'exit\r'
-	} | TERM=dumb timeout 30 script -qec "$shell" /dev/null >"$HOME/screen"
+	} | TERM=dumb timeout 120 script -qec "$shell" /dev/null >"$HOME/screen"
 	cat "$HOME/typed"
 }
 export ready='stty raw -echo; : >"$HOME/ready"'

@@ -26,21 +26,35 @@ static int listen_at(const char *path)
 	return fd;
 }
 
-static void hung_monitor(const char *path)
+/* Asks it, and ends while it thinks: how long that took. */
+static int64_t end_asking(int fd)
 {
-	int fd = listen_at(path), client;
 	int64_t before;
+	int client;
 
-	vcpus_init(&vcpus, &loop, path);
 	vcpus_look(&vcpus, &times, clock_ns());
 	ok(vcpus.answer.fd >= 0, "it is asked");
 	client = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 	before = clock_ns();
 	vcpus_close(&vcpus);
-	ok(clock_ns() - before < VCPUS_ASK_NS / 2, "its answer is not waited for at the end");
+	before = clock_ns() - before;
+	close(client);
+	return before;
+}
+
+/* What is waited for takes its time each time; what a busy machine delays does not. */
+static void hung_monitor(const char *path)
+{
+	int fd = listen_at(path);
+	int64_t took = VCPUS_ASK_NS;
+
+	for (int i = 0; i < 5 && took >= VCPUS_ASK_NS / 2; i++) {
+		vcpus_init(&vcpus, &loop, path);
+		took = end_asking(fd);
+	}
+	ok(took < VCPUS_ASK_NS / 2, "its answer is not waited for at the end");
 	ok(waitpid(-1, NULL, WNOHANG) < 0 && vcpus.answer.fd < 0, "and nothing is left behind");
 	vcpus_close(&vcpus);
-	close(client);
 	close(fd);
 }
 

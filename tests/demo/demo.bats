@@ -38,9 +38,9 @@ start_demo() {
 	pid=$!
 }
 
-# Until the demo has said so much, or 60 s.
+# Until the demo has said so much, or 300 s.
 said() {
-	local end=$((SECONDS + 60))
+	local end=$((SECONDS + 300))
 
 	until grep -qs "$1" "$BATS_TEST_TMPDIR/out"; do
 		if [ "$SECONDS" -ge "$end" ] || ! kill -0 "$pid"; then
@@ -112,7 +112,7 @@ nothing_left() {
 	kill -KILL "$pid"
 	wait "$pid" || true
 	# Nobody is left to wait for the others' end.
-	end=$((SECONDS + 20))
+	end=$((SECONDS + 120))
 	until [ -z "$(left_processes)" ]; do
 		[ "$SECONDS" -lt "$end" ]
 		sleep 0.05

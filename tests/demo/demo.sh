@@ -30,7 +30,7 @@ clients=4
 client_rate=30M		# four of these fill a gigabit
 
 quick='' json='' inside=''
-deadline_s=120
+deadline_s=300
 
 die() {
 	echo "demo: $*" >&2

@@ -76,6 +76,25 @@ static void *burn(void *arg)
 	return arg;
 }
 
+/*
+ * Works until the machine's count is so high, for a minute at most: it counts by ticks, of which a
+ * host that is itself a guest misses those in which it does not run.
+ */
+static int machine_works(int machine, double until_s, double *busy_s)
+{
+	struct timespec now;
+	time_t end;
+	int err;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	end = now.tv_sec + 60;
+	do {
+		err = usage_machine(machine, busy_s);
+		clock_gettime(CLOCK_MONOTONIC, &now);
+	} while (!err && *busy_s < until_s && now.tv_sec < end);
+	return err;
+}
+
 /* Through one descriptor each, read again. */
 static void real(void)
 {
@@ -89,7 +108,7 @@ static void real(void)
 	pthread_join(thread, NULL);
 	is_int(usage_process(self, &cpu_s), 0, "again");
 	ok(cpu_s >= 0.07, "a thread's time stays when it has ended: %g s", cpu_s);
-	is_int(usage_machine(machine, &later_s), 0, "and this machine again");
+	is_int(machine_works(machine, busy_s + 0.05, &later_s), 0, "and this machine again");
 	ok(later_s >= busy_s + 0.05, "had work: %g s", later_s - busy_s);
 	ok(usage_cpus(USAGE_PROC) > 0, "on %d CPUs", usage_cpus(USAGE_PROC));
 	close(machine);

@@ -6,7 +6,7 @@
 bats_require_minimum_version 1.5.0
 
 load ../until.bash
-export UNTIL_S=60
+export UNTIL_S=120
 
 setup_file() {
 	load vm.sh

@@ -2,6 +2,7 @@
 #include "guest/encode.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -13,6 +14,8 @@ struct collected {
 	char *data;
 	size_t size, writes, small; /* writes of less than 128 KiB */
 	int fail_at;		    /* the write that fails; 0: none */
+	size_t enough;		    /* the write that `told` ends with; 0: none */
+	int told[2];		    /* a pipe: whoever reads it learns of that */
 };
 
 static int collect(void *cookie, const void *data, size_t size)
@@ -21,6 +24,8 @@ static int collect(void *cookie, const void *data, size_t size)
 
 	c->writes++;
 	c->small += size < 128 * 1024;
+	if (c->enough && c->writes == c->enough)
+		close(c->told[1]);
 	if (c->fail_at && (int)c->writes == c->fail_at)
 		return -ENOSPC;
 	c->data = realloc(c->data, c->size + size);
@@ -153,21 +158,32 @@ static void failing_sink(void)
 	round_trip(1000); /* and the encoder is as new */
 }
 
+/* In a child: whether the frame has had enough, within so long. */
+static bool await(struct collected *frame, int ms)
+{
+	struct pollfd p = {.fd = frame->told[0], .events = POLLIN};
+
+	if (frame->enough)
+		close(frame->told[1]); /* the parent's alone */
+	frame->enough = 0;
+	return poll(&p, 1, ms) > 0;
+}
+
 static void pauses(void)
 {
-	struct collected frame = {0};
+	struct collected frame = {.enough = 1};
 	struct encode_counts counts = {0};
 	struct sink to = sink_of(&frame);
 	int pipes[2], size;
 	struct source s;
 
-	ok(pipe(pipes) == 0, "a pipe");
+	ok(pipe(pipes) == 0 && pipe(frame.told) == 0, "a pipe");
 	source_init(&s, pipes[0]);
 	s.idle_ms = 1;
 	size = (int)write(pipes[1], "first", 5);
 	is_int(size, 5, "with something in it");
 	if (fork() == 0) {
-		usleep(50000);
+		await(&frame, 30000);
 		_exit(write(pipes[1], "second", 6) != 6);
 	}
 	close(pipes[1]);
@@ -179,30 +195,39 @@ static void pauses(void)
 	free(frame.data);
 }
 
+/* Writes a byte every 2 ms until the frame has had enough, for a minute at most. */
+static _Noreturn void trickle(struct collected *frame, int fd, int countfd)
+{
+	int n = 0;
+
+	do {
+		usleep(2000);
+		n += write(fd, "x", 1) == 1;
+	} while (n < 30000 && !await(frame, 0));
+	_exit(write(countfd, &n, sizeof(n)) != sizeof(n));
+}
+
 /* It never pauses, and never fills a piece. */
 static void trickles(void)
 {
-	struct collected frame = {0};
+	struct collected frame = {.enough = 2};
 	struct encode_counts counts = {0};
 	struct sink to = sink_of(&frame);
 	struct source s;
-	int pipes[2];
+	int pipes[2], number[2], n = -1;
 
-	ok(pipe(pipes) == 0, "a pipe");
+	ok(pipe(pipes) == 0 && pipe(number) == 0 && pipe(frame.told) == 0, "a pipe");
 	source_init(&s, pipes[0]);
 	s.idle_ms = 20;
-	if (fork() == 0) {
-		for (int i = 0; i < 100; i++) {
-			usleep(2000);
-			if (write(pipes[1], "x", 1) != 1)
-				_exit(1);
-		}
-		_exit(0);
-	}
+	if (fork() == 0)
+		trickle(&frame, pipes[1], number[1]);
 	close(pipes[1]);
 	is_int(encode(encoder, &s, &to, true, &counts), 0, "a source that is slow");
-	is_int((intmax_t)counts.in, 100, "is taken to its end");
-	ok(frame.writes >= 3, "and flushed in between (%zu writes)", frame.writes);
+	ok(read(number[0], &n, sizeof(n)) == sizeof(n) && n < 30000,
+	   "is flushed in between (%zu writes of %d bytes)", frame.writes, n);
+	is_int((intmax_t)counts.in, n, "and taken to its end");
+	close(number[0]);
+	close(number[1]);
 	is_int(decode_text(frame.data, frame.size), 0, "into one sound frame");
 	close(pipes[0]);
 	free(frame.data);

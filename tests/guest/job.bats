@@ -41,7 +41,7 @@ on_host() {
 }
 
 fetch() {
-	vm_host curl -sS --fail --max-time 100 "http://127.0.0.1:8080/demo/out/$1"
+	vm_host curl -sS --fail --max-time 300 "http://127.0.0.1:8080/demo/out/$1"
 }
 
 sum_of() {

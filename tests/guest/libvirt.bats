@@ -4,6 +4,8 @@
 
 bats_require_minimum_version 1.5.0
 
+load ../until.bash
+
 # Asked by every test: Debian 12's bats takes a skip in setup_file for a failure.
 can_run()
 {
@@ -55,12 +57,12 @@ private_libvirt()
 	"${VM_ENTER[@]}" setpriv --pdeathsig KILL libvirtd </dev/null >"$VM_DIR/libvirtd.log" 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- &
 	echo $! >"$VM_DIR/libvirtd.pid"
 	disown $!
-	for _ in {1..100}; do
-		! vm_host virsh list >/dev/null 2>&1 || return 0
-		sleep 0.1
-	done
-	tail "$VM_DIR/libvirtd.log" >&2
-	return 1
+	ERR=$VM_DIR/libvirtd.log until_true answers
+}
+
+answers()
+{
+	vm_host virsh list >/dev/null 2>&1
 }
 
 domain()
@@ -93,16 +95,13 @@ life()
 	vm_host virt-xml-validate "$VM_DIR/$vm.xml" domain
 	vm_host virsh define "$VM_DIR/$vm.xml"
 	vm_host virsh start "$vm"
-	for _ in {1..300}; do
-		! grep -q 'init: up' "$VM_DIR/$1.log" || break
-		sleep 0.1
-	done
+	until_true grep -q 'init: up' "$VM_DIR/$1.log"
 	vm_host "$MEMNET" share create "$vm/out" --size 4M "${qmp[@]}"
-	vm_host "$MEMNET" share attach "$vm" "${qmp[@]}" --wait 30s
-	[ "$(vm_host "$MEMNET" share show --wait 30s -j "$vm/out" "${qmp[@]}" | jq -r .guest)" = ready ]
+	vm_host "$MEMNET" share attach "$vm" "${qmp[@]}" --wait 120s
+	[ "$(vm_host "$MEMNET" share show --wait 120s -j "$vm/out" "${qmp[@]}" | jq -r .guest)" = ready ]
 	vm_host "$MEMNET" share check "$vm" "${qmp[@]}"
 	vm_host "$MEMNET" share resize "$vm/out" 8M
-	vm_host "$MEMNET" share detach "$vm" "${qmp[@]}" --wait 30s
+	vm_host "$MEMNET" share detach "$vm" "${qmp[@]}" --wait 120s
 	vm_host "$MEMNET" share destroy "$vm/out"
 }
 

@@ -205,7 +205,7 @@ static void *write_all(void *cookie)
 static void in_turns(void)
 {
 	struct part parts[3];
-	int64_t until = clock_ns() + 60 * NS_PER_S;
+	int64_t until = clock_ns() + 300 * NS_PER_S;
 	int taken = 0;
 
 	resize("4m");
@@ -239,9 +239,9 @@ static void gives_way(void)
 	struct part elder = {.name = "elder"};
 	struct job j = job_of(0);
 	struct object o;
-	int64_t until = clock_ns() + 30 * NS_PER_S;
+	int64_t until = clock_ns() + 120 * NS_PER_S;
 
-	elder.job = job_of(20 * NS_PER_S);
+	elder.job = job_of(100 * NS_PER_S);
 	resize("4m");
 	mkdir("/tmp/small", 0700);
 	mount("small", "/tmp/small", "tmpfs", 0, "size=64k");

@@ -5,7 +5,6 @@
 bats_require_minimum_version 1.5.0
 
 load ../until.bash
-export UNTIL_S=20
 
 setup_file()
 {
@@ -30,7 +29,6 @@ teardown_file()
 
 setup()
 {
-	export VM_DEADLINE=30
 	source "$BATS_TEST_DIRNAME/vm.sh"
 }
 
@@ -62,7 +60,7 @@ fails()
 
 show()
 {
-	share show -j "$1" | jq -r "$2"
+	share show -j --wait 30s "$1" | jq -r "$2"
 }
 
 holds_one()
@@ -221,7 +219,7 @@ detach_and_back()
 {
 	share create "$vm/out" --size 1M
 	vm_run "$vm" 'echo kept >/mnt/memnet/out/x'
-	fails 5 'the guest has it mounted' detach "$vm" --wait 300ms
+	until_true fails 5 'the guest has it mounted' detach "$vm" --wait 300ms
 	vm_run "$vm" 'memnet share umount; memnet share umount'
 	# In mountinfo a blank is \040.
 	vm_run "$vm" 'for i in 1 2; do memnet share mount memnet "/mnt/a b" || exit; done; cat "/mnt/a b/out/x"; memnet share umount "/mnt/a b"'
@@ -258,7 +256,8 @@ detach_and_back()
 	vm_run pc 'memnet share umount'
 	share detach pc
 	vm_run pc 'rmmod 9pnet_virtio'
-	fails 6 'modprobe 9pnet_virtio' attach pc --wait 2s
+	# Again, where the guest had no time to see the device within it.
+	until_true fails 6 'modprobe 9pnet_virtio' attach pc --wait 2s
 	run share check pc
 	[ "$status" = 1 ]
 	[[ $output == *"BAD     guest            it has no driver (in the guest: modprobe 9pnet_virtio)"* ]]
@@ -390,7 +389,7 @@ limited_group()
 	share check limit -H | grep -q $'^BAD\tmemory limit\t'
 	run -125 vm_run limit 'dd if=/dev/zero of=/mnt/memnet/out/x bs=1M count=300'
 	run ! vm_alive limit
-	rmdir "$group"
+	until_true rmdir "$group"
 	[ "$(show limit/out .guest)" = "not running" ]
 	fails 4 'nobody listens' create limit/two --size 1M
 	vm_host rm "$MEMNET_RUNTIME_DIR/limit/out/x"
@@ -405,7 +404,7 @@ limited_group()
 monitor()
 {
 	printf '%s\n' '{"execute":"qmp_capabilities"}' "{\"execute\":\"$2\",\"arguments\":$3,\"id\":1}" |
-		socat -t 1 - UNIX-CONNECT:"$MEMNET_RUNTIME_DIR/.qmp/$1.sock" | grep '"id": 1'
+		socat -t 30 - UNIX-CONNECT:"$MEMNET_RUNTIME_DIR/.qmp/$1.sock" | grep '"id": 1'
 }
 
 @test "create --mount has the guest agent mount the pool" {
@@ -415,10 +414,10 @@ monitor()
 	vm_start ga $(share qemu-args ga) -chardev "socket,id=qga,path=$VM_DIR/ga.sock,server=on,wait=off" \
 		-device virtio-serial-pci,id=agent -device virtserialport,bus=agent.0,chardev=qga,name=org.qemu.guest_agent.0
 	vm_wait_boot ga
-	fails 6 'start qemu-guest-agent' create ga/out --size 1M --qga "$VM_DIR/ga.sock" --mount /mnt/pool --wait 2s
+	until_true fails 6 'start qemu-guest-agent' create ga/out --size 1M --qga "$VM_DIR/ga.sock" --mount /mnt/pool --wait 2s
 	vm_run ga 'mkdir -p /var/run; qemu-ga -m virtio-serial -p "$(for p in /sys/class/virtio-ports/*; do
 		[ "$(cat $p/name)" != org.qemu.guest_agent.0 ] || echo /dev/${p##*/}; done)" >/tmp/ga.log 2>&1 &'
-	share create ga/out --size 1M --qga "$VM_DIR/ga.sock" --mount /mnt/pool
+	share create ga/out --size 1M --qga "$VM_DIR/ga.sock" --mount /mnt/pool --wait 120s
 	vm_run ga 'echo x >/mnt/pool/out/x; grep " /mnt/pool 9p .*msize=512000" /proc/mounts'
 	share create ga/out --size 1M --qga "$VM_DIR/ga.sock" --mount /mnt//pool/
 	fails 5 'mounted on /mnt/pool already' create ga/out --size 1M --qga "$VM_DIR/ga.sock" --mount /mnt/other

@@ -67,12 +67,12 @@ static void complete(void)
 	is_int(staging_open(&s, &e), 0, "made");
 	is_int(staging_next(&s, name), -EAGAIN, "nothing yet");
 	put(&s, "one.ts", "1");
-	put(&s, "list.tmp", "one.ts");
-	move(&s, "list.tmp", "list.m3u8");
+	put(&s, "list.new", "one.ts");
+	move(&s, "list.new", "list.m3u8");
 	put(&s, "new\nline", "x");
 	next_is(&s, "one.ts");
-	next_is(&s, "list.tmp"); /* its writer closed it; by the time it is opened it is no more */
-	is_int(staging_take(&s, "list.tmp"), -ENOENT, "what was renamed is not there");
+	next_is(&s, "list.new"); /* its writer closed it; by the time it is opened it is no more */
+	is_int(staging_take(&s, "list.new"), -ENOENT, "what was renamed is not there");
 	next_is(&s, "new\nline");
 	next_is(&s, "list.m3u8"); /* behind all that was complete when it was looked at */
 	is_str(published(&s, name), "one.ts", "it is what it was");
@@ -80,10 +80,31 @@ static void complete(void)
 	staging_close(&s);
 }
 
+/* However long its writer takes between its close and its rename. */
+static void temporary(void)
+{
+	struct mn_error e = MN_ERROR_INIT;
+	struct staging s;
+
+	staging_open(&s, &e);
+	put(&s, "1.m4s.tmp", "1");
+	is_int(staging_next(&s, name), -EAGAIN, "closed, but not renamed yet");
+	s.rescan = true;
+	is_int(staging_next(&s, name), -EAGAIN, "nor does a scan take it");
+	move(&s, "1.m4s.tmp", "1.m4s");
+	next_is(&s, "1.m4s");
+	is_str(published(&s, name), "1", "renamed, it is complete");
+	put(&s, "2.tmp", "2");
+	is_int(staging_next(&s, name), -EAGAIN, "another");
+	is_int(staging_left(&s, name), 0, "when the command is done, it is a file as any other");
+	is_str(name, "2.tmp", "of that name");
+	staging_close(&s);
+}
+
 static void put_list(const struct staging *s, const char *text)
 {
-	put(s, "list.tmp", text);
-	move(s, "list.tmp", "list.m3u8");
+	put(s, "list.new", text);
+	move(s, "list.new", "list.m3u8");
 }
 
 /* A playlist is replaced at any moment, and never comes before the segments it names. */
@@ -98,15 +119,15 @@ static void replaced(void)
 	put(&s, "2.ts", "x");
 	put_list(&s, "1 2");
 	next_is(&s, "1.ts");
-	next_is(&s, "list.tmp");
+	next_is(&s, "list.new");
 	next_is(&s, "2.ts");
-	next_is(&s, "list.tmp");
+	next_is(&s, "list.new");
 	next_is(&s, "list.m3u8");
 	put(&s, "3.ts", "x");
 	put_list(&s, "1 2 3");
 	is_str(published(&s, name), "1 2", "handed out: no other takes its place");
 	next_is(&s, "3.ts");
-	next_is(&s, "list.tmp");
+	next_is(&s, "list.new");
 	next_is(&s, "list.m3u8");
 	is_str(published(&s, name), "1 2 3", "nor is the next one lost");
 	staging_close(&s);
@@ -120,12 +141,12 @@ static void left_aside(void)
 
 	staging_open(&s, &e);
 	put_list(&s, "1");
-	next_is(&s, "list.tmp");
+	next_is(&s, "list.new");
 	next_is(&s, "list.m3u8");
 	is_int(staging_left(&s, name), 0, "handed out, but not taken by the command's end");
 	is_str(name, "list.m3u8", "it is there");
 	put_list(&s, "1 2");
-	next_is(&s, "list.tmp");
+	next_is(&s, "list.new");
 	next_is(&s, "list.m3u8");
 	put_list(&s, "1 2 3");
 	staging_left(&s, name);
@@ -375,6 +396,7 @@ int main(void)
 	close(scratch_open());
 	setenv("TMPDIR", scratch_path, 1);
 	complete();
+	temporary();
 	replaced();
 	left_aside();
 	rewritten();

@@ -6,7 +6,6 @@
 bats_require_minimum_version 1.5.0
 
 load ../until.bash
-export UNTIL_S=60
 
 # Asked by every test: Debian 12's bats takes a skip in setup_file for a failure.
 can_run() {
@@ -50,9 +49,14 @@ hook() {
 	vm_run web "memnet transcode-hook --to /mnt/memnet/out $*"
 }
 
+# Whether somebody is connected to the stream.
+has_client() {
+	vm_host sh -c 'cat /proc/net/tcp' | awk '$2 ~ /:1F90$/ && $4 == "01" { found = 1 } END { exit !found }'
+}
+
 # The frames that a player on the host finds in the stream.
 frames() {
-	vm_host timeout 100 ffprobe -v error -select_streams v -count_frames -show_entries stream=nb_read_frames \
+	vm_host timeout 240 ffprobe -v error -select_streams v -count_frames -show_entries stream=nb_read_frames \
 		-of csv=p=0 "http://127.0.0.1:8080/web/out/$1" | grep -m 1 -o '[0-9]*'
 }
 
@@ -64,11 +68,18 @@ frames() {
 }
 
 @test "MPEG-TS, live: a player that begins in mid-job gets every frame" {
-	hook --live --name live.ts -- /tools/ffmpeg "${clip/-f lavfi/-re -f lavfi}" -flush_packets 1 -f mpegts - 3>&- &
+	# It ends no sooner than the player is there, which begins with the first of four seconds.
+	hook --live --name live.ts -- sh -c "'/tools/ffmpeg ${clip/-f lavfi/-re -f lavfi} -flush_packets 1 -f mpegts -
+		until [ -e /tmp/go ]; do sleep 0.1; done'" 3>&- &
 	job=$!
 	until_true vm_host test -s "$space/live.ts"
 	kill -0 "$job"
-	[ "$(frames live.ts)" = 40 ]
+	frames live.ts >"$BATS_TEST_TMPDIR/frames" 3>&- &
+	player=$!
+	until_true has_client
+	vm_run web 'touch /tmp/go'
+	wait "$player"
+	[ "$(cat "$BATS_TEST_TMPDIR/frames")" = 40 ]
 	wait "$job"
 }
 

@@ -164,7 +164,7 @@ static void gives_room(void)
 /* Its pipe is full again before it has been read. */
 static void chatty(void)
 {
-	alarm(60);
+	alarm(300);
 	is_int(run((struct transcode_options){
 		       .name = "chatty",
 		       .timeout_ns = 200000000,

@@ -49,7 +49,7 @@
 : "${MEMNET_SRC:=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}"
 : "${MEMNET:=$MEMNET_SRC/build/memnet}"
 : "${MEMNET_GUEST:=$MEMNET_SRC/build/guest}"
-: "${VM_MACHINE:=q35}" "${VM_CPUS:=1}" "${VM_MEM:=512M}" "${VM_DEADLINE:=120}" "${VM_CHANNELS:=4}"
+: "${VM_MACHINE:=q35}" "${VM_CPUS:=1}" "${VM_MEM:=512M}" "${VM_DEADLINE:=240}" "${VM_CHANNELS:=4}"
 
 VM_MODULES=(virtio_pci virtio_console virtio_net 9pnet_virtio 9p)
 [ "${VM_ENTER+set}" ] || VM_ENTER=()
@@ -460,9 +460,10 @@ vm_run() (
 	vm_channel_take || exit
 	exec {to}<>"$channel.in" {from}<>"$channel.out"
 	: >"$channel.busy"
-	printf '%s %s\n' "$id" "$(printf '%s\n' "$2" | base64 -w 0)" | timeout "$((VM_DEADLINE + 1))" cat >&"$to" || exit 124
+	# What takes long here is not the guest: even a caller that does not wait for it has its request written.
+	printf '%s %s\n' "$id" "$(printf '%s\n' "$2" | base64 -w 0)" | timeout "$((VM_DEADLINE + 30))" cat >&"$to" || exit 124
 	while :; do
-		vm_answer || exit
+		vm_answer || { status=$?; vm_tell; exit $status; }
 		vm_bytes "$out" && vm_bytes "$err" >&2 || exit 124
 		[ "$got" != "$id" ] || break	# else a late answer to a caller that had given up
 	done
@@ -505,8 +506,24 @@ vm_waiting() {
 	[ "$SECONDS" -lt "$deadline" ] || { vm_die "$name: timed out waiting for $1"; return 124; }
 }
 
+# Of a guest that gave no answer in such a time that it should have: where its processes are, and its kernel's last words.
+vm_tell() {
+	[ "$status" = 124 ] && [ "$VM_DEADLINE" -ge 60 ] || return 0
+	echo "vm: $name: what its processes wait for:"
+	# shellcheck disable=SC2016 # expanded in the guest
+	VM_DEADLINE=30 vm_run "$name" 'for task in /proc/[0-9]*/task/[0-9]*; do
+			read -r _ state <<-END
+				$(grep ^State: $task/status)
+			END
+			grep -q . "${task%/task*}/cmdline" || [ "${state%% *}" = D ] || continue
+			echo "${task#/proc/} $(cat $task/comm) $state"
+			sed "s/^/	/" $task/stack
+		done; dmesg | tail -n 20' || true
+	tail -n 20 "$dir/console.log"
+} >&2 2>/dev/null
+
 vm_bytes() {
-	[ "$1" = 0 ] || timeout "$((VM_DEADLINE + 1))" head -c "$1" <&"$from"
+	[ "$1" = 0 ] || timeout "$((VM_DEADLINE + 30))" head -c "$1" <&"$from"
 }
 
 vm_put() {
