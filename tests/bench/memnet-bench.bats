@@ -173,14 +173,20 @@ sampled() {
 		echo "caps memnet 25 $round hybrid_fed 9$round"
 		echo "caps guest 100 $round hybrid_fed 100"
 		echo "caps guest 25 $round hybrid_fed 2$round"
+		echo "compress memnet alone $round job_s 1$round"
 	done | tsv old/runs.tsv
-	sed -e '/memnet/s/\t91$/\t93/' -e '/guest/s/\t2.$/\t50/' old/runs.tsv >new/runs.tsv
+	sed -e '/memnet/s/\t91$/\t93/' -e '/guest/s/\t2.$/\t50/' -e 's/job_s\t/&1/' old/runs.tsv >new/runs.tsv
 	run -0 "$bench" --report old
 	run -0 "$bench" --report new --against old
 	cat new/report.md
 	grep -qF '| caps, memnet, 25: fed_by_uncapped | 0.930 | 0.920 (0.910 to 0.930) | yes |' new/report.md
 	grep -qF '| caps, guest, 25: fed_by_uncapped | 0.500 | 0.220 (0.210 to 0.230) | **no** |' new/report.md
 	[ "$(grep -c 'They differ' new/report.md)" = 0 ]
+	grep -qF -e '- The machine was not equally fast: the same job alone took 112.0 s now, 12.0 s then (compress, memnet).' new/report.md
+	[ "$(grep -c 'equally fast throughout' new/report.md)" = 0 ]
+	sed -i 's/job_s\t113/job_s\t213/' new/runs.tsv
+	run -0 "$bench" --report new
+	grep -qF -e '- The machine was not equally fast throughout: the same job alone took 111.0 to 213.0 s (compress, memnet).' new/report.md
 	run -1 "$bench" --report new --against nowhere
 	[[ $output == *"nowhere: no results"* ]]
 	run -1 "$bench" --smoke --against nowhere	# before anything is measured

@@ -234,6 +234,7 @@ cautions() {
 	[ "$(known rounds)" -ge 5 ] || echo "- $(known rounds) round(s) tell no spread: run the full mode before you believe a few percent."
 	contended
 	wide
+	unsteady
 	quicker
 	limits
 	awk -F '\t' '$4 == "late_s" && $8 > most { most = $8 } END { if (most > 0.5) printf "- The program that is the clients got no CPU for up to %.1f s: stalls, and peaks behind them, are not all the servers'"'"' doing.\n", most }' "$out/summary.tsv"
@@ -254,6 +255,13 @@ wide() {
 	awk -F '\t' '$4 !~ /_by_/ || $2 !~ /^(guest|memnet)$/ || $4 ~ /power_by/ || $5 < 2 || $8 - $7 <= 0.25 || $8 - $7 <= $6 / 4 { next }
 		{ words = words sprintf("%s%s, %s%s: %s (%.2f to %.2f)", words ? "; " : "", $1, $2, $3 == "clients" ? "" : " " $3, $4, $7, $8) }
 		END { if (words) printf "- Ratios with so wide a spread that no more than their direction is to be believed: %s.\n", words }' "$out/summary.tsv"
+}
+
+# The same job with nobody beside it is as quick as the machine just was.
+unsteady() {
+	awk -F '\t' '$3 == "alone" && $4 == "job_s" && $5 > 1 && $8 > 1.3 * $7 {
+			words = words sprintf("%s%.1f to %.1f s (%s, %s)", words ? ", " : "", $7, $8, $1, $2) }
+		END { if (words) printf "- The machine was not equally fast throughout: the same job alone took %s.\n", words }' "$out/summary.tsv"
 }
 
 # What cannot be by what is compared: clients do not make a job quicker.
@@ -325,6 +333,12 @@ not_alike() {
 					printf "- They differ in %s: %s now, %s then.\n", name[i], now == "" ? "none" : now, then == "" ? "none" : then
 			}
 		}'
+	awk -F '\t' '$3 != "alone" || $4 != "job_s" || $2 == "bare" { next }
+		NR == FNR { then[$1, $2] = $6; next }
+		($1, $2) in then && ($6 > 1.1 * then[$1, $2] || $6 < then[$1, $2] / 1.1) {
+			words = words sprintf("%s%.1f s now, %.1f s then (%s, %s)", words ? "; " : "", $6, then[$1, $2], $1, $2) }
+		END { if (words) printf "- The machine was not equally fast: the same job alone took %s.\n", words }' \
+		"$against/summary.tsv" "$out/summary.tsv"
 }
 
 scenario_report() {
