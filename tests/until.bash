@@ -28,6 +28,9 @@ free_ports() {
 		        free.append(socket.create_server(('127.0.0.1', random.randrange(10000, 30000))))
 		    except OSError:
 		        pass
-		print(*(s.getsockname()[1] for s in free))
+		ports = [s.getsockname()[1] for s in free]
+		for s in free:
+		    s.close()  # before who reads this goes on
+		print(*ports)
 	END
 }
