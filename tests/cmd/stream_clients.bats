@@ -2,6 +2,7 @@
 # memnet stream by HTTP with the clients that people have: downloads in parts, resumed and slowed down, many
 # requests, and players, of finished and of growing objects. A client that is not there is skipped; players of
 # playlists are in stream_players.bats.
+# shellcheck disable=SC2030,SC2031 # each test has its own PIDS
 
 SIZE=8000000
 
@@ -37,7 +38,9 @@ begin_growing() {
 }
 
 end_growing() {
-	tail -c +$(($(stat -c %s "$D/$1") + 1)) "$2" >>"$D/$1"
+	local have
+	have=$(stat -c %s "$D/$1")
+	tail -c +$((have + 1)) "$2" >>"$D/$1"
 	rm "$D/.memnet/live/$1"
 }
 
