@@ -84,12 +84,12 @@ frames() {
 	serve
 	begin_growing l.bin "$D/x.bin"
 	has_all() { [ "$(stat -c %s "$GOT/l")" = "$(stat -c %s "$D/l.bin")" ]; }
-	get -N -o "$GOT/l" "$URL/l.bin" 3>&- &
+	curl -s -N --max-time 20 -o "$GOT/l" "$URL/l.bin" 3>&- & # not get: what is killed is to be curl
 	client=$!
 	until_true has_all
 	kill "$client"
 	wait "$client" || true
-	get -N -C - -o "$GOT/l" "$URL/l.bin" 3>&- &
+	curl -s -N --max-time 20 -C - -o "$GOT/l" "$URL/l.bin" 3>&- &
 	client=$!
 	PIDS+=("$client")
 	head -c 5000000 "$D/x.bin" | tail -c +4000001 >>"$D/l.bin"
