@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# shellcheck disable=SC1091,SC2016,SC2030,SC2031,SC2317 # sourced by a variable path; an inner shell
+# shellcheck disable=SC1091,SC2013,SC2016,SC2030,SC2031,SC2317 # sourced by a variable path; an inner shell
 # expands; what a test sets is its own
 # The live loop of memnet tune, on real tmpfs spaces in a namespace, with real producers (memnet
 # compress --to) and a real drain (memnet stream --release delivered).

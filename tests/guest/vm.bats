@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2030,SC2031 # each test has its own variables
 # The guest harness itself: what the other guest tests and the demo take for granted.
 
 bats_require_minimum_version 1.5.0
