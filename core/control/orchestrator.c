@@ -463,6 +463,8 @@ static struct budget_claim safe_claim(const struct control *control,
 	double floor = fmax(least, (double)fixed_bytes);
 	double entitled = entitlement(space, sum), safe;
 
+	if (facts->absent)
+		return (struct budget_claim){0};
 	safe = estimator_failsafe(&space->est, facts->used_bytes, space->model_q99,
 				  seconds(control->tuning.failsafe_ns));
 	safe = fixed_bytes ? 0 : fmin(fmax(safe, entitled), (double)space->wish.max_bytes);
@@ -479,9 +481,7 @@ void control_failsafe(const struct control *control, const struct control_facts 
 	struct budget_claim *claim = control->claim;
 
 	for (size_t i = 0; i < control->nspaces; i++)
-		claim[i] = facts[i].absent ? (struct budget_claim){0}
-					   : safe_claim(control, &control->space[i], &sum,
-							&facts[i], size_bytes[i]);
+		claim[i] = safe_claim(control, &control->space[i], &sum, &facts[i], size_bytes[i]);
 	budget_share(claim, control->nspaces, most);
 	for (size_t i = 0; i < control->nspaces; i++)
 		size_bytes[i] =
