@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# memnet stream --rtsp with the players that people have: GStreamer and VLC, finished and growing objects;
-# and by multicast, in a network namespace of its own. ffmpeg is in stream_rtsp.bats.
+# memnet stream --rtsp with the players that people have: GStreamer, openRTSP and VLC, finished and growing
+# objects; and by multicast, in a network namespace of its own. ffmpeg is in stream_rtsp.bats.
 
 load rtsp.bash
 
@@ -50,15 +50,22 @@ dump() {
 	vlc --demux dump --demuxdump-file "$2" "$1" vlc://quit || true
 }
 
-@test "GStreamer has every byte, over UDP and over TCP, of a finished and of a growing object" {
-	gst-inspect-1.0 rtspsrc >/dev/null 2>&1 || skip "no GStreamer with rtspsrc here"
+# open_rtsp PROTOCOL URL FILE — ends by the server's BYE, or five seconds without a packet.
+open_rtsp() {
+	local by=()
+	[ "$1" = udp ] || by=(-t)
+	timeout 60 openRTSP -v -V -D 5 "${by[@]}" "$2" >"$3" 2>"$BATS_TEST_TMPDIR/openRTSP" 3>&-
+}
+
+# has_every_byte CLIENT — which is given a protocol, a URL and a file
+has_every_byte() {
 	cp "$BATS_FILE_TMPDIR/clip.ts" "$D/c.ts"
 	serve
 	for protocol in udp tcp; do
-		gst $protocol "$URL/c.ts" "$BATS_TEST_TMPDIR/got"
+		"$1" $protocol "$URL/c.ts" "$BATS_TEST_TMPDIR/got"
 		cmp "$BATS_TEST_TMPDIR/got" "$D/c.ts"
 		begin_live
-		gst $protocol "$URL/l.ts" "$BATS_TEST_TMPDIR/live" &
+		"$1" $protocol "$URL/l.ts" "$BATS_TEST_TMPDIR/live" &
 		client=$!
 		until_true test -s "$BATS_TEST_TMPDIR/live"
 		end_live
@@ -66,6 +73,16 @@ dump() {
 		cmp "$BATS_TEST_TMPDIR/live" "$BATS_FILE_TMPDIR/clip.ts"
 		rm "$BATS_TEST_TMPDIR/live"
 	done
+}
+
+@test "GStreamer has every byte, over UDP and over TCP, of a finished and of a growing object" {
+	gst-inspect-1.0 rtspsrc >/dev/null 2>&1 || skip "no GStreamer with rtspsrc here"
+	has_every_byte gst
+}
+
+@test "openRTSP has every byte, over UDP and over TCP, of a finished and of a growing object" {
+	command -v openRTSP >/dev/null || skip "no openRTSP of live555 here"
+	has_every_byte open_rtsp
 }
 
 @test "VLC has every byte of a finished and of a growing object" {
