@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# memnet stream and real players of HLS, while a real muxer still writes, through memnet transcode-hook. A
+# memnet stream and real players of HLS and DASH, while a real muxer still writes, through memnet transcode-hook. A
 # player that is not there is skipped.
 
 FRAMES=200 # 8 segments of a second
@@ -20,6 +20,16 @@ mux() {
 	MUXER=$!
 	PIDS+=("$MUXER")
 	until_true grep -q '^p1.ts' "$D/hls/p.m3u8"
+}
+
+# mux_dash — likewise, as DASH
+mux_dash() {
+	memnet transcode-hook --to "$D" --files --name dash -- ffmpeg -v error -nostdin -re -f lavfi \
+		-i "testsrc2=d=$((FRAMES / 25)):s=160x120:r=25" -pix_fmt yuv420p -c:v libx264 -preset ultrafast -g 25 -f dash \
+		-seg_duration 1 '{output}/m.mpd' 2>"$BATS_TEST_TMPDIR/muxer" 3>&- &
+	MUXER=$!
+	PIDS+=("$MUXER")
+	until_true test -e "$D/dash/chunk-stream0-00002.m4s"
 }
 
 growing() {
@@ -68,6 +78,35 @@ segments() {
 	mux
 	plays gst-launch-1.0 -q souphttpsrc location="$URL/hls/p.m3u8" ! hlsdemux ! filesink location="$GOT"
 	tail -c "$(segments 4 | wc -c)" "$GOT" | cmp - <(segments 4)
+}
+
+chunks() {
+	for i in $(seq "$1" $((FRAMES / 25))); do cat "$D/dash/chunk-stream0-0000$i.m4s"; done
+}
+
+@test "DASH: GStreamer to the end, from where it joins; and all of it when it has ended" {
+	gst-inspect-1.0 dashdemux >/dev/null 2>&1 && gst-inspect-1.0 souphttpsrc >/dev/null 2>&1 ||
+		skip "needs GStreamer's dashdemux and souphttpsrc"
+	serve
+	mux_dash
+	play=(timeout -k 1 40 gst-launch-1.0 -q souphttpsrc location="$URL/dash/m.mpd" ! dashdemux ! filesink location="$GOT")
+	grep -q 'type="dynamic"' "$D/dash/m.mpd"
+	"${play[@]}"
+	grep -q 'type="static"' "$D/dash/m.mpd"
+	tail -c "$(chunks 6 | wc -c)" "$GOT" | cmp - <(chunks 6)
+	wait "$MUXER"
+	"${play[@]}"
+	cmp "$GOT" <(cat "$D/dash/init-stream0.m4s" && chunks 1)
+}
+
+# What it makes of one that grows is not looked at: it asks for segments that are not promised, hundreds of times a second.
+@test "DASH: ffmpeg has each frame when it has ended" {
+	ffmpeg -hide_banner -demuxers 2>/dev/null | grep -q ' dash ' || skip "needs an ffmpeg that reads DASH"
+	serve
+	mux_dash
+	wait "$MUXER"
+	timeout -k 1 40 ffmpeg -v error -nostdin -i "$URL/dash/m.mpd" -map 0:v -c copy -f framecrc - >"$GOT"
+	[ "$(grep -vc '^#' "$GOT")" = "$FRAMES" ]
 }
 
 # The page is of another origin, and says there how it ended.
