@@ -2,15 +2,19 @@
  * Plays a transport stream: what is due is sent, as RTP with RTCP's reports, and a timer set for
  * what comes next.
  *
- * Theory of operation. The player knows when, its owner knows where to: send() takes each packet.
- * After each turn of the timer the owner is told, and may look at `state`, flush what it kept, or
- * free the player. What is due within 5 ms goes out together.
+ * Theory of operation. The player knows when, its owner knows where to: send() takes the packets.
+ * What is due within 5 ms goes out together. After each turn of the timer the owner is told, and
+ * may look at `state`, flush what it kept, or free the player.
  */
 #pragma once
+
+#include <sys/uio.h>
 
 #include "base/loop.h"
 #include "host/object.h"
 #include "host/rtp.h"
+
+#define PLAYER_GROUP 16 /* packets that are sent together at most */
 
 enum player_state {
 	PLAYER_RESTS, /* has not begun, was told to, or has sent all */
@@ -29,8 +33,10 @@ struct player {
 	int64_t stop_ns;   /* of the stamps' time; -1: at the end */
 	int64_t report_ns; /* when the next report is due */
 	int64_t bye_ns;	   /* how long BYE waits: it could overtake the last packets. -1: none */
-	/* A packet of RTP, or of its companion RTCP. 1; 0: not now; -errno: never again. */
-	int (*send)(struct player *p, const uint8_t *packet, size_t size, bool companion);
+	/* Packets of RTP, PLAYER_GROUP at most, all of one size but the last, which may be smaller;
+	 * or one of its companion RTCP. How many it has taken, fewer where there is no room now;
+	 * -errno: never again. */
+	int (*send)(struct player *p, const struct iovec packet[], size_t n, bool companion);
 	/* The player's last word in a turn; it may be freed. */
 	void (*turned)(struct player *p);
 };

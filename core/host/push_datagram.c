@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "host/datagram.h"
 #include "host/player.h"
 
 /* For how long an ICMP message that nobody is there is waited for behind the last datagram. */
@@ -24,26 +25,23 @@ struct datagrams {
 
 /* ---- datagrams ---- */
 
-/* 1; 0: not now; or -errno, which may be about an earlier one. */
-static int send_datagram(int fd, const uint8_t *data, size_t size)
-{
-	if (send(fd, data, size, MSG_NOSIGNAL) >= 0)
-		return 1;
-	return errno == EAGAIN || errno == ENOBUFS ? 0 : -errno;
-}
-
-static int send_packet(struct player *p, const uint8_t *packet, size_t size, bool companion)
+static int send_packets(struct player *p, const struct iovec packet[], size_t n, bool companion)
 {
 	const struct datagrams *d = container_of(p, struct datagrams, player);
 	const size_t head = d->companionfd < 0 ? RTP_HEAD : 0;
+	struct iovec datagram[PLAYER_GROUP];
 	int sent;
 
 	/* Who does not listen to reports has the stream nevertheless. */
 	if (companion)
-		return d->companionfd < 0 || send_datagram(d->companionfd, packet, size) != 0;
-	sent = send_datagram(d->fd, packet + head, size - head);
-	if (sent > 0)
-		d->push->site->sent += size - head;
+		return d->companionfd < 0 || datagram_send(d->companionfd, NULL, 0, packet, n) != 0;
+	for (size_t i = 0; i < n; i++) {
+		datagram[i].iov_base = (uint8_t *)packet[i].iov_base + head;
+		datagram[i].iov_len = packet[i].iov_len - head;
+	}
+	sent = datagram_send(d->fd, NULL, 0, datagram, n);
+	for (int i = 0; i < sent; i++)
+		d->push->site->sent += datagram[i].iov_len;
 	return sent;
 }
 
@@ -196,7 +194,7 @@ int push_datagram_open(struct push *push, struct mn_error *e)
 		.way = {begin, proceed, expired, leave_peer, close_way},
 		.push = push,
 		.companionfd = -1,
-		.player = {.send = send_packet, .turned = turned, .bye_ns = -1},
+		.player = {.send = send_packets, .turned = turned, .bye_ns = -1},
 	};
 	push->way = &d->way;
 	d->fd = open_socket(o, 0, e);

@@ -203,6 +203,16 @@ void rtp_advance(struct rtp *r, int payload)
 	r->octets += (uint32_t)payload;
 }
 
+void rtp_rewind(struct rtp *r, const struct rtp *before)
+{
+	const int64_t window_at = r->window_at;
+	const size_t window_size = r->window_size;
+
+	*r = *before;
+	r->window_at = window_at;
+	r->window_size = window_size;
+}
+
 size_t rtcp_format(const struct rtp *r, int64_t now_ns, bool bye, uint8_t packet[RTCP_MAX])
 {
 	/* CNAME, and zeroes up to a multiple of four. */

@@ -67,6 +67,8 @@ int rtp_next(struct rtp *r, int64_t end, bool growing, int64_t now_ns, int64_t *
 /* Writes the packet that rtp_next() told of. Its size. */
 size_t rtp_format(const struct rtp *r, int payload, int64_t due_ns, uint8_t packet[RTP_MAX]);
 void rtp_advance(struct rtp *r, int payload);
+/* As it was `before`, a copy: for what was not sent after all. */
+void rtp_rewind(struct rtp *r, const struct rtp *before);
 
 /* A sender report, with BYE if this is the end. Its size. */
 size_t rtcp_format(const struct rtp *r, int64_t now_ns, bool bye, uint8_t packet[RTCP_MAX]);

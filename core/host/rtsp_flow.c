@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/clock.h"
+#include "host/datagram.h"
 #include "host/rtsp_conn.h"
 
 #define BYE_NS (500 * NS_PER_MS) /* over UDP it could overtake the last packets */
@@ -52,18 +53,19 @@ static bool put_framed(struct rtsp_conn *c, const uint8_t *packet, size_t size, 
 	return rtsp_conn_put(c, framed, size + 4, RTSP_OUT_MAX - RTSP_ANSWER_MAX);
 }
 
-/* False: not now; what is lost is lost. */
-static bool send_datagram(const struct rtsp_flow *f, const uint8_t *packet, size_t size,
+/* How many went out; what is lost is lost. */
+static int send_datagrams(const struct rtsp_flow *f, const struct iovec packet[], size_t n,
 			  bool companion)
 {
 	union multicast_address to = f->group;
 	const socklen_t to_size = to.any.sa_family == AF_INET6 ? sizeof(to.in6) : sizeof(to.in4);
+	int sent;
 
 	/* The port is at the same place in both. */
 	to.in4.sin_port = htons((uint16_t)(ntohs(to.in4.sin_port) + companion));
-	return sendto(companion ? f->server->rtcpfd : f->server->rtpfd, packet, size, MSG_NOSIGNAL,
-		      &to.any, to_size) >= 0 ||
-	       (errno != EAGAIN && errno != ENOBUFS);
+	sent = datagram_send(companion ? f->server->rtcpfd : f->server->rtpfd, &to.any, to_size,
+			     packet, n);
+	return sent < 0 ? (int)n : sent;
 }
 
 static struct rtsp_conn *first_member(const struct rtsp_flow *f)
@@ -71,15 +73,26 @@ static struct rtsp_conn *first_member(const struct rtsp_flow *f)
 	return list_entry(list_first(&f->members), struct rtsp_conn, member);
 }
 
-static int send_packet(struct player *p, const uint8_t *packet, size_t size, bool companion)
+static int send_framed(const struct rtsp_flow *f, const struct iovec packet[], size_t n,
+		       bool companion)
+{
+	struct rtsp_conn *c = first_member(f);
+	size_t i = 0;
+
+	while (i < n && put_framed(c, packet[i].iov_base, packet[i].iov_len, companion))
+		i++;
+	return (int)i;
+}
+
+static int send_packets(struct player *p, const struct iovec packet[], size_t n, bool companion)
 {
 	struct rtsp_flow *f = container_of(p, struct rtsp_flow, player);
-	const bool sent = f->group.any.sa_family == AF_UNSPEC
-				  ? put_framed(first_member(f), packet, size, companion)
-				  : send_datagram(f, packet, size, companion);
+	const int sent = f->group.any.sa_family == AF_UNSPEC
+				 ? send_framed(f, packet, n, companion)
+				 : send_datagrams(f, packet, n, companion);
 
-	if (sent)
-		count(f, size);
+	for (int i = 0; i < sent; i++)
+		count(f, packet[i].iov_len);
 	return sent;
 }
 
@@ -174,7 +187,7 @@ static int open_flow(struct rtsp *server, struct object *object, struct rtsp_flo
 	f->number = NO_GROUP;
 	list_init(&f->members);
 	list_init(&f->all);
-	f->player.send = send_packet;
+	f->player.send = send_packets;
 	f->player.turned = turned;
 	f->player.bye_ns = BYE_NS;
 	err = player_init(&f->player, &server->worker->loop, object);

@@ -175,6 +175,27 @@ bound() {
 }
 
 # Multicast, in a network namespace of its own.
+# by_way ARG… — in a network of its own, whose lo is given these
+by_way() {
+	ip link set lo up mtu "$1"
+	[ $# = 1 ] || tc qdisc add dev lo root "${@:2}"
+	receiver udp
+	push "udp://127.0.0.1:$PORT" --once vm1/out
+	until_true got "$D/fast.ts"
+	kill "$RECEIVER"
+}
+
+@test "udp: a way that is too slow, or too narrow for a datagram, loses none" {
+	unshare -Urn true || skip "no network namespaces here"
+	ffmpeg -v error -f lavfi -i testsrc2=size=640x360:rate=25:duration=2 -c:v mpeg2video -b:v 8M -minrate 8M -maxrate 8M \
+		-bufsize 2M -muxrate 9M -f mpegts "$D/fast.ts"
+	export -f by_way receiver push until_true got
+	export D G BATS_TEST_TMPDIR
+	unshare -Urn bash -ec 'by_way 1200'
+	rm "$G"/*
+	unshare -Urn bash -ec 'by_way 65536 tbf rate 6mbit burst 16k limit 4m'
+}
+
 in_namespace() {
 	local port
 	ip link set lo up multicast on
