@@ -19,6 +19,7 @@ NGINX=${NGINX:-$(command -v nginx || true)}
 bench=$PWD/build/tests/bench/http_bench
 clients=$PWD/build/tests/bench/client_bench
 [ "$(id -u)" = 0 ] || { echo "stream.sh: not root: skipped" && exit; }
+[ -x "$bench" ] || { echo "stream.sh: no $bench (make bench builds it)" >&2 && exit 1; }
 
 work=$(mktemp -d)
 srv=memnet-bench-$$-s
